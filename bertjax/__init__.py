@@ -1,0 +1,3 @@
+"""bertjax: pretrain BERT-family encoders in JAX."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,33 @@
+"""The one kind of error a user can cause, and the exit codes of every command.
+
+A `UserError` carries a message made of three things: the value seen, the limit it broke, and
+the fix. The command line prints that one line and leaves with the error's exit code; anything
+else that escapes is our bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_BAD_INPUT = 2  # configuration, data, files named by the user
+EXIT_NON_FINITE = 3  # training diverged
+EXIT_DAMAGED = 4  # no checkpoint verifies
+EXIT_PREEMPTED = 75  # SIGTERM: saved; a queue may start the same command again
+EXIT_REQUESTED = 76  # SIGUSR1: saved on request, e.g. a scheduler's time-limit warning
+EXIT_INTERRUPTED = 130  # SIGINT (Ctrl-C): saved
+
+
+class UserError(Exception):
+    """A mistake in what the user gave; `str(error)` is the whole message."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_BAD_INPUT):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Say which real choice a mistyped `name` is closest to, or list all of them."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(choices)}"
