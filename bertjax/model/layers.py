@@ -32,9 +32,7 @@ def dense(cfg: ModelConfig, fan_in: int, fan_out: int, dtype, rngs: nnx.Rngs) ->
 
 def initializer(cfg: ModelConfig) -> jax.nn.initializers.Initializer:
     """Truncated normal of `initializer_range` (google-research/bert modeling.py)."""
-    # JAX rescales so that the *truncated* distribution has the asked deviation; BERT does not.
-    truncated_deviation = 0.87962566103423978
-    return jax.nn.initializers.truncated_normal(cfg.initializer_range * truncated_deviation)
+    return jax.nn.initializers.truncated_normal(cfg.initializer_range)
 
 
 def layer_norm(cfg: ModelConfig, rngs: nnx.Rngs) -> nnx.LayerNorm:

@@ -1,0 +1,153 @@
+"""The device mesh, and which axis of which parameter lies on it.
+
+Mesh axes: `data` holds copies of the parameters and shares of the batch; `fsdp` shares both the
+batch and the parameters; `tensor` splits heads and feed-forward columns (Megatron's layout). At
+BERT sizes `data` alone is fastest while the optimizer state fits; see docs/design.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from bertjax.config import MeshConfig
+from bertjax.errors import UserError
+
+AXES = ("data", "fsdp", "tensor")
+BATCH_AXES = ("data", "fsdp")
+
+# First match wins; every parameter must match a rule, and every rule a parameter.
+RULES = (
+    (r"embeddings/word_embeddings/embedding", PartitionSpec("tensor", "fsdp")),
+    (r"embeddings/(position|token_type)_embeddings/embedding", PartitionSpec(None, "fsdp")),
+    (r"layer_\d+/attention/(query|key|value)/kernel", PartitionSpec("fsdp", "tensor")),
+    (r"layer_\d+/feed_forward/intermediate/kernel", PartitionSpec("fsdp", "tensor")),
+    (r"layer_\d+/(attention|feed_forward)/output/kernel", PartitionSpec("tensor", "fsdp")),
+    (r"(masked_lm/transform|pooler/dense)/kernel", PartitionSpec("fsdp", "tensor")),
+    (r"next_sentence/classifier/kernel|.*/(bias|scale)", PartitionSpec()),
+)
+
+
+def make_mesh(cfg: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
+    """A (data, fsdp, tensor) mesh over all devices.
+
+    Raises:
+        UserError: the sizes do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else devices
+    others = cfg.fsdp * cfg.tensor
+    data = len(devices) // others if cfg.data == -1 else cfg.data
+    if data * others != len(devices):
+        raise UserError(
+            f"train.mesh data={cfg.data} fsdp={cfg.fsdp} tensor={cfg.tensor} does not fit "
+            f"{len(devices)} devices: their product must be {len(devices)} (data=-1 takes the rest)"
+        )
+    shape = (data, cfg.fsdp, cfg.tensor)
+    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def path_name(path: tuple) -> str:
+    """`layer_0/attention/query/kernel` for a key path of the parameter tree."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def parameter_shardings(mesh: Mesh, params: Any) -> Any:
+    """A NamedSharding for every array (or ShapeDtypeStruct) of the parameter tree.
+
+    Raises:
+        ValueError: a parameter matches no rule, or a rule no parameter.
+        UserError: a dimension is not divisible by its mesh axis.
+    """
+    unused = {pattern for pattern, _ in RULES}
+
+    def sharding(path, leaf):
+        name = path_name(path)
+        for pattern, spec in RULES:
+            if re.fullmatch(pattern, name):
+                unused.discard(pattern)
+                _require_divisible(mesh, name, leaf.shape, spec)
+                return NamedSharding(mesh, spec)
+        raise ValueError(f"no sharding rule matches {name}: add one to RULES")
+
+    result = jax.tree_util.tree_map_with_path(sharding, params)
+    if unused:
+        raise ValueError(f"sharding rules that match no parameter: {sorted(unused)}")
+    return result
+
+
+def _require_divisible(mesh: Mesh, name: str, shape: tuple, spec: PartitionSpec) -> None:
+    for size, axis in zip(shape, spec, strict=False):
+        if axis is not None and size % mesh.shape[axis]:
+            raise UserError(
+                f"{name} has a dimension of {size}, not divisible by train.mesh.{axis}="
+                f"{mesh.shape[axis]}: choose a mesh size that divides it"
+            )
+
+
+def optimizer_shardings(mesh: Mesh, state: Any, params: Any, shardings: Any) -> Any:
+    """Shardings for an optax state: moments lie where their parameter lies, the rest everywhere.
+
+    A state leaf belongs to a parameter if its path ends with the parameter's and shapes agree.
+    """
+    by_path = {
+        path_name(path): (leaf.shape, place)
+        for (path, leaf), place in zip(
+            jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(shardings), strict=True
+        )
+    }
+
+    def sharding(path, leaf):
+        for start in range(len(path)):
+            shape, place = by_path.get(path_name(path[start:]), (None, None))
+            if shape == leaf.shape:
+                return place
+        return NamedSharding(mesh, PartitionSpec())
+
+    return jax.tree_util.tree_map_with_path(sharding, state)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows split over `data` and `fsdp`."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def process_rows(mesh: Mesh, batch_size: int, accumulate: int = 1) -> slice:
+    """The rows of a global batch that this process feeds.
+
+    Raises:
+        UserError: a micro-batch does not divide over the devices that share it.
+    """
+    ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    if batch_size % (ways * accumulate):
+        raise UserError(
+            f"batch_size={batch_size} over train.accumulate={accumulate} does not divide over "
+            f"{ways} batch shards: use a multiple of {ways * accumulate}"
+        )
+    return slice(0, batch_size) if jax.process_count() == 1 else _rows_of(mesh, batch_size)
+
+
+def _rows_of(mesh: Mesh, batch_size: int) -> slice:
+    """The rows whose shards lie on this process's devices."""
+    indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
+    bounds = [index[0].indices(batch_size)[:2] for index in indices if index]
+    return slice(min(low for low, _ in bounds), max(high for _, high in bounds))
+
+
+def to_devices(mesh: Mesh, batch: dict[str, np.ndarray], batch_size: int) -> dict[str, jax.Array]:
+    """Make global arrays of [batch_size, ...] from this process's rows."""
+    place = batch_sharding(mesh)
+    if jax.process_count() == 1:
+        return {k: jax.device_put(v, place) for k, v in batch.items()}
+    return {
+        k: jax.make_array_from_process_local_data(place, v, (batch_size, *v.shape[1:]))
+        for k, v in batch.items()
+    }
