@@ -1,0 +1,95 @@
+"""Pytrees of arrays to and from a folder: the only place that calls Orbax."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
+
+from bertjax.errors import UserError
+
+Table = dict[str, list]  # slash-joined path of an array -> [shape, dtype name]
+
+
+class Writer:
+    """Writes one folder at a time in the background."""
+
+    def __init__(self) -> None:
+        # Its failures reach us as exceptions; its log of the same would bury the user's one line.
+        logging.getLogger("absl").addFilter(_not_from_orbax)
+        self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+
+    def begin(self, folder: Path, items: dict[str, Any]) -> None:
+        """Copy the arrays off the devices, then go on writing `folder/<item>/` in a thread."""
+        args = {name: ocp.args.PyTreeSave(tree) for name, tree in items.items()}
+        self._checkpointer.save(folder, args=ocp.args.Composite(**args))
+
+    def wait(self) -> None:
+        """Wait for the files; raises OSError or ValueError if they could not be written."""
+        self._checkpointer.wait_until_finished()
+
+
+def read(folder: Path, abstract_items: dict[str, Any]) -> dict[str, Any]:
+    """Read items into pytrees shaped, typed and sharded as `abstract_items`."""
+    if not abstract_items:
+        return {}  # Orbax would read them all
+    args = {}
+    for name, tree in abstract_items.items():
+        tree = jax.tree.map(_with_sharding, tree)
+        restore_args = ocp.checkpoint_utils.construct_restore_args(tree)
+        args[name] = ocp.args.PyTreeRestore(item=tree, restore_args=restore_args)
+    checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    restored = checkpointer.restore(folder, args=ocp.args.Composite(**args))
+    return {name: restored[name] for name in abstract_items}
+
+
+def _with_sharding(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    """Place a leaf that says nothing about it on the first device of this process."""
+    if leaf.sharding is not None:
+        return leaf
+    sharding = SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def describe(tree: Any) -> Table:
+    """List the arrays (or abstract arrays) of a pytree."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): [list(x.shape), str(x.dtype)]
+        for path, x in leaves
+    }
+
+
+def total_bytes(items: dict[str, Any]) -> int:
+    """Bytes of all arrays in all items, each counted once however it is replicated."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(items))
+
+
+def require_match(where: str, item: str, stored: Table | None, abstract: Any) -> None:
+    """Refuse to restore into arrays that differ from the stored ones; raises UserError."""
+    if stored is None:
+        raise UserError(f"{where} holds no {item!r}: it was saved for another purpose")
+    wanted = describe(abstract)
+    different = [
+        f"{item}/{name} is {_show(stored.get(name))} there and {_show(wanted.get(name))} here"
+        for name in sorted(stored.keys() | wanted.keys())
+        if stored.get(name) != wanted.get(name)
+    ]
+    if different:
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise UserError(
+            f"{where} does not fit the configured model and optimizer: {different[0]}{more}: "
+            "use the config it was saved with"
+        )
+
+
+def _show(entry: list | None) -> str:
+    return f"{entry[1]}{entry[0]}" if entry else "absent"
+
+
+def _not_from_orbax(record: logging.LogRecord) -> bool:
+    return "/orbax/" not in record.pathname

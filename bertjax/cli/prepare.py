@@ -1,0 +1,143 @@
+"""`bertjax prepare`: text in, a tokenized corpus out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bertjax.data.build import BuildSettings, Progress, build_corpus
+from bertjax.data.staging import check_vacant
+from bertjax.errors import UserError, nearest
+from bertjax.text.sample import sample_sentences
+from bertjax.text.sources import Source, find_sources
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.text.tokenizer_training import KINDS, train_tokenizer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax prepare`."""
+    parser.add_argument(
+        "text",
+        nargs="+",
+        metavar="TEXT",
+        help="text (.txt: blank line between documents), .jsonl, .parquet, each also .gz, .xz or "
+        ".zst; a directory of them; tfds:NAME[:SPLIT] or a TFDS directory",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="directory to make")
+    parser.add_argument(
+        "--tokenizer",
+        default="wordpiece",
+        help="train one (wordpiece, unigram, bpe), or load a vocab.txt, tokenizer.json or .model",
+    )
+    parser.add_argument(
+        "--vocab-size", type=int, default=30_000, help="of a tokenizer that is trained"
+    )
+    parser.add_argument(
+        "--cased", action="store_true", help="train the tokenizer without lower-casing"
+    )
+    parser.add_argument("--language", default="auto", help="auto (by document), en or zh")
+    parser.add_argument(
+        "--held-out", type=float, default=0.01, help="share of documents held out for evaluation"
+    )
+    parser.add_argument(
+        "--text-field", default="text", help="the field of JSONL, Parquet and TFDS with the text"
+    )
+    parser.add_argument(
+        "--one-document-per-line", action="store_true", help="text files: no blank lines needed"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes; default: all cores"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build the corpus and print what it holds and what to do next."""
+    began = time.monotonic()
+    settings = BuildSettings(args.language, args.held_out)
+    check_vacant(args.out)
+    sources = find_sources(args.text, args.text_field, args.one_document_per_line)
+    tokenizer = _tokenizer(args, sources)
+    progress = _ProgressLine()
+    try:
+        content = build_corpus(
+            sources, args.out, tokenizer, settings, args.workers, progress.show, _log
+        )
+    finally:
+        progress.end()
+    _print_summary(content, args.out, time.monotonic() - began)
+
+
+def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:
+    if args.tokenizer not in KINDS:
+        if not Path(args.tokenizer).exists():
+            raise UserError(
+                f"--tokenizer {args.tokenizer}: no such file and no kind of tokenizer: "
+                f"{nearest(args.tokenizer, KINDS)}"
+            )
+        return load_tokenizer(Path(args.tokenizer))
+    _log(f"training a {args.tokenizer} tokenizer of {args.vocab_size} pieces")
+    sentences = sample_sentences(sources, args.language)
+    return train_tokenizer(args.tokenizer, sentences, args.vocab_size, lowercase=not args.cased)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class _ProgressLine:
+    """Documents, megabytes, speed and time left on standard error.
+
+    Rewritten in place on a terminal; a line every ten seconds elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._began = time.monotonic()
+        self._shown = self._began
+
+    def show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._shown < (0.2 if self._terminal else 10):
+            return
+        self._shown = now
+        seconds = now - self._began
+        left = seconds * (1 - progress.done) / progress.done if progress.done else 0.0
+        megabytes = progress.text_bytes / 1e6
+        line = (
+            f"prepare {progress.done:4.0%}  {progress.documents:,} documents  "
+            f"{megabytes:,.1f} MB  {megabytes / seconds:.1f} MB/s  ETA {_clock(left)}"
+        )
+        print(f"\r{line}\x1b[K" if self._terminal else line, end="", file=sys.stderr)
+        print("" if self._terminal else "\n", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._terminal and self._shown > self._began:
+            print(file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+def _print_summary(content: dict[str, Any], out: Path, seconds: float) -> None:
+    splits = content["splits"]
+    total = {key: sum(counts[key] for counts in splits.values()) for key in splits["train"]}
+    held_out = splits.get("validation", {"documents": 0})["documents"]
+    print(
+        f"corpus      {out}\n"
+        f"documents   {total['documents']:,} ({content['duplicates']:,} duplicates dropped, "
+        f"{held_out:,} held out)\n"
+        f"sentences   {total['sentences']:,}\n"
+        f"tokens      {total['tokens']:,}, {total['tokens'] / total['words']:.2f} a word, "
+        f"{total['unknown'] / total['tokens']:.3%} unknown\n"
+        f"tokenizer   {content['vocab_size']:,} pieces, {content['tokenizer'][:12]}\n"
+        f"time        {seconds:.1f} s\n"
+        f"next        bertjax pretrain --config configs/bert_base.py --workdir runs/x "
+        f"data.corpus={shlex.quote(str(out))}"
+    )

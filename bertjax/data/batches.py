@@ -1,0 +1,161 @@
+"""Batches as a pure function of (corpus, data config, seed, step).
+
+`BatchSource` plans the rows of one phase once and then makes any batch directly, so there is no
+loader state: a run that resumes asks for the next step. Batches are cut from an endless stream of
+epochs, each of which holds every row once, in an order of its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from grain.experimental import index_shuffle
+
+from bertjax.config import DataConfig
+from bertjax.data import keyed
+from bertjax.data.assemble import Batch, assemble
+from bertjax.data.corpus import Corpus
+from bertjax.data.packing import Packing
+from bertjax.data.pairs import Pairs
+from bertjax.data.rows import BLOCK, Contiguous, Examples
+from bertjax.data.sharing import shared
+from bertjax.errors import UserError
+
+EVERY_ROW = slice(None)
+_ORDER, _PAIRS = range(2)  # purposes of the keys derived from the seed
+_SHUFFLE_ROUNDS = 4  # Grain's own choice for its global shuffle
+
+
+class BatchSource:
+    """All batches of one phase.
+
+    Pickling it carries the plan along, 8 to 12 bytes an example, which is faster than planning
+    again, and names the files of a memory-mapped corpus.
+    """
+
+    def __init__(self, corpus: Corpus, config: DataConfig, phase: int, seed: int):
+        """Plan the rows of `config.phases[phase]`; UserError if the corpus has none."""
+        self.corpus = corpus = shared(corpus)
+        self.seq_len = config.phases[phase].seq_len
+        self.batch_size = config.phases[phase].batch_size
+        self.max_packed = config.max_packed
+        self._order_key = int(keyed.bits(seed, phase, _ORDER))
+        self._examples = _plan_examples(
+            corpus, config, self.seq_len, key=int(keyed.bits(seed, phase, _PAIRS))
+        )
+        self._packing: Packing | None = None
+        if self.max_packed > 1:
+            sizes = _example_sizes(self._examples)
+            self._packing = Packing.plan(sizes, self.seq_len, self.max_packed)
+        self.rows_per_epoch = len(self._packing or self._examples)
+        if self.rows_per_epoch == 0:
+            raise UserError(
+                f"the corpus has {len(corpus.tokens)} tokens, which make 0 rows of "
+                f"{self.seq_len}: prepare a corpus with at least one sentence"
+            )
+
+    def batch(self, index: int, rows: slice = EVERY_ROW) -> Batch:
+        """Make batch `index` of this phase, or the given rows of it, bit for bit the same.
+
+        The arrays are those of `assemble`, and example_ids uint32 [B, 2]: (epoch, row).
+        """
+        streamed = np.arange(index * self.batch_size, (index + 1) * self.batch_size)[rows]
+        epoch, place = np.divmod(streamed, self.rows_per_epoch)
+        return self._make(epoch, self._shuffle(epoch, place))
+
+    def in_order(self, index: int, count: int, rows: slice = EVERY_ROW) -> Batch:
+        """Make batch `index` of the first `count` rows in plan order, as epoch 0 has them.
+
+        Rows past the last one are empty.
+        """
+        row = np.arange(index * self.batch_size, (index + 1) * self.batch_size)[rows]
+        row[row >= min(count, self.rows_per_epoch)] = -1
+        return self._make(np.zeros_like(row), row)
+
+    @property
+    def packing_efficiency(self) -> float | None:
+        """Share of the places in packed rows that hold tokens; None where rows are not packed."""
+        return self._packing.efficiency if self._packing else None
+
+    def _shuffle(self, epoch: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Row at each place [n] of its epoch's order: a permutation keyed by the epoch."""
+        seeds = (keyed.bits(self._order_key, epoch) >> np.uint64(32)).tolist()
+        last = self.rows_per_epoch - 1
+        shuffled = (
+            index_shuffle(index=at, max_index=last, seed=seed, rounds=_SHUFFLE_ROUNDS)
+            for at, seed in zip(place.tolist(), seeds, strict=True)
+        )
+        return np.fromiter(shuffled, np.int64, len(place))
+
+    def _make(self, epoch: np.ndarray, row: np.ndarray) -> Batch:
+        """Make a batch of the rows `row` [B] in epochs `epoch` [B]; row -1 is an empty row."""
+        packed = (row >= 0).astype(np.int64)
+        example = row[row >= 0]
+        if self._packing:
+            example, packed[row >= 0] = self._packing.examples(example)
+        spans = self._examples.spans(example, np.repeat(epoch, packed))
+        batch = assemble(self.corpus, spans, packed, self.seq_len, self.max_packed)
+        batch["example_ids"] = np.stack([epoch, np.maximum(row, 0)], 1).astype(np.uint32)
+        return batch
+
+
+def _plan_examples(corpus: Corpus, config: DataConfig, seq_len: int, key: int) -> Examples:
+    if config.pairs == "none":
+        return Contiguous.plan(corpus, seq_len, config.format == "full_sentences")
+    return Pairs.plan(
+        corpus,
+        seq_len,
+        pairs=config.pairs,
+        single_sentences=config.format == "sentence_pair",
+        short_seq_prob=config.short_seq_prob,
+        key=key,
+        # Packing needs lengths that hold in every epoch; a bound instead would waste most of the
+        # row on short sentence pairs, and cutting partners to a bound would give the label away.
+        fixed_partners=config.max_packed > 1,
+    )
+
+
+def _example_sizes(examples: Examples) -> np.ndarray:
+    """Count the tokens of every example, uint32 [examples]."""
+    sizes = np.empty(len(examples), np.uint32)
+    for start in range(0, len(sizes), BLOCK):
+        block = np.arange(start, min(start + BLOCK, len(sizes)))
+        sizes[block] = examples.spans(block, np.zeros_like(block)).sizes()
+    return sizes
+
+
+def evaluation_batches(source: BatchSource, count: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
+    """Yield the first `count` rows (all, if there are fewer) in plan order, never shuffled.
+
+    The last batch is filled up with empty rows: segments 0 and pair_labels -1 throughout.
+    """
+    for index in range(-(-min(count, source.rows_per_epoch) // source.batch_size)):
+        yield source.in_order(index, count, rows)
+
+
+@dataclass(frozen=True)
+class PhaseSchedule:
+    """Which phase a training step belongs to."""
+
+    ends: tuple[int, ...]  # first step after each phase; the last is the number of all steps
+
+    @classmethod
+    def plan(cls, config: DataConfig, steps: int) -> PhaseSchedule:
+        """Round the running sum of the phases' fractions to whole steps."""
+        shares = accumulate(phase.fraction for phase in config.phases[:-1])
+        return cls((*(min(round(share * steps), steps) for share in shares), steps))
+
+    def steps(self, phase: int) -> range:
+        """Steps of one phase; may be empty."""
+        return range(self.ends[phase - 1] if phase else 0, self.ends[phase])
+
+    def locate(self, step: int) -> tuple[int, int]:
+        """Phase of a step and the step's batch index inside it; IndexError past the last step."""
+        if not 0 <= step < self.ends[-1]:
+            raise IndexError(f"step {step} is outside of 0 to {self.ends[-1] - 1}")
+        phase = bisect_right(self.ends, step)
+        return phase, step - self.steps(phase).start

@@ -1,0 +1,101 @@
+"""The manifest of a corpus: what it is made of and the hash of every byte, written last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bertjax.errors import UserError
+
+FORMAT = 1  # raised when a corpus can no longer be read by older code
+NAME = "manifest.json"
+_MAX_BYTES = 64 << 20  # of the manifest: far above any real one
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(directory: Path, content: dict[str, Any]) -> None:
+    """Make everything in `directory` durable, then add the manifest that vouches for it.
+
+    `content` is completed by the format version and the size and hash of every file there.
+    """
+    files = {}
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        sync(path)
+        name = path.relative_to(directory).as_posix()
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    for path in (p for p in directory.rglob("*") if p.is_dir()):
+        sync(path)
+    manifest = {"format": FORMAT, **content, "files": files}
+    (directory / NAME).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    sync(directory / NAME)
+    sync(directory)
+
+
+def sync(path: Path) -> None:
+    """Force a file's bytes, or a directory's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(directory: Path) -> tuple[dict[str, Any], str]:
+    """Return the manifest and its SHA-256 after checking the size of every file it lists.
+
+    Raises `UserError` naming the file that is missing, damaged or of another version.
+    """
+    path = directory / NAME
+    if not path.is_file():
+        raise UserError(
+            f"{directory}: no {NAME}, so this is no corpus or an unfinished one: give the --out "
+            "directory of bertjax prepare, or run it again"
+        )
+    if path.stat().st_size > _MAX_BYTES:
+        raise UserError(f"{path}: over {_MAX_BYTES} bytes, so not a manifest: build it again")
+    data = path.read_bytes()
+    try:
+        manifest = json.loads(data)
+        if manifest["format"] != FORMAT:
+            raise UserError(
+                f"{path}: format {manifest['format']!r:.20}, this version reads {FORMAT}: build "
+                "the corpus again with bertjax prepare"
+            )
+        for name, entry in manifest["files"].items():
+            _check_size(directory, name, entry["bytes"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: damaged ({type(error).__name__}: {error}): build the corpus again"
+        ) from None
+    return manifest, hashlib.sha256(data).hexdigest()
+
+
+def _check_size(directory: Path, name: str, expected: int) -> None:
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise ValueError(f"the name {name!r} leads out of the directory")
+    size = path.stat().st_size if path.is_file() else None
+    if size != expected:
+        seen = "is missing" if size is None else f"has {size} bytes"
+        raise UserError(
+            f"{path}: {seen}, the manifest says {expected}: fetch or build the corpus again"
+        )
+
+
+def verify(directory: Path, manifest: dict[str, Any], names: Iterable[str]) -> None:
+    """Hash the files `names` and raise `UserError` for the first that differs."""
+    for name in names:
+        if sha256(directory / name) != manifest["files"][name]["sha256"]:
+            raise UserError(
+                f"{directory / name}: its bytes differ from those that were built (SHA-256): "
+                "fetch or build the corpus again"
+            )

@@ -1,0 +1,39 @@
+"""A bounded sample of a corpus's sentences, for training a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bertjax.text.chunks import Chunk, documents
+from bertjax.text.sentences import language_of, split_sentences
+from bertjax.text.sources import Source
+
+SAMPLE_BYTES = 64 << 20
+
+
+def sample_sentences(
+    sources: list[Source], language: str, limit: int = SAMPLE_BYTES
+) -> Iterator[str]:
+    """Yield the sentences of chunks spread evenly over the input, about `limit` bytes at most.
+
+    Which chunks are taken depends on the input alone. `language` is en, zh or auto.
+    """
+    for chunk in _spread(sources, limit):
+        for text in documents(chunk):
+            yield from split_sentences(text, language_of(text) if language == "auto" else language)
+
+
+def _spread(sources: list[Source], limit: int) -> list[Chunk]:
+    """Keep every chunk, then every second, every fourth ..., as more come than fit."""
+    kept: list[Chunk] = []
+    size, stride = 0, 1
+    chunks = (chunk for source in sources for chunk in source.chunks())
+    for index, chunk in enumerate(chunks):
+        if index % stride:
+            continue
+        kept.append(chunk)
+        size += chunk.size
+        while size > limit and len(kept) > 1:
+            kept, stride = kept[::2], stride * 2
+            size = sum(c.size for c in kept)
+    return kept

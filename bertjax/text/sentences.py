@@ -1,0 +1,118 @@
+"""Sentence ends in English and Chinese, by rule, so that the same text always splits alike."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+# Longer stretches without a stop are tables, lists or code; cutting them bounds the tokenizer.
+MAX_SENTENCE_CHARS = 10_000
+
+_CJK_SHARE = 0.2  # of the characters; Chinese with many numbers and names stays above it
+
+_CLOSERS = "\"'”’»)\\]}」』）】》〉"
+_CHINESE_END = re.compile(rf"[。！？；…!?]+[{_CLOSERS}]*")
+
+_OPENING = "\"'“‘«([{¿¡—–-"
+# A run of stops, its closing quotes or brackets, a space, and the next word. The look-behind and
+# the possessive repeats keep a line of a million dots from costing its square.
+_ENGLISH_END = re.compile(
+    rf"(?<![.!?…])([.!?…]++)([{_CLOSERS}]*+)\s++(?=[{re.escape(_OPENING)}]*+(\w+))"
+)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Abbreviations after which a name or number follows: their stop never ends a sentence.
+_BEFORE_NAME = _words(
+    "mr mrs ms mx messrs dr prof rev fr sr st mt ft gen col maj capt cmdr lt sgt cpl adm gov sen "
+    "rep pres hon supt insp vs v cf viz e.g i.e ca approx al ed eds trans dept univ"
+)
+# Abbreviations before a number only: "No. 5", "pp. 3", "Jan. 7".
+_BEFORE_NUMBER = _words(
+    "no nos vol vols fig figs ch chap sec p pp pt art eq eqs op c b d r fl jan feb mar apr jun jul "
+    "aug sep sept oct nov dec"
+)
+# Words that so often begin a sentence that a stop before them counts as its end.
+_OPENERS = _words(
+    "The A An He She It They We You I In On At By For From With As If When While After Before "
+    "Although However This That These Those There But And His Her Its Their Our My Since During "
+    "Some Many Most One Both Other Another According"
+)
+# These, initials ("J.") and dotted letters ("U.S.") end a sentence only before an opener.
+_MAY_END = _words("inc ltd co corp jr etc bros esq a.m p.m b.c a.d ph.d")
+
+
+def language_of(text: str) -> str:
+    """Return `zh` where at least a fifth of the characters are CJK ideographs, else `en`."""
+    if text.isascii():
+        return "en"
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
+    # Unsigned, so what lies below the range wraps to above it. U+3400 to U+9FFF: both blocks of
+    # common ideographs.
+    ideographs = np.count_nonzero(units - np.uint16(0x3400) < 0x6C00)
+    return "zh" if ideographs >= _CJK_SHARE * len(text) else "en"
+
+
+def split_sentences(text: str, language: str) -> list[str]:
+    """Split `text` into stripped sentences; every character that is no space is in one of them.
+
+    Line breaks always end a sentence. `language` is `en` or `zh`.
+    """
+    ends = _chinese_ends if language == "zh" else _english_ends
+    sentences: list[str] = []
+    for line in text.split("\n"):
+        start = 0
+        for end in ends(line):
+            sentences += _bounded(line[start:end].strip())
+            start = end
+        sentences += _bounded(line[start:].strip())
+    return sentences
+
+
+def _chinese_ends(line: str) -> list[int]:
+    return [match.end() for match in _CHINESE_END.finditer(line)]
+
+
+def _english_ends(line: str) -> list[int]:
+    return [
+        match.end(2)
+        for match in _ENGLISH_END.finditer(line)
+        if _ends_sentence(line, match.start(), match[1], match[3])
+    ]
+
+
+def _ends_sentence(line: str, position: int, stop: str, following: str) -> bool:
+    """Judge a stop at `position` by the word before it and the word `following`."""
+    if following[0].islower():
+        return False
+    if stop != ".":
+        return True
+    low = max(0, position - 40)  # forty characters hold any abbreviation
+    word = line[max(low, line.rfind(" ", low, position) + 1) : position].lstrip(_OPENING)
+    lowered = word.lower()
+    if lowered in _BEFORE_NAME:
+        return False
+    if lowered in _BEFORE_NUMBER and following[0].isdigit():
+        return False
+    initial = len(word) == 1 and word.isupper()
+    dotted = "." in word and not word[-1].isdigit()
+    if initial or dotted or lowered in _MAY_END:
+        return following in _OPENERS
+    return True
+
+
+def _bounded(sentence: str) -> list[str]:
+    """Cut a sentence at spaces, or where there are none anywhere, to bounded length."""
+    pieces = []
+    while len(sentence) > MAX_SENTENCE_CHARS:
+        space = sentence.rfind(" ", 0, MAX_SENTENCE_CHARS)
+        cut = space if space > 0 else MAX_SENTENCE_CHARS
+        pieces.append(sentence[:cut].strip())
+        sentence = sentence[cut:].lstrip()
+    if sentence:
+        pieces.append(sentence)
+    return pieces

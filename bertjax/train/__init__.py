@@ -1,0 +1,1 @@
+"""A run: its directory, its step, its loop."""

@@ -1,0 +1,311 @@
+"""Pretraining, read from top to bottom in the order things happen."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bertjax import flops, model, sharding
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.data.batches import BatchSource, PhaseSchedule
+from bertjax.data.loader import load_batches
+from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.overrides import to_json
+from bertjax.train import setup
+from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entropy
+from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count, duration
+from bertjax.train.run_directory import RunDirectory, open_run
+from bertjax.train.signals import EXIT_CODES, StopSignals
+from bertjax.train.step import TrainState, make_train_step
+
+
+def pretrain(
+    cfg: PretrainConfig,
+    workdir: str | Path,
+    *,
+    start_from: tuple[ModelConfig, model.Params] | None = None,
+    command: Sequence[str] = (),
+) -> int:
+    """Train, or go on training, the run in `workdir`; returns the process's exit code.
+
+    Args:
+        cfg: the run; `model.vocab_size` 0 takes the corpus's.
+        workdir: its directory. If it holds checkpoints, the newest that verifies is resumed.
+        start_from: architecture and parameters to begin with instead of random ones.
+        command: what was typed, for command.txt.
+
+    Raises:
+        UserError: bad config or data, a damaged or foreign run, or too many non-finite steps.
+    """
+    with StopSignals() as stop, open_run(workdir) as run:
+        if start_from is not None:
+            cfg = setup.adopt_architecture(cfg, start_from[0])
+        cfg, data = setup.open_data(cfg)
+        setup.check_same_run(run, cfg)
+        terminal = Terminal() if jax.process_index() == 0 else Terminal(open("/dev/null", "w"))
+        mesh = sharding.make_mesh(cfg.train.mesh)
+        with jax.set_mesh(mesh):
+            loop = Loop(cfg, run, data, mesh, terminal, stop)
+            if jax.process_index() == 0:
+                run.describe(to_json(cfg), command)
+                setup.copy_tokenizer(cfg, run)
+            return loop.run(None if start_from is None else start_from[1])
+
+
+class Loop:
+    """The state of a run in progress, and the few moves it makes."""
+
+    def __init__(self, cfg, run: RunDirectory, data: setup.Data, mesh, terminal, stop):
+        self.cfg: PretrainConfig = cfg
+        self.run_directory = run
+        self.data = data
+        self.mesh = mesh
+        self.terminal: Terminal = terminal
+        self.stop: StopSignals = stop
+        self.newest = CheckpointStore(run.checkpoints, cfg.train.keep_checkpoints)
+        self.best = CheckpointStore(run.best, keep=1)
+        self.best_loss = float("inf")
+        self.train_step = make_train_step(cfg, mesh, data.train.special)
+        self.evaluation_step = make_evaluation_step(cfg, mesh, data.train.special)
+
+    def run(self, params: model.Params | None) -> int:
+        """Resume or start, go through the phases, finish."""
+        state, step = self._start(params)
+        self.state: TrainState = state
+        self.saved_step = step
+        self._announce(step)
+        first = jax.process_index() == 0
+        self.writers: list[Any] = []
+        if first:
+            self.writers.append(MetricsFile(self.run_directory.metrics, step))
+            if self.cfg.train.tensorboard:
+                self.writers.append(TensorBoard(self.run_directory.path / "tensorboard"))
+        try:
+            schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
+            for phase in range(len(self.cfg.data.phases)):
+                steps = schedule.steps(phase)
+                if step < steps.stop:
+                    step, request = self._phase(phase, steps, max(step, steps.start))
+                    if request is not None:
+                        self._save(step)
+                        self.newest.wait()
+                        self.terminal.say(f"{request.name}: saved step {step}; the same command resumes")
+                        return EXIT_CODES[request]
+            self._save(step)
+            self.newest.wait()
+            self.best.wait()
+            self.terminal.say(f"done   step {step} · {self.run_directory.path}")
+            return 0
+        finally:
+            for writer in self.writers:
+                writer.close()
+
+    def _start(self, params: model.Params | None) -> tuple[TrainState, int]:
+        found = self.newest.restore(setup.abstract_items(self.cfg, self.mesh))
+        if found is None:
+            return setup.fresh_state(self.cfg, self.mesh, params), 0
+        for reason in found.rejected:
+            self.terminal.say(f"passed over checkpoint {reason}")
+        setup.check_meta(self.run_directory, found.meta, self.data)
+        best = found.meta["best_loss"]
+        self.best_loss = float("inf") if best is None else best
+        return setup.restored_state(found.items), found.step
+
+    def _announce(self, step: int) -> None:
+        cfg = self.cfg
+        parameters = sum(x.size for x in jax.tree.leaves(self.state.params))
+        shape = " × ".join(f"{n} {a}" for a, n in self.mesh.shape.items() if n > 1) or "1 device"
+        phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
+        self.terminal.say(
+            f"run    {self.run_directory.path}\n"
+            f"model  {count(parameters)} parameters, {cfg.model.num_layers} layers × "
+            f"{cfg.model.hidden_size}, {cfg.train.compute_dtype} · {shape} "
+            f"({jax.devices()[0].device_kind})\n"
+            f"data   {count(len(self.data.train.tokens))} tokens, rows {phases}, "
+            f"{cfg.data.format}\n"
+            f"train  {cfg.train.steps} steps, {cfg.optim.optimizer} · "
+            + (f"resuming after step {step}" if step else "from the start")
+        )
+
+    def _phase(self, phase: int, steps: range, step: int) -> tuple[int, Any]:
+        """Train from `step` to the end of the phase; returns where it stopped, and why."""
+        cfg, shape = self.cfg, self.cfg.data.phases[phase]
+        rows = sharding.process_rows(self.mesh, shape.batch_size, cfg.train.accumulate)
+        source = self.data.training(cfg, phase)
+        held_out = self.data.evaluation(cfg, phase)
+        window = Window(cfg, steps_left=cfg.train.steps - step)
+        self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
+        stream = load_batches(
+            source,
+            step - steps.start,
+            len(steps),
+            cfg.data.workers,
+            cfg.data.prefetch,
+            rows,
+        )
+        pending: dict | None = None  # metrics of the step before, read one step late
+        with stream:
+            for batch in stream:
+                on_device = sharding.to_devices(self.mesh, batch, shape.batch_size)
+                self.state, metrics = self.train_step(self.state, on_device)
+                if pending is not None:
+                    self._read(pending, window, step, source)
+                pending, step = metrics, step + 1
+                window.add_batch(batch["segments"])
+                due = self._due(step)
+                request = self.stop.agreed() if self._may_ask(step) else None
+                if due or request is not None or step == steps.stop:
+                    self._read(pending, window, step, source)
+                    pending = None
+                    if "evaluation" in due or step == cfg.train.steps:
+                        self._evaluate(held_out, step)
+                    if "checkpoint" in due:
+                        self._save(step)
+                    window.restart()
+                if request is not None:
+                    return step, request
+        return step, None
+
+    def _due(self, step: int) -> set[str]:
+        every = {"checkpoint": self.cfg.train.checkpoint_every, "evaluation": self.cfg.train.eval_every}
+        return {name for name, n in every.items() if step % n == 0}
+
+    def _may_ask(self, step: int) -> bool:
+        """Asking is free in one process and a collective in many."""
+        return jax.process_count() == 1 or step % self.cfg.train.log_every == 0
+
+    def _read(self, metrics: dict, window: Window, step: int, source: BatchSource) -> None:
+        """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
+        values = {k: float(v) for k, v in jax.device_get(metrics).items()}
+        window.add_metrics(values)
+        if values["bad_steps"]:
+            self.terminal.say(f"step {step}: loss or gradient not finite; update skipped")
+        if values["bad_steps"] >= self.cfg.train.max_bad_steps:
+            self._give_up(step, int(values["bad_steps"]), source)
+        if step % self.cfg.train.log_every == 0 or step == self.cfg.train.steps:
+            report = window.report(step)
+            self._write("train", step, report)
+            self.terminal.progress(window.line(step, report))
+            self.newest.check()
+            self.best.check()
+
+    def _give_up(self, step: int, bad: int, source: BatchSource) -> None:
+        schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
+        ids = source.batch(schedule.locate(step - 1)[1])["example_ids"].tolist()
+        path = self.run_directory.path / "bad_batch.json"
+        path.write_text(f'{{"step": {step}, "epoch_and_row": {ids}}}\n', encoding="utf-8")
+        self.newest.wait()
+        raise UserError(
+            f"loss or gradient was not finite for {bad} steps in a row (train.max_bad_steps), "
+            f"last in the batch of step {step}, whose rows are listed in {path}: lower "
+            "optim.learning_rate or look at those rows; earlier checkpoints are intact",
+            EXIT_NON_FINITE,
+        )
+
+    def _evaluate(self, held_out: BatchSource, step: int) -> None:
+        results = evaluate(
+            self.evaluation_step, self.state.params, held_out, self.mesh, self.cfg.train.eval_rows
+        )
+        results["unigram_entropy"] = unigram_entropy(self.data.held_out)
+        self._write("evaluation", step, results)
+        pairs = ""
+        if "next_sentence_loss" in results:
+            pairs = f" · {self.cfg.data.pairs} acc {results['next_sentence_accuracy']:.3f}"
+        self.terminal.say(
+            f"eval   step {step} · held-out loss {results['masked_lm_loss']:.4f} "
+            f"(unigram entropy {results['unigram_entropy']:.4f}) · "
+            f"acc {results['masked_lm_accuracy']:.4f}{pairs}"
+        )
+        if results["masked_lm_loss"] < self.best_loss:
+            self.best_loss = results["masked_lm_loss"]
+            self.best.save(step, {"params": self.state.params}, self._meta() | {"evaluation": results})
+
+    def _meta(self) -> dict[str, Any]:
+        best = self.best_loss if np.isfinite(self.best_loss) else None
+        return {
+            "config": dataclasses.asdict(self.cfg),
+            "tokenizer": self.data.train.fingerprint,
+            "corpus": self.data.train.identity,
+            "best_loss": best,
+        }
+
+    def _save(self, step: int) -> None:
+        if step != self.saved_step:
+            self.newest.save(step, setup.checkpoint_items(self.state), self._meta())
+            self.saved_step = step
+
+    def _write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        for writer in self.writers:
+            writer.write(kind, step, values)
+
+
+class Window:
+    """What has happened since the last report: means, rates and the time left."""
+
+    def __init__(self, cfg: PretrainConfig, steps_left: int):
+        self.cfg = cfg
+        self.end = cfg.train.steps
+        kind = jax.devices()[0].device_kind
+        peak = flops.peak_flops(kind)
+        self.peak = peak * jax.device_count() if peak else None
+        self.metrics: list[dict[str, float]] = []
+        self.attended = 0.0
+        self.began: float | None = None  # None until the first step, which compiles, is over
+
+    def add_batch(self, segments: np.ndarray) -> None:
+        """Note the shape of attention in this process's share [B, T] of a batch."""
+        self.attended += flops.attended_keys(segments) * jax.process_count()
+
+    def add_metrics(self, values: dict[str, float]) -> None:
+        """Note the metrics of one step."""
+        if self.began is None:
+            self.restart()
+        self.metrics.append(values)
+
+    def restart(self) -> None:
+        """Begin a new window, so that evaluation, saving and compiling are not timed as steps."""
+        self.began, self.metrics, self.attended = time.monotonic(), [], 0.0
+
+    def report(self, step: int) -> dict[str, float]:
+        """Means of losses and accuracies, last of the rest, rates; begins a new window."""
+        last, n = self.metrics[-1], len(self.metrics)
+        report = {
+            k: sum(m[k] for m in self.metrics) / n if k.endswith(("_loss", "_accuracy")) else v
+            for k, v in last.items()
+        }
+        seconds = time.monotonic() - (self.began or 0.0)
+        tokens = sum(m["tokens"] for m in self.metrics)
+        predicted = sum(m["predicted"] for m in self.metrics)
+        report["tokens_per_second"] = tokens / seconds
+        work = flops.training_flops(self.cfg.model, tokens, self.attended, predicted)
+        report["model_flops_per_second"] = work / seconds
+        if self.peak:
+            report["model_flops_utilisation"] = work / seconds / self.peak
+        report["seconds_left"] = (self.end - step) * seconds / n
+        self.restart()
+        return report
+
+    def line(self, step: int, report: dict[str, float]) -> str:
+        """The live progress line."""
+        parts = [
+            f"step {step:>{len(str(self.end))}}/{self.end}",
+            f"loss {report['masked_lm_loss']:.4f}",
+            f"acc {report['masked_lm_accuracy']:.4f}",
+        ]
+        if "next_sentence_loss" in report:
+            parts.append(f"{self.cfg.data.pairs} acc {report['next_sentence_accuracy']:.3f}")
+        parts += [
+            f"lr {report['learning_rate']:.2e}",
+            f"|g| {report['gradient_norm']:.2f}",
+            f"{count(report['tokens_per_second'])} tok/s",
+        ]
+        if "model_flops_utilisation" in report:
+            parts.append(f"MFU {report['model_flops_utilisation']:.1%}")
+        return " · ".join([*parts, f"ETA {duration(report['seconds_left'])}"])

@@ -1,0 +1,182 @@
+"""The directory of one run: its layout, its lock and the description of what ran.
+
+runs/x/
+  config.json         the resolved config, enough to run again
+  environment.json    versions and devices
+  command.txt         one line for each start of the run
+  metrics.jsonl       one JSON object a line
+  lock                held while the run lives; says by whom
+  tokenizer/          the corpus's tokenizer
+  checkpoints/        the newest steps
+  best/               the step with the lowest held-out loss
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import jax
+
+from bertjax import __version__
+from bertjax.checkpoint.manifest import replace_file
+from bertjax.errors import UserError
+
+# All that environment.json may hold besides devices and platform: a run directory is made to be
+# shared, so no variables, host names, user names or paths get in.
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "array-record",
+    "numpy",
+    "tokenizers",
+    "sentencepiece",
+    "tensorflow-datasets",
+    "safetensors",
+)
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where everything of a run lies; making one of these touches no file."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config as JSON (`bertjax.overrides.from_json`)."""
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and devices as JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def command(self) -> Path:
+        """The command lines that started and resumed the run."""
+        return self.path / "command.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """What was logged, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Who runs, or ran last; its presence marks a run directory."""
+        return self.path / "lock"
+
+    @property
+    def tokenizer(self) -> Path:
+        """Directory of the tokenizer's files."""
+        return self.path / "tokenizer"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Store of the newest steps."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Store of the best step."""
+        return self.path / "best"
+
+    def describe(self, config_json: str, command: Sequence[str]) -> None:
+        """Write config.json and environment.json and add a line to command.txt."""
+        with _as_user_errors(self.path):
+            replace_file(self.config, config_json.encode())
+            environment = json.dumps(describe_environment(), indent=2) + "\n"
+            replace_file(self.environment, environment.encode())
+            with open(self.command, "a", encoding="utf-8") as file:
+                file.write(shlex.join(command) + "\n")
+
+
+@contextlib.contextmanager
+def open_run(path: str | Path) -> Iterator[RunDirectory]:
+    """Create or reopen a run directory and hold its lock.
+
+    With several JAX processes the first one holds it for all. Raises UserError if another run
+    has the lock, if the directory holds something that is not a run, or if it cannot be written.
+    """
+    run = RunDirectory(Path(path).absolute())
+    if jax.process_index() != 0:
+        yield run
+        return
+    with _as_user_errors(run.path):
+        run.path.mkdir(parents=True, exist_ok=True)
+        if not run.lock.exists() and any(run.path.iterdir()):
+            raise UserError(
+                f"{run.path} is not empty and not a run of bertjax (it has no file 'lock'): "
+                "choose a new or empty directory"
+            )
+        file = open(run.lock, "a+", encoding="utf-8")  # noqa: SIM115
+    with file:
+        _take_lock(run, file)
+        with _as_user_errors(run.path):
+            run.tokenizer.mkdir(exist_ok=True)
+            run.checkpoints.mkdir(exist_ok=True)
+            run.best.mkdir(exist_ok=True)
+        yield run
+
+
+def describe_environment() -> dict:
+    """Versions, platform and devices of this process, from a fixed list of keys."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    devices = jax.devices()
+    return {
+        "bertjax": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": versions,
+        "backend": jax.default_backend(),
+        "devices": {
+            kind: sum(d.device_kind == kind for d in devices)
+            for kind in sorted({d.device_kind for d in devices})
+        },
+        "processes": jax.process_count(),
+    }
+
+
+def _take_lock(run: RunDirectory, file: IO[str]) -> None:
+    """Lock the open `file` until it is closed or the process dies, and sign it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = " ".join(file.read(200).split()) or "another process"
+        raise UserError(
+            f"{run.path} is in use by {holder}: wait for that run, stop it, or choose another "
+            "directory"
+        ) from None
+    with _as_user_errors(run.path):
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+
+
+@contextlib.contextmanager
+def _as_user_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"run directory {path} cannot be written ({error.strerror}): choose one that can"
+        ) from None

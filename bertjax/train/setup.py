@@ -1,0 +1,181 @@
+"""From a config and a directory to everything the loop needs, with every mismatch refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from bertjax import model, sharding
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.data.batches import BatchSource
+from bertjax.data.corpus import Corpus, open_corpus
+from bertjax.errors import UserError
+from bertjax.overrides import describe_difference, from_json
+from bertjax.train.run_directory import RunDirectory
+from bertjax.train.step import TrainState, init_state, state_shardings
+
+# What may differ when a run is resumed: where things are, how often they are written, and how
+# the same batches are computed. Anything else would make another run of it.
+MAY_CHANGE = (
+    "data.corpus",
+    "data.prefetch",
+    "data.workers",
+    "train.checkpoint_every",
+    "train.eval_every",
+    "train.keep_checkpoints",
+    "train.log_every",
+    "train.max_bad_steps",
+    "train.mesh.data",
+    "train.mesh.fsdp",
+    "train.mesh.tensor",
+    "train.tensorboard",
+)
+
+EVALUATION_DATA_SEED = 0  # held-out pairs and their order do not depend on the run's seed
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both splits of the corpus."""
+
+    train: Corpus
+    held_out: Corpus
+
+    def training(self, cfg: PretrainConfig, phase: int) -> BatchSource:
+        """Batches of one phase."""
+        return BatchSource(self.train, cfg.data, phase, cfg.seed)
+
+    def evaluation(self, cfg: PretrainConfig, phase: int) -> BatchSource:
+        """Held-out rows in the format and length of one phase."""
+        return BatchSource(self.held_out, cfg.data, phase, EVALUATION_DATA_SEED)
+
+
+def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
+    """Open the corpus and settle the vocabulary size.
+
+    Raises:
+        UserError: no corpus is named, it is damaged, or its vocabulary is not the config's.
+    """
+    if not cfg.data.corpus:
+        raise UserError("data.corpus is empty: give data.corpus=DIRECTORY from `bertjax prepare`")
+    verify = jax.process_index() == 0
+    data = Data(
+        open_corpus(cfg.data.corpus, "train", verify),
+        open_corpus(cfg.data.corpus, "validation", verify),
+    )
+    size = data.train.vocab_size
+    if cfg.model.vocab_size not in (0, size):
+        raise UserError(
+            f"model.vocab_size={cfg.model.vocab_size} but the tokenizer of {cfg.data.corpus} has "
+            f"{size} pieces: set model.vocab_size=0 to take the corpus's, or prepare the corpus "
+            "with the tokenizer of the model"
+        )
+    settled = dataclasses.replace(cfg.model, vocab_size=size)
+    return dataclasses.replace(cfg, model=settled), data
+
+
+def check_same_run(run: RunDirectory, cfg: PretrainConfig) -> None:
+    """Refuse to resume a run under a config that would make another run of it."""
+    if not run.config.exists():
+        return
+    saved = from_json(PretrainConfig, run.config.read_text(encoding="utf-8"))
+    changes = describe_difference(saved, cfg)
+    barred = [change for change in changes if change.split(":")[0] not in MAY_CHANGE]
+    if barred:
+        raise UserError(
+            f"{run.path} was started with another config ({'; '.join(barred)}): use the same "
+            "values to resume it, or another --workdir"
+        )
+
+
+def check_meta(run: RunDirectory, meta: dict[str, Any], data: Data) -> None:
+    """Refuse a checkpoint made with another tokenizer or other corpus bytes."""
+    for key, name, now in (
+        ("tokenizer", "tokenizer fingerprint", data.train.fingerprint),
+        ("corpus", "corpus identity", data.train.identity),
+    ):
+        if meta[key] != now:
+            raise UserError(
+                f"{run.path} was trained with {name} {meta[key][:12]}, the corpus has {now[:12]}: "
+                "point data.corpus at the corpus it was trained on, or use another --workdir"
+            )
+
+
+def copy_tokenizer(cfg: PretrainConfig, run: RunDirectory) -> None:
+    """Keep the corpus's tokenizer with the run."""
+    shutil.copytree(Path(cfg.data.corpus) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
+
+
+def fresh_state(
+    cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = None
+) -> TrainState:
+    """A new state on the mesh; with `params`, those take the place of random ones."""
+    places = state_shardings(cfg, mesh)
+    state = jax.jit(lambda: init_state(cfg), out_shardings=places)()
+    if params is not None:
+        state = state._replace(params=jax.tree.map(jax.device_put, params, places.params))
+    return state
+
+
+def checkpoint_items(state: TrainState) -> dict[str, Any]:
+    """The state as named checkpoint items; parameters apart, so that they load alone."""
+    rest = {"step": state.step, "bad_steps": state.bad_steps, "skipped": state.skipped}
+    return {"params": state.params, "optimizer": {"state": state.optimizer, **rest}}
+
+
+def restored_state(items: dict[str, Any]) -> TrainState:
+    """The inverse of `checkpoint_items`."""
+    rest = items["optimizer"]
+    return TrainState(
+        rest["step"], items["params"], rest["state"], rest["bad_steps"], rest["skipped"]
+    )
+
+
+def abstract_items(cfg: PretrainConfig, mesh: Mesh) -> dict[str, Any]:
+    """Shapes and shardings of `checkpoint_items`, for restoring onto this mesh."""
+    shapes = jax.eval_shape(lambda: init_state(cfg))
+    placed = jax.tree.map(
+        lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
+        shapes,
+        state_shardings(cfg, mesh),
+    )
+    return checkpoint_items(placed)
+
+
+def adopt_architecture(cfg: PretrainConfig, source: ModelConfig) -> PretrainConfig:
+    """`cfg` with the architecture of the model it starts from; dropout stays the config's."""
+    adopted = dataclasses.replace(
+        source,
+        hidden_dropout=cfg.model.hidden_dropout,
+        attention_dropout=cfg.model.attention_dropout,
+    )
+    return dataclasses.replace(cfg, model=adopted)
+
+
+def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[model.Params, str]:
+    """Parameters of a run on one device: of its best checkpoint, else of its newest.
+
+    Returns them with a word on which they are. Raises UserError if there is none.
+    """
+    mesh = Mesh(jax.devices()[:1], ("data",))
+    place = sharding.replicated(mesh)
+    wanted = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
+        model.abstract_params(cfg),
+    )
+    for name, directory in (("best", run.best), ("newest", run.checkpoints)):
+        if directory.is_dir():
+            found = CheckpointStore(directory, keep=1).restore({"params": wanted})
+            if found is not None:
+                return found.items["params"], f"{name} checkpoint, step {found.step}"
+    raise UserError(
+        f"{run.path} holds no checkpoint: it is no run directory, or `bertjax pretrain` was "
+        "stopped before the first one was written"
+    )

@@ -1,0 +1,134 @@
+"""One training step, jitted over the mesh: mask, micro-batches, update, guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+
+from bertjax import model, sharding
+from bertjax.config import PretrainConfig
+from bertjax.objectives import masking, pretraining
+from bertjax.objectives.losses import Sums
+from bertjax.optim.optimizers import optimizer
+from bertjax.optim.schedules import learning_rate
+from bertjax.text.special import SpecialIds
+
+
+class TrainState(NamedTuple):
+    """All that a step changes."""
+
+    step: Array  # int32: steps taken; also the data position
+    params: model.Params  # float32
+    optimizer: Any  # optax state
+    bad_steps: Array  # int32: non-finite steps in a row
+    skipped: Array  # int32: non-finite steps in all
+
+
+def init_state(cfg: PretrainConfig) -> TrainState:
+    """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
+    params = model.init(cfg.model, jax.random.key(cfg.seed))
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, params, optimizer(cfg.optim, cfg.train.steps).init(params), zero, zero)
+
+
+def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
+    """Where every array of the state lies on the mesh."""
+    shapes = jax.eval_shape(lambda: init_state(cfg))
+    params = sharding.parameter_shardings(mesh, shapes.params)
+    everywhere = sharding.replicated(mesh)
+    moments = sharding.optimizer_shardings(mesh, shapes.optimizer, shapes.params, params)
+    return TrainState(everywhere, params, moments, everywhere, everywhere)
+
+
+def make_train_step(
+    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds
+) -> Callable[[TrainState, dict[str, Array]], tuple[TrainState, dict[str, Array]]]:
+    """Compile-once step: (state, batch) -> (state, metrics); the state is donated.
+
+    Metrics are scalars: `masked_lm_loss` (nats), `masked_lm_accuracy`, the same for
+    `next_sentence` if that loss is on, `learning_rate`, `gradient_norm` (before clipping),
+    `predicted` and `tokens` (real ones, without padding), `bad_steps`, `skipped`.
+
+    A step whose loss or gradient is not finite leaves parameters and optimizer as they were.
+    """
+    places = state_shardings(cfg, mesh)
+    rate = learning_rate(cfg.optim, cfg.train.steps)
+    update_rule = optimizer(cfg.optim, cfg.train.steps)
+
+    def step(state: TrainState, batch: dict[str, Array]):
+        tokens = jnp.sum(batch["segments"] != 0)
+        batch = masking.mask_batch(
+            cfg.masking,
+            batch,
+            special=special,
+            vocab_size=cfg.model.vocab_size,
+            seed=cfg.seed,
+        )
+        grads, sums = _gradients(cfg, state, batch)
+        loss = sum(s.nll for s in sums.values())
+        norm = optax.global_norm(grads)
+        finite = jnp.isfinite(norm) & jnp.isfinite(loss)
+        updates, moments = update_rule.update(grads, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        params, moments = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            (params, moments),
+            (state.params, state.optimizer),
+        )
+        bad = jnp.where(finite, 0, state.bad_steps + 1)
+        skipped = state.skipped + jnp.where(finite, 0, 1)
+        metrics = {
+            f"{name}_{key}": value for name, s in sums.items() for key, value in s.mean().items()
+        } | {
+            "learning_rate": rate(state.step),
+            "gradient_norm": norm,
+            "predicted": sums["masked_lm"].count,
+            "tokens": tokens,
+            "bad_steps": bad,
+            "skipped": skipped,
+        }
+        return TrainState(state.step + 1, params, moments, bad, skipped), metrics
+
+    return jax.jit(
+        step,
+        in_shardings=(places, sharding.batch_sharding(mesh)),
+        out_shardings=(places, sharding.replicated(mesh)),
+        donate_argnums=0,
+    )
+
+
+def _gradients(
+    cfg: PretrainConfig, state: TrainState, batch: dict[str, Array]
+) -> tuple[model.Params, dict[str, Sums]]:
+    """Gradients and sums of a masked batch, one micro-batch after the other."""
+    counts = pretraining.targets(cfg, batch)
+    step_key = jax.random.fold_in(jax.random.key(cfg.seed), state.step)
+    drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
+
+    def one(micro: dict[str, Array], index):
+        key = jax.random.fold_in(step_key, index) if drops else None
+
+        def loss(params):
+            return pretraining.loss(cfg, params, micro, counts, key)
+
+        (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+        return grads, sums
+
+    n = cfg.train.accumulate
+    if n == 1:
+        return one(batch, 0)
+    # Row i goes to micro-batch i mod n: each device's rows stay on it.
+    micro = jax.tree.map(lambda x: x.reshape(-1, n, *x.shape[1:]).swapaxes(0, 1), batch)
+
+    def body(total, xs):
+        return jax.tree.map(jnp.add, total, one(*xs)), None
+
+    shapes = jax.eval_shape(lambda: one(jax.tree.map(lambda x: x[0], micro), 0))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return jax.lax.scan(body, zeros, (micro, jnp.arange(n)))[0]

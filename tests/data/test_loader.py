@@ -1,0 +1,150 @@
+"""Grain around `BatchSource`: the same batches for any workers, and no process left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oracle_rows import numbered_corpus
+
+from bertjax.config import DataConfig, Phase
+from bertjax.data.batches import BatchSource
+from bertjax.data.loader import load_batches
+from bertjax.errors import UserError
+
+CONFIG = DataConfig(max_packed=2, phases=(Phase(32, 8),))
+
+
+@pytest.fixture(scope="module")
+def source() -> BatchSource:
+    corpus = numbered_corpus(np.random.default_rng(1).integers(1, 12, (60, 5)).tolist())
+    return BatchSource(corpus, CONFIG, phase=0, seed=5)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_are_the_same_for_any_number_of_workers(source, workers):
+    share = slice(2, 6)
+    with load_batches(source, 7, 19, workers, prefetch=2, rows=share) as stream:
+        loaded = list(stream)
+    assert len(loaded) == 12
+    for index, batch in zip(range(7, 19), loaded, strict=True):
+        expected = source.batch(index, share)
+        assert batch.keys() == expected.keys()
+        for name in expected:
+            assert type(batch[name]) is np.ndarray and batch[name].dtype == expected[name].dtype
+            np.testing.assert_array_equal(batch[name], expected[name], err_msg=name)
+    assert not multiprocessing.active_children()
+
+
+def test_a_dead_worker_is_reported_and_nothing_is_left(source):
+    with load_batches(source, 0, 10_000, workers=2, prefetch=1) as stream:
+        np.testing.assert_array_equal(next(stream)["tokens"], source.batch(0)["tokens"])
+        killed = multiprocessing.active_children()[0]
+        os.kill(killed.pid, signal.SIGKILL)
+        made = 1
+        with pytest.raises(UserError, match=r"a data worker died \(exit code -9\) before batch"):
+            for batch in stream:
+                np.testing.assert_array_equal(batch["tokens"], source.batch(made)["tokens"])
+                made += 1
+    assert made < 20
+    assert not multiprocessing.active_children()
+
+
+PARENT = """
+    import multiprocessing, os, signal, sys, time
+    import numpy as np
+    from oracle_rows import numbered_corpus
+    from bertjax.config import DataConfig, Phase
+    from bertjax.data.batches import BatchSource
+    from bertjax.data.loader import load_batches
+
+    if __name__ == "__main__":
+        corpus = numbered_corpus([[5] * 20] * 20)
+        source = BatchSource(corpus, DataConfig(phases=(Phase(32, 8),)), 0, 0)
+        stream = load_batches(source, 0, 10_000, workers=2)
+        next(stream), next(stream)  # one from each
+        workers = multiprocessing.active_children()
+        for worker in workers:  # what a scheduler sends to the whole group must not end them
+            os.kill(worker.pid, signal.SIGTERM)
+            os.kill(worker.pid, signal.SIGINT)
+        for _ in range(10):
+            next(stream)
+        pids = [worker.pid for worker in workers]
+        maps = [open(f"/proc/{pid}/maps").read().split() for pid in (os.getpid(), *pids)]
+        shared = [word for words in maps for word in words if word.startswith("/dev/shm/")]
+        print(*pids, *shared, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_outlive_signals_but_not_their_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(textwrap.dedent(PARENT))
+    here = Path(__file__).resolve()
+    path = [str(here.parent), str(here.parents[2]), *sys.path]
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == -signal.SIGKILL
+    workers = [int(word) for word in run.stdout.split()[:2]]
+    shared_memory = run.stdout.split()[2:]
+    assert shared_memory
+    deadline = time.monotonic() + 10
+    while any(map(running, workers)) or any(map(os.path.exists, shared_memory)):
+        assert time.monotonic() < deadline, "workers or their shared memory outlive the parent"
+        time.sleep(0.1)
+
+
+def running(pid: int) -> bool:
+    """Whether a process lives; a zombie nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_data_package_needs_no_jax():
+    code = "import sys; sys.modules['jax'] = None; import bertjax.data.loader"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_mapped_corpus_is_pickled_by_name(source, tmp_path):
+    corpus = source.corpus
+    mapped = {}
+    for name, array in vars(corpus).items():
+        if isinstance(array, np.ndarray):
+            np.save(tmp_path / name, array)
+            mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    on_disk = BatchSource(replace(corpus, **mapped), CONFIG, phase=0, seed=5)
+    pickled = pickle.dumps(on_disk)
+    assert bytes(corpus.tokens[:100]) in pickle.dumps(source)
+    assert bytes(corpus.tokens[:100]) not in pickled
+    again = pickle.loads(pickled)
+    assert isinstance(again.corpus.tokens, np.memmap)
+    for name, array in source.batch(3).items():
+        assert type(on_disk.batch(3)[name]) is np.ndarray
+        np.testing.assert_array_equal(again.batch(3)[name], array)
+    # A slice of a map starts elsewhere than its file: it travels as it is.
+    part = BatchSource(
+        replace(corpus, tokens=mapped["tokens"][:], boundaries=mapped["boundaries"]),
+        CONFIG,
+        phase=0,
+        seed=5,
+    )
+    again = pickle.loads(pickle.dumps(part))
+    np.testing.assert_array_equal(again.corpus.tokens, corpus.tokens)
