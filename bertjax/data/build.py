@@ -28,7 +28,7 @@ from bertjax.data.staging import staged
 from bertjax.data.writer import SplitWriter, write_tfds_metadata
 from bertjax.errors import UserError
 from bertjax.text.sources import Source
-from bertjax.text.tokenizer import Tokenizer
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def build_corpus(
         raise UserError(f"--workers {workers}: give at least 1")
     with staged(out, log) as stage:
         tokenizer.save(stage / "tokenizer")
+        tokenizer = load_tokenizer(stage / "tokenizer")  # from here on, the file is what counts
         spool = stage / "spool"
         spool.mkdir()
         paths = _tokenize_all(sources, stage, settings, workers, report)

@@ -6,10 +6,11 @@ documents would otherwise spend its time in Python and not in the tokenizer.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 
@@ -53,13 +54,13 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, language: str) -> Docum
     boundaries[starts[:-1][kept]] = WORD | SENTENCE
 
     document_lengths = np.bincount(document_of, lengths, minlength=len(texts)).astype(np.int64)
-    present = np.flatnonzero(document_lengths)
+    present = document_lengths > 0
     return Documents(
         tokens.astype(token_dtype(tokenizer.vocab_size)),
         boundaries,
         np.concatenate([[0], np.cumsum(document_lengths[present])]).astype(np.int64),
         np.append(starts[:-1][kept], len(tokens)).astype(np.int64),
-        _digests([texts[i] for i in present]),
+        _digests(compress(texts, present)),
     )
 
 
@@ -85,7 +86,7 @@ def _of_chinese(languages: list[str], document_of: np.ndarray) -> np.ndarray:
     return np.flatnonzero(chinese[document_of])
 
 
-def _digests(texts: list[str]) -> np.ndarray:
+def _digests(texts: Iterable[str]) -> np.ndarray:
     digests = b"".join(hashlib.sha256(t.encode()).digest()[:DIGEST_BYTES] for t in texts)
     return np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
 
@@ -109,10 +110,17 @@ def examples(documents: Documents) -> Iterator[bytes]:
     for i in range(len(starts) - 1):
         features = b""
         for name, data, ends in packed:
-            # features { key: name, value { int64_list { value: [packed] } } }, field by field.
-            ints = _field(1, data[ends[i] : ends[i + 1]])
-            features += _field(1, _field(1, name) + _field(2, _field(3, ints)))
+            ints = data[ends[i] : ends[i + 1]]
+            features += _before(name, len(ints)) + ints
         yield _field(1, features)
+
+
+@functools.lru_cache(1 << 14)
+def _before(name: bytes, size: int) -> bytes:
+    """Return what precedes `size` bytes of packed integers in a `features` entry."""
+    # features { key: name, value { int64_list { value: [packed] } } }, field by field.
+    entry = _field(1, _field(1, name) + _field(2, _field(3, _field(1, bytes(size)))))
+    return entry[: len(entry) - size]
 
 
 def _within_documents(

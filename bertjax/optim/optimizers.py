@@ -77,6 +77,18 @@ def _not_block_matrix(params: Any) -> Any:
     return jax.tree.map(lambda group: group != "block_matrix", parameter_groups(params))
 
 
+def _matrices(tree: Any) -> Any:
+    """All block matrices are [in, out], heads already flat."""
+    return jax.tree.map(lambda _: contrib.MuonDimensionNumbers(), tree)
+
+
+def _to_adams_rms() -> optax.GradientTransformation:
+    """Scale orthogonal updates [m, n], of RMS 1/√max(m, n), to the RMS of 0.2 usual for Adam."""
+    return optax.stateless(
+        lambda updates, _: jax.tree.map(lambda u: 0.2 * max(u.shape) ** 0.5 * u, updates)
+    )
+
+
 def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
     """The chain from clipped gradients to updates; decay is multiplied by the learning rate.
 
@@ -92,8 +104,7 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
     if cfg.clip_norm:
         parts.append(optax.clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
-        # All block matrices are [in, out]; heads are already flat.
-        muon = contrib.scale_by_muon(consistent_rms=0.2)
+        muon = optax.chain(contrib.scale_by_muon(weight_dimension_numbers=_matrices), _to_adams_rms())
         adam = optax.chain(_adam(cfg), optax.scale(cfg.muon_adam_ratio))
         parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix), decay]
     elif cfg.optimizer == "lamb":

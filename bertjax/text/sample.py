@@ -8,7 +8,7 @@ from bertjax.text.chunks import Chunk, documents
 from bertjax.text.sentences import language_of, split_sentences
 from bertjax.text.sources import Source
 
-SAMPLE_BYTES = 64 << 20
+SAMPLE_BYTES = 32 << 20  # SentencePiece takes about 14 times this in memory
 
 
 def sample_sentences(

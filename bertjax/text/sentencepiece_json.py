@@ -1,124 +1,153 @@
-"""A SentencePiece model as a `tokenizer.json`, checked against the SentencePiece runtime."""
+"""A SentencePiece model as a `tokenizers` pipeline that gives the same ids."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sentencepiece
 import tokenizers
-from sentencepiece import sentencepiece_model_pb2 as protobuf
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
+from sentencepiece import sentencepiece_model_pb2 as proto
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from bertjax.errors import UserError
-from bertjax.text.tokenizer import SPECIAL_NAMES, add_bert_specials
-from bertjax.text.words import CJK_RANGES
 
-_UNIGRAM, _BPE = 1, 2  # TrainerSpec.ModelType
-_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # SentencePiece.Type
+UNIGRAM = proto.TrainerSpec.UNIGRAM
+BPE = proto.TrainerSpec.BPE
+NORMAL = proto.ModelProto.SentencePiece.NORMAL
+UNKNOWN = proto.ModelProto.SentencePiece.UNKNOWN
+CONTROL = proto.ModelProto.SentencePiece.CONTROL
+USER_DEFINED = proto.ModelProto.SentencePiece.USER_DEFINED
 
-# A CJK character is a token of its own, as in BERT; the space mark before one stays with it.
-CJK_PATTERN = "▁?[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in CJK_RANGES) + "]"
-
-# What a conversion is checked on, besides any lines the caller has.
+# Every conversion must give the ids of the sentencepiece runtime on these.
 PROBES = (
     "",
     " ",
-    "Hello, world!",
-    "  two  spaces   and\ttabs \n",
-    "naïve café, Ångström; coöperation",
-    "ＦＵＬＬ ｗｉｄｔｈ １２３ ﬁ ½ ™",
-    "3.14159, 1,000,000 and 2e-5",
-    "don't stop: it's 'quoted' (really) [sic] {x}",
-    "emoji 😀 👩‍👩‍👧 and ♥",
-    "Ελληνικά русский עברית العربية ไทย 한국어",
-    "supercalifragilisticexpialidocious" * 3,
-    "a\u00adb\u200bc\ufeffd e\u0301",
+    "The quick brown fox jumps over the lazy dog.",
+    "  two  spaces,\ta tab and a trailing space ",
+    "Prices rose 3.5% to $1,234.50 (about €1,100) -- e-mail: someone@example.com",
+    "naïve café, Ünïcödé; nai\u0308ve cafe\u0301",
+    "ｆｕｌｌ－ｗｉｄｔｈ　ＴＥＸＴ ½ ﬁne №5",
+    "emoji 😀👍🏽 and 👩\u200d👩\u200d👧",
+    "汉字和日本語のカタカナ 한국어 русский עברית हिन्दी ไทย",
+    "aaaaaaa ------- ......... ((((((",
+    "x" * 300,
 )
 
 
-def convert_sentencepiece(
-    data: bytes, name: str, lines: tuple[str, ...] = (), split_cjk: bool = False
+def engine_from_model(
+    model: bytes, source: str, before: normalizers.Normalizer | None = None
 ) -> tokenizers.Tokenizer:
-    """Build an engine that gives the same ids as a serialized SentencePiece model.
+    """Convert the bytes of a `.model` file; unigram and BPE only.
 
-    Args:
-        data: the bytes of a `.model` file, unigram or BPE.
-        name: what to call it in errors.
-        lines: text to check the ids on, besides a fixed set of odd lines.
-        split_cjk: keep CJK characters apart, for a model trained with them apart.
-
-    Raises:
-        UserError: not a SentencePiece model, of a kind that has no exact counterpart, or with
-            different ids on any of the lines.
+    `before` is applied to text ahead of the model's own normalization. Raises `UserError`, which
+    begins with `source`, for a model that cannot be converted exactly.
     """
-    model = protobuf.ModelProto()
-    try:
-        model.ParseFromString(data)
-        runtime = sentencepiece.SentencePieceProcessor(model_proto=data)
-    except Exception:  # protobuf's and sentencepiece's own types
-        raise UserError(f"{name} is not a SentencePiece model, or is damaged") from None
-    engine = _engine(model, name, split_cjk)
-    for line in (*PROBES, *lines):
-        want = runtime.encode(line)
-        got = engine.encode(line, add_special_tokens=False).ids
-        if got != want:
-            raise UserError(
-                f"{name} cannot be converted exactly: {line[:60]!r} gives ids {want[:8]} in "
-                f"SentencePiece and {got[:8]} in tokenizers; use --tokenizer wordpiece"
-            )
-    return engine
-
-
-def _engine(model, name: str, split_cjk: bool) -> tokenizers.Tokenizer:
-    kind, spec = model.trainer_spec.model_type, model.normalizer_spec
-    if kind not in (_UNIGRAM, _BPE):
-        raise UserError(
-            f"{name} is neither a unigram nor a BPE model (model_type {kind}): train one of those"
-        )
-    pieces = [(p.piece, p.score) for p in model.pieces]
-    unknown = next((i for i, p in enumerate(model.pieces) if p.type == _UNKNOWN), None)
-    bytes_back = any(p.type == _BYTE for p in model.pieces)
-    if kind == _UNIGRAM:
-        engine = tokenizers.Tokenizer(models.Unigram(pieces, unknown, bytes_back))
+    parsed = _parse(model, source)
+    _refuse_inexact(parsed, source)
+    if parsed.trainer_spec.model_type == UNIGRAM:
+        engine = tokenizers.Tokenizer(_unigram(parsed))
     else:
-        engine = tokenizers.Tokenizer(
-            models.BPE(
-                {piece: i for i, (piece, _) in enumerate(pieces)},
-                _merges(model),
-                unk_token=None if unknown is None else pieces[unknown][0],
-                fuse_unk=True,
-                byte_fallback=bytes_back,
-            )
-        )
-    steps: list = []
-    if spec.precompiled_charsmap:
-        steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
-    if spec.remove_extra_whitespaces:
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
-    if steps:
-        engine.normalizer = normalizers.Sequence(steps)
-    marks = pre_tokenizers.Metaspace(
-        prepend_scheme="always" if spec.add_dummy_prefix else "never",
-        split=model.trainer_spec.split_by_whitespace,
+        engine = tokenizers.Tokenizer(_bpe(parsed))
+    engine.normalizer = _normalizer(parsed, before)
+    # "first": text that follows a special token without a space does not begin a word.
+    engine.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    engine.decoder = decoders.Metaspace(prepend_scheme="first")
+    # A mask swallows the space before it, which would be a piece of its own otherwise.
+    engine.add_special_tokens(
+        [
+            AddedToken(p.piece, lstrip=p.piece in ("[MASK]", "<mask>"), normalized=False)
+            for p in parsed.pieces
+            if p.type in (UNKNOWN, CONTROL)
+        ]
     )
-    apart = [pre_tokenizers.Split(Regex(CJK_PATTERN), "isolated")] if split_cjk else []
-    engine.pre_tokenizer = pre_tokenizers.Sequence([marks, *apart])
-    engine.decoder = decoders.Metaspace()
-    known = {name for names in SPECIAL_NAMES.values() for name in names}
-    engine.add_special_tokens([p.piece for p in model.pieces if p.piece in known])
-    add_bert_specials(engine)
+    check_same_ids(engine, model, PROBES, source, before)
     return engine
 
 
-def _merges(model) -> list[tuple[str, str]]:
-    """Every way to make a piece of two pieces, by the score of what it makes.
+def check_same_ids(
+    engine: tokenizers.Tokenizer,
+    model: bytes,
+    lines: Iterable[str],
+    source: str,
+    before: normalizers.Normalizer | None = None,
+) -> None:
+    """Raise `UserError` naming the first line on which `engine` and SentencePiece differ."""
+    runtime = sentencepiece.SentencePieceProcessor(model_proto=model)
+    for line in lines:
+        expected = runtime.encode(before.normalize_str(line) if before else line)
+        found = engine.encode(line, add_special_tokens=False).ids
+        if found != expected:
+            raise UserError(
+                f"{source}: cannot be converted exactly: {line[:80]!r} gives {len(found)} pieces "
+                f"where SentencePiece gives {len(expected)}, or other ones: train one with "
+                "bertjax prepare, or give a tokenizer.json"
+            )
 
-    SentencePiece merges the neighbours whose sum is the best piece; merge rules in that order
-    do the same.
-    """
-    score = {p.piece: p.score for p in model.pieces if p.type in (_NORMAL, _USER_DEFINED)}
-    order = {p.piece: i for i, p in enumerate(model.pieces)}
+
+def _parse(model: bytes, source: str) -> proto.ModelProto:
+    try:
+        sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError:
+        raise UserError(f"{source}: not a SentencePiece model, or damaged: copy it again") from None
+    return proto.ModelProto.FromString(model)
+
+
+def _refuse_inexact(parsed: proto.ModelProto, source: str) -> None:
+    trainer, normalizer = parsed.trainer_spec, parsed.normalizer_spec
+    bpe = trainer.model_type == BPE
+    kinds = {piece.type for piece in parsed.pieces}
+    wrong = {
+        "model_type is neither unigram nor bpe": trainer.model_type not in (UNIGRAM, BPE),
+        "byte_fallback is on": trainer.byte_fallback,
+        "treat_whitespace_as_suffix is on": trainer.treat_whitespace_as_suffix,
+        "escape_whitespaces is off": not normalizer.escape_whitespaces,
+        "remove_extra_whitespaces is off": not normalizer.remove_extra_whitespaces,
+        "add_dummy_prefix is off": not normalizer.add_dummy_prefix,
+        "a bpe model has user_defined_symbols": bpe and USER_DEFINED in kinds,
+        "a piece spans words": any("▁" in p.piece[1:] for p in parsed.pieces if p.type == NORMAL),
+    }
+    for reason, found in wrong.items():
+        if found:
+            raise UserError(
+                f"{source}: {reason}, which has no exact equivalent in a tokenizer.json: "
+                "train one with bertjax prepare, or give a tokenizer.json"
+            )
+
+
+def _normalizer(
+    parsed: proto.ModelProto, before: normalizers.Normalizer | None
+) -> normalizers.Normalizer:
+    charsmap = parsed.normalizer_spec.precompiled_charsmap
+    steps = [before] if before else []
+    if charsmap:
+        steps.append(normalizers.Precompiled(charsmap))
+    # SentencePiece removes the space before the text as well, but there Metaspace makes one.
+    steps += [normalizers.Replace(Regex(" +$"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+    return normalizers.Sequence(steps)
+
+
+def _unigram(parsed: proto.ModelProto) -> models.Unigram:
+    best = max(p.score for p in parsed.pieces if p.type == NORMAL)
+    # SentencePiece (unigram_model.cc) scores a user-defined symbol above anything it covers.
+    scores = [
+        len(p.piece) * best - 0.1 if p.type == USER_DEFINED else p.score for p in parsed.pieces
+    ]
+    # Nine digits hold a float32, and every JSON reader takes so short a number exactly.
+    pieces = [
+        (p.piece, float(f"{score:.9g}")) for p, score in zip(parsed.pieces, scores, strict=True)
+    ]
+    unknown = next(i for i, p in enumerate(parsed.pieces) if p.type == UNKNOWN)
+    return models.Unigram(pieces, unknown, byte_fallback=False)
+
+
+def _bpe(parsed: proto.ModelProto) -> models.BPE:
+    """Rebuild the merges: SentencePiece joins the pair whose union has the best score."""
+    ids = {p.piece: i for i, p in enumerate(parsed.pieces)}
+    normal = {p.piece: p.score for p in parsed.pieces if p.type == NORMAL}
     merges = []
-    for piece in sorted(score, key=lambda p: (-score[p], order[p])):
-        ways = [(piece[:i], piece[i:]) for i in range(1, len(piece))]
-        ways = [(a, b) for a, b in ways if a in score and b in score]
-        merges += sorted(ways, key=lambda way: (order[way[0]], order[way[1]]))
-    return merges
+    for piece in sorted(normal, key=lambda name: (-normal[name], ids[name])):
+        splits = [(piece[:i], piece[i:]) for i in range(1, len(piece))]
+        pairs = [(left, right) for left, right in splits if left in normal and right in normal]
+        merges += sorted(pairs, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+    unknown = next(p.piece for p in parsed.pieces if p.type == UNKNOWN)
+    return models.BPE(ids, merges, unk_token=unknown, fuse_unk=True)

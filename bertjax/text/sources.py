@@ -262,12 +262,11 @@ def find_sources(
 
 
 def _text_files(directory: Path) -> list[Path]:
-    def known(path: Path) -> bool:
-        suffixes = [s for s in path.suffixes if s not in COMPRESSED]
-        return bool(suffixes) and suffixes[-1] in (".txt", ".jsonl", ".parquet")
-
-    paths = sorted(directory.rglob("*"), key=lambda p: p.relative_to(directory).parts)
-    files = [p for p in paths if p.is_file() and not p.name.startswith(".") and known(p)]
+    files = []
+    for path in sorted(directory.rglob("*"), key=lambda p: p.parts):
+        hidden = any(part.startswith(".") for part in path.relative_to(directory).parts)
+        if path.is_file() and not hidden and _suffix(path) in (".txt", ".jsonl", ".parquet"):
+            files.append(path)
     if not files:
         raise UserError(
             f"{directory}: no .txt, .jsonl or .parquet file in this directory (.gz, .xz and .zst "
@@ -280,8 +279,11 @@ def _file_source(path: Path, layout: str, field: str) -> Source:
     size = path.stat().st_size
     if size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes): give a file with text, or leave it")
-    suffixes = [s for s in path.suffixes if s not in COMPRESSED]
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix == ".parquet":
+    if _suffix(path) == ".parquet":
         return ParquetSource(str(path), size, field)
-    return FileSource(str(path), size, "jsonl" if suffix == ".jsonl" else layout, field)
+    return FileSource(str(path), size, "jsonl" if _suffix(path) == ".jsonl" else layout, field)
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix of what is compressed: `.txt` of `a.txt.gz`."""
+    return Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix

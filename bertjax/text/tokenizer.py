@@ -1,24 +1,30 @@
-"""One engine for every tokenizer: whatever it was made as, it runs as a `tokenizer.json`.
+"""Every tokenizer is a `tokenizer.json` run by the `tokenizers` library.
 
-So the corpus, the run and the Hugging Face export hold the same file, and one fingerprint names it.
+A WordPiece `vocab.txt` and a SentencePiece `.model` are turned into one on loading, so the file
+that makes a corpus is the file that a run keeps and an export ships.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from bertjax.errors import UserError
+from bertjax.text import words
+from bertjax.text.sentencepiece_json import engine_from_model
 from bertjax.text.special import SpecialIds
-from bertjax.text.words import word_starts_table
 
-# BERT's names and RoBERTa's.
+MAX_FILE_BYTES = 64 << 20
+MAX_VOCABULARY = 1 << 22  # as `ModelConfig.vocab_size`
+
+# What a special token may be called, BERT's name first, RoBERTa's second.
 SPECIAL_NAMES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
@@ -26,213 +32,269 @@ SPECIAL_NAMES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
-BERT_SPECIALS = [names[0] for names in SPECIAL_NAMES.values()]
-
-MAX_FILE_BYTES = 64 << 20
-MAX_VOCABULARY = 1 << 22
 
 
 class Tokenizer:
-    """A tokenizer with the five special tokens, a fingerprint and a table of word starts."""
+    """Text to ids and back.
 
-    def __init__(self, engine: tokenizers.Tokenizer):
-        """Wrap an engine; UserError if a special token is missing."""
-        engine.no_padding()
-        engine.no_truncation()
-        self._engine = engine
-        self.vocab_size: int = engine.get_vocab_size(with_added_tokens=True)
-        self.special = _special_ids(engine)
-        pieces = [engine.id_to_token(i) or "" for i in range(self.vocab_size)]
-        special = {getattr(self.special, name) for name in SPECIAL_NAMES}
-        self.starts_word: np.ndarray = word_starts_table(pieces, special)  # bool [V]
-        # Canonical: the same for any order of keys, spacing or escaping in the file.
-        content = json.loads(engine.to_str())
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        self.fingerprint: str = hashlib.sha256(canonical.encode()).hexdigest()
+    `special` holds the ids of the special tokens, `vocab_size` is V, `starts_word` (bool [V])
+    says which ids begin a word, and `fingerprint` is the SHA-256 of the canonical
+    `tokenizer.json`: equal fingerprints mean equal ids for any text.
+    """
+
+    def __init__(self, content: dict[str, Any], source: str = "tokenizer"):
+        """Take the parsed `tokenizer.json`; `source` names it in a `UserError`."""
+        content = {**content, "truncation": None, "padding": None}
+        _check_content(content, source)
+        try:
+            self._engine = tokenizers.Tokenizer.from_str(json.dumps(content))
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(
+                f"{source}: the tokenizers library {tokenizers.__version__} refuses it "
+                f"({_one_line(error)}): save it again with a current version"
+            ) from None
+        pieces = _pieces(self._engine, source)
+        self.vocab_size = len(pieces)
+        self.special = _special_ids(self._engine, source)
+        self._content = _with_special_tokens(self._engine, content, self.special)
+        self.fingerprint = hashlib.sha256(self._canonical().encode()).hexdigest()
+        added = self._engine.get_added_tokens_decoder()
+        self.starts_word = words.word_starts_table(pieces, _word_mark(content, source), added)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, without [CLS] and [SEP]."""
-        encodings = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [encoding.ids for encoding in encodings]
+        """Return the ids of each text, without [CLS] and [SEP].
+
+        A special token spelled out in a text becomes its id, as in Hugging Face.
+        """
+        encoded = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encoded]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids and the characters [start, end) of `text` that each stands for."""
+        """Return the ids of `text` and the characters [start, end) that each came from."""
         encoding = self._engine.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, special tokens included."""
+        """Return readable text, special tokens included."""
         return self._engine.decode(list(ids), skip_special_tokens=False)
 
-    def token(self, token_id: int) -> str:
-        """The piece of an id; UserError past the vocabulary."""
-        piece = self._engine.id_to_token(token_id)
-        if piece is None:
-            raise UserError(f"token id {token_id} is not in 0 to {self.vocab_size - 1}")
-        return piece
+    def token(self, id: int) -> str:
+        """Return the piece with this id, marks included; empty for an id that is not used."""
+        return self._engine.id_to_token(id) or ""
 
-    def id(self, piece: str) -> int | None:
-        """The id of a piece, or None."""
-        return self._engine.token_to_id(piece)
+    def id(self, token: str) -> int | None:
+        """Return the id of a piece, or None."""
+        return self._engine.token_to_id(token)
 
-    def save(self, directory: Path | str, model_max_length: int = 512) -> None:
-        """Write `tokenizer.json` and the `tokenizer_config.json` that Hugging Face reads."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "tokenizer.json").write_text(
-            self._engine.to_str(pretty=True) + "\n", encoding="utf-8"
-        )
+    def save(self, directory: Path, model_max_length: int = 512) -> None:
+        """Write `tokenizer.json` and Hugging Face's `tokenizer_config.json` into `directory`.
+
+        `model_max_length` is the longest row, special tokens included, of the model beside it.
+        """
         config = {
-            "backend": "tokenizers",
-            "model_max_length": model_max_length,
-            # Any other class would rebuild the pipeline in its own way instead of reading it.
+            # The class that runs a tokenizer.json as it is; a BERT or RoBERTa class rebuilds it.
             "tokenizer_class": "PreTrainedTokenizerFast",
-        } | {f"{n}_token": self.token(getattr(self.special, n)) for n in SPECIAL_NAMES}
-        (directory / "tokenizer_config.json").write_text(
-            json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            "model_max_length": model_max_length,
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+            "clean_up_tokenization_spaces": False,
+            **{f"{role}_token": self.token(i) for role, i in vars(self.special).items()},
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory / "tokenizer.json", self._canonical())
+        _write(directory / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+
+    def _canonical(self) -> str:
+        return json.dumps(self._content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Load a `tokenizer.json`, a WordPiece `vocab.txt` or a SentencePiece `.model`.
+
+    `path` is such a file or a directory that holds one; `tokenizer.json` is preferred. Raises
+    `UserError` for anything that is damaged, oversized or lacks a special token.
+    """
+    path = _find_file(Path(path))
+    if path.suffix not in (".json", ".txt", ".model"):
+        raise UserError(
+            f"{path}: not a tokenizer: give a tokenizer.json, a vocab.txt or a SentencePiece "
+            ".model (pickled files are never opened)"
         )
+    data = _read(path)
+    if path.suffix == ".json":
+        return Tokenizer(_parse_json(path, data), str(path))
+    if path.suffix == ".txt":
+        engine = _engine_from_vocabulary(path, data)
+    else:
+        engine = engine_from_model(data, str(path))
+    return Tokenizer(json.loads(engine.to_str()), str(path))
 
 
-def _special_ids(engine: tokenizers.Tokenizer) -> SpecialIds:
+def wordpiece_engine(
+    vocabulary: dict[str, int], normalizer: normalizers.Normalizer
+) -> tokenizers.Tokenizer:
+    """Return BERT's pipeline (google-research/bert tokenization.py) over a vocabulary."""
+    engine = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    engine.normalizer = normalizer
+    engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    engine.decoder = decoders.WordPiece(prefix=words.WORDPIECE)
+    return engine
+
+
+def _find_file(path: Path) -> Path:
+    if not path.exists():
+        raise UserError(f"{path}: no such tokenizer: give a file or a directory that exists")
+    if not path.is_dir():
+        return path
+    candidates = [path / "tokenizer.json", path / "vocab.txt", *sorted(path.glob("*.model"))]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise UserError(f"{path}: holds no tokenizer.json, vocab.txt or .model: give one of them")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise UserError(
+                f"{path}: {size:,} bytes is too large for a tokenizer: the limit is "
+                f"{MAX_FILE_BYTES:,}"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _decode(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8"
+        ) from None
+
+
+def _parse_json(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(_decode(path, data))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({_one_line(error)}): copy it again") from None
+    return content
+
+
+def _engine_from_vocabulary(path: Path, data: bytes) -> tokenizers.Tokenizer:
+    lines = _decode(path, data).removesuffix("\n").split("\n")  # U+2028 is a piece, not a line
+    pieces = [line.removesuffix("\r") for line in lines]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    for i, piece in enumerate(pieces):
+        if vocabulary[piece] != i:
+            raise UserError(
+                f"{path}: {piece!r} is on lines {i + 1} and {vocabulary[piece] + 1}: "
+                "every piece may stand once"
+            )
+    options = _bert_options(path.with_name("tokenizer_config.json"), pieces)
+    return wordpiece_engine(vocabulary, normalizers.BertNormalizer(**options))
+
+
+def _bert_options(config: Path, pieces: list[str]) -> dict[str, Any]:
+    """Read Hugging Face's switches, or tell a cased vocabulary by its capital letters."""
+    names = {
+        "do_lower_case": "lowercase",
+        "strip_accents": "strip_accents",
+        "tokenize_chinese_chars": "handle_chinese_chars",
+    }
+    given = _parse_json(config, _read(config)) if config.exists() else {}
+    options = {ours: given[name] for name, ours in names.items() if name in given}
+    if "lowercase" not in options:
+        plain = (p for p in pieces if not re.fullmatch(r"\[.*\]|<.*>", p))
+        options["lowercase"] = not any(re.search("[A-Z]", p) for p in plain)
+    return options
+
+
+def _check_content(content: dict[str, Any], source: str) -> None:
+    """Refuse what is no tokenizer, and a hostile size, before the library sees it."""
+    model = content.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), (dict, list)):
+        raise UserError(
+            f"{source}: no model with a vocabulary in it: give the tokenizer.json that the "
+            "tokenizers library writes"
+        )
+    size = len(model["vocab"])
+    if size > MAX_VOCABULARY:
+        raise UserError(f"{source}: {size:,} pieces: the limit is {MAX_VOCABULARY:,}")
+
+
+def _pieces(engine: tokenizers.Tokenizer, source: str) -> list[str]:
+    """Return the piece of every id below V; empty for ids that are left out."""
+    vocabulary = engine.get_vocab(with_added_tokens=True)
+    size = max(vocabulary.values(), default=-1) + 1
+    if size > MAX_VOCABULARY:
+        raise UserError(f"{source}: an id of {size - 1:,}: the limit is {MAX_VOCABULARY - 1:,}")
+    pieces = [""] * size
+    for piece, i in vocabulary.items():
+        pieces[i] = piece
+    return pieces
+
+
+def _special_ids(engine: tokenizers.Tokenizer, source: str) -> SpecialIds:
     found, missing = {}, []
-    for name, choices in SPECIAL_NAMES.items():
-        ids = [i for i in map(engine.token_to_id, choices) if i is not None]
+    for role, names in SPECIAL_NAMES.items():
+        ids = [i for name in names if (i := engine.token_to_id(name)) is not None]
         if ids:
-            found[name] = ids[0]
+            found[role] = ids[0]
         else:
-            missing.append(" or ".join(choices))
+            missing.append(" or ".join(names))
     if missing:
         raise UserError(
-            f"the tokenizer has no {', no '.join(missing)} among its "
-            f"{engine.get_vocab_size()} pieces: bertjax needs all five special tokens, so train "
-            "one with --tokenizer wordpiece, unigram or bpe, or add them"
+            f"{source}: no {', no '.join(missing)} among its {engine.get_vocab_size()} pieces: "
+            "pretraining needs all five special tokens; add them to the vocabulary"
         )
     return SpecialIds(**found)
 
 
-def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Load a tokenizer file, or the directory that holds one.
+def _with_special_tokens(
+    engine: tokenizers.Tokenizer, content: dict[str, Any], special: SpecialIds
+) -> dict[str, Any]:
+    """Make `engine` treat the special tokens as such and frame rows with [CLS] and [SEP].
 
-    Takes `tokenizer.json` (preferred in a directory), a BERT `vocab.txt`, or a SentencePiece
-    `.model`, which is converted. A `vocab.txt` lower-cases as the `tokenizer_config.json` beside
-    it says (`do_lower_case`), else unless a piece has a capital letter.
-
-    Raises:
-        UserError: no such file, one of another kind, damaged, too large, or without the five
-            special tokens.
+    Returns `content` with what had to be added; a complete tokenizer comes back unchanged.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = _file_in(path)
-    elif not path.exists():
-        raise UserError(f"{path}: no such tokenizer file or directory")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise UserError(
-            f"{path} has {path.stat().st_size:,} bytes, the limit is {MAX_FILE_BYTES:,}: this is "
-            "no tokenizer of a usual size"
+    known = engine.get_added_tokens_decoder()
+    missing = [engine.id_to_token(i) for i in vars(special).values() if i not in known]
+    if missing:
+        engine.add_special_tokens(missing)
+    framed = engine.encode("").ids == [special.cls, special.sep]
+    if not framed:
+        cls, sep = engine.id_to_token(special.cls), engine.id_to_token(special.sep)
+        engine.post_processor = processors.TemplateProcessing(
+            single=f"{cls}:0 $A:0 {sep}:0",
+            pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+            special_tokens=[(cls, special.cls), (sep, special.sep)],
         )
-    if path.suffix == ".json":
-        return _named(path, _load_json(path))
-    if path.suffix == ".txt":
-        return _named(path, _load_vocab(path))
-    if path.suffix == ".model":
-        from bertjax.text.sentencepiece_json import convert_sentencepiece
+    if framed and not missing:
+        return content
+    changed = json.loads(engine.to_str())
+    return {**content, **{key: changed[key] for key in ("added_tokens", "post_processor")}}
 
-        return _named(path, convert_sentencepiece(path.read_bytes(), str(path)))
+
+def _word_mark(content: dict[str, Any], source: str) -> str:
+    model = content["model"]
+    kind = model.get("type")
+    if kind == "WordPiece" and model.get("continuing_subword_prefix") == words.WORDPIECE:
+        return words.WORDPIECE
+    if kind == "BPE" and '"ByteLevel"' in json.dumps(content.get("pre_tokenizer")):
+        return words.BYTE_LEVEL
+    if kind in ("Unigram", "BPE") and '"Metaspace"' in json.dumps(content.get("pre_tokenizer")):
+        return words.METASPACE
     raise UserError(
-        f"{path} is no tokenizer file: give a tokenizer.json, a vocab.txt, a SentencePiece .model "
-        "or a directory that holds one"
+        f"{source}: a {kind} model that does not mark words by ##, ▁ or Ġ: use WordPiece, or "
+        "Unigram or BPE with a Metaspace or ByteLevel pre-tokenizer"
     )
 
 
-def _file_in(directory: Path) -> Path:
-    models_here = sorted(directory.glob("*.model"))
-    for candidate in (directory / "tokenizer.json", directory / "vocab.txt", *models_here):
-        if candidate.exists():
-            return candidate
-    raise UserError(f"{directory} holds no tokenizer.json, vocab.txt or .model file")
-
-
-def _named(path: Path, engine: tokenizers.Tokenizer) -> Tokenizer:
-    size = engine.get_vocab_size()
-    if size > MAX_VOCABULARY:
-        raise UserError(f"{path} has {size:,} pieces, the limit is {MAX_VOCABULARY:,}")
-    try:
-        return Tokenizer(engine)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8, or give the right file"
-        ) from None
-
-
-def _load_json(path: Path) -> tokenizers.Tokenizer:
-    try:
-        return tokenizers.Tokenizer.from_str(_read_text(path))
-    except UserError:
-        raise
-    except Exception as error:  # the engine has no exception type of its own
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is not a valid tokenizer.json ({reason})") from None
-
-
-def _load_vocab(path: Path) -> tokenizers.Tokenizer:
-    pieces = _read_text(path).split("\n")
-    if pieces and not pieces[-1]:
-        pieces.pop()
-    pieces = [piece.rstrip("\r") for piece in pieces]
-    vocab: dict[str, int] = {}
-    for line, piece in enumerate(pieces):
-        if piece in vocab:
-            raise UserError(
-                f"{path} has {piece!r} on lines {vocab[piece] + 1} and {line + 1}: every piece "
-                "must be there once, because its line is its id"
-            )
-        vocab[piece] = line
-    if len(vocab) <= len(BERT_SPECIALS):
-        raise UserError(
-            f"{path} has {len(vocab)} pieces: a vocabulary needs the {len(BERT_SPECIALS)} special "
-            "tokens and at least one piece besides"
-        )
-    return wordpiece_engine(models.WordPiece(vocab, unk_token="[UNK]"), _lowercases(path, pieces))
-
-
-def _lowercases(path: Path, pieces: list[str]) -> bool:
-    config = path.with_name("tokenizer_config.json")
-    if config.exists():
-        try:
-            content = json.loads(_read_text(config))
-        except ValueError as error:
-            raise UserError(f"{config} is not valid JSON ({error})") from None
-        if isinstance(content, dict) and isinstance(content.get("do_lower_case"), bool):
-            return content["do_lower_case"]
-    plain = (p for p in pieces if not (p.startswith("[") and p.endswith("]")))
-    return not any("A" <= char <= "Z" for piece in plain for char in piece)
-
-
-def wordpiece_engine(model: models.WordPiece, lowercase: bool) -> tokenizers.Tokenizer:
-    """BERT's pipeline around a WordPiece model (google-research/bert tokenization.py)."""
-    engine = tokenizers.Tokenizer(model)
-    engine.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    engine.decoder = decoders.WordPiece()
-    add_bert_specials(engine)
-    return engine
-
-
-def add_bert_specials(engine: tokenizers.Tokenizer) -> None:
-    """Register the special tokens, and `[CLS] A [SEP] B [SEP]` with token types 0 and 1."""
-    present = [name for name in BERT_SPECIALS if engine.token_to_id(name) is not None]
-    engine.add_special_tokens(present)
-    if "[CLS]" in present and "[SEP]" in present:
-        engine.post_processor = processors.TemplateProcessing(
-            single="[CLS]:0 $A:0 [SEP]:0",
-            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-            special_tokens=[(name, engine.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
-        )
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,152 +1,171 @@
-"""Train a tokenizer: WordPiece with `tokenizers`, unigram and BPE with `sentencepiece`."""
+"""Training a tokenizer: WordPiece by `tokenizers`, unigram and BPE by SentencePiece.
+
+The same texts in the same order give the same tokenizer, byte for byte, in any process.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
 
 import sentencepiece
 import tokenizers
-from tokenizers import models, trainers
+from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from bertjax.errors import UserError, nearest
-from bertjax.text.sentencepiece_json import convert_sentencepiece
-from bertjax.text.tokenizer import BERT_SPECIALS, Tokenizer, wordpiece_engine
-from bertjax.text.words import CJK_RANGES
+from bertjax.text.sentencepiece_json import check_same_ids, engine_from_model
+from bertjax.text.tokenizer import MAX_VOCABULARY, Tokenizer, wordpiece_engine
+from bertjax.text.words import CJK, is_cjk
 
 KINDS = ("wordpiece", "unigram", "bpe")
-
-_MAX_ALPHABET = 8000  # characters a WordPiece vocabulary may spend pieces on, twice each
-_CHECK_LINES = 1000  # lines on which a SentencePiece model must give the same ids converted
-_MAX_LINE_CHARS = 8192  # longer lines are cut for training only; SentencePiece would drop them
-
-# A character that no text has, between CJK characters: SentencePiece lets no piece cross it.
-_DELIMITER = "\ue0f0"
-_CJK = re.compile("[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in CJK_RANGES) + "]")
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
+CHARACTER_COVERAGE = 0.9995  # SentencePiece's default; rarer characters become [UNK]
+MIN_PAIR_COUNT = 2  # a WordPiece merge seen once is not worth a piece
+CHECKED_LINES = 1000  # of the training text, on top of the fixed probes
 
 
 def train_tokenizer(
     kind: str, texts: Iterable[str], vocab_size: int, *, lowercase: bool = True
 ) -> Tokenizer:
-    """Train a tokenizer of at most `vocab_size` pieces; the same texts give the same tokenizer.
+    """Train a tokenizer of `kind` wordpiece, unigram or bpe on `texts`, which are held in memory.
 
-    Args:
-        kind: `wordpiece`, `unigram` or `bpe`.
-        texts: sentences or paragraphs.
-        vocab_size: pieces, with the five special tokens [PAD] [UNK] [CLS] [SEP] [MASK] at 0 to 4.
-        lowercase: fold case (WordPiece also strips accents, as BERT uncased does).
-
-    CJK characters become tokens of their own, as in BERT, whatever the kind.
-
-    Raises:
-        UserError: an unknown kind, a size out of range, or too little text for it.
+    WordPiece normalizes as BERT does: `lowercase` also strips accents. The other two apply NFKC
+    and, with `lowercase`, lower-case. No piece joins CJK characters. WordPiece may end below
+    `vocab_size` if the text runs out of repeated pairs. Raises `UserError` for an unknown kind,
+    for no text and for a size that the text cannot give.
     """
     if kind not in KINDS:
-        raise UserError(f"tokenizer {kind!r} is not known: {nearest(kind, KINDS)}")
-    least = len(BERT_SPECIALS) + 1
-    if not least <= vocab_size <= 1 << 22:
+        raise UserError(f"tokenizer kind {kind!r} is not known: {nearest(kind, KINDS)}")
+    if not len(SPECIAL_TOKENS) < vocab_size <= MAX_VOCABULARY:
         raise UserError(
-            f"vocabulary of {vocab_size} pieces: use {least} (the special tokens and one piece) "
-            f"to {1 << 22}"
+            f"a vocabulary of {vocab_size}: {len(SPECIAL_TOKENS)} pieces are the special tokens: "
+            f"use {len(SPECIAL_TOKENS) + 1} to {MAX_VOCABULARY}"
         )
+    lines = [text for text in texts if text.strip()]
+    if not lines:
+        raise UserError("no text to train a tokenizer on: every line is empty")
     if kind == "wordpiece":
-        return _train_wordpiece(texts, vocab_size, lowercase)
-    return _train_sentencepiece(kind, texts, vocab_size, lowercase)
+        engine = _train_wordpiece(lines, vocab_size, lowercase)
+    else:
+        engine = _train_sentencepiece(kind, lines, vocab_size, lowercase)
+    return Tokenizer(json.loads(engine.to_str()))
 
 
-def _train_wordpiece(texts: Iterable[str], vocab_size: int, lowercase: bool) -> Tokenizer:
-    engine = wordpiece_engine(models.WordPiece(unk_token="[UNK]"), lowercase)
-    texts = list(texts)
-    alphabet = _alphabet(engine, texts, min(_MAX_ALPHABET, (vocab_size - len(BERT_SPECIALS)) // 2))
-    if not alphabet:
-        raise UserError("the text to train a tokenizer on holds no characters: give more text")
-    # The trainer numbers `##` characters in the order of a hash table, which changes from run to
-    # run and decides ties; naming them beforehand as special tokens fixes their numbers.
-    characters = alphabet + [f"##{char}" for char in alphabet]
+def _train_wordpiece(lines: list[str], vocab_size: int, lowercase: bool) -> tokenizers.Tokenizer:
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    alphabet, inner = _alphabet(normalizer.normalize_str(line) for line in lines)
+    # The trainer numbers the `##` characters in the order of a randomly seeded hash table and
+    # breaks ties between merges by those numbers. Naming them beforehand fixes both.
+    first = [*SPECIAL_TOKENS, *(f"##{c}" for c in inner)]
+    needed = len(first) + len(alphabet)
+    if vocab_size < needed:
+        raise UserError(
+            f"a vocabulary of {vocab_size} does not hold the characters of the text: "
+            f"use at least {needed}"
+        )
+    trained = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    trained.normalizer = normalizer
+    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
-        special_tokens=BERT_SPECIALS + characters,
+        min_frequency=MIN_PAIR_COUNT,
+        special_tokens=first,
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    engine.train_from_iterator(texts, trainer)
-    # Rebuilt from the vocabulary alone, so that only the five are special.
-    vocab = engine.get_vocab()
-    return Tokenizer(wordpiece_engine(models.WordPiece(vocab, unk_token="[UNK]"), lowercase))
+    trained.train_from_iterator(lines, trainer, length=len(lines))
+    # Only the vocabulary: in the trainer's own result every `##` character is a special token.
+    return wordpiece_engine(trained.get_vocab(), normalizer)
 
 
-def _alphabet(engine: tokenizers.Tokenizer, texts: list[str], most: int) -> list[str]:
-    """The most frequent characters after normalization, in order of code points."""
+def _alphabet(normalized: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the characters to keep, sorted, and those of them that can continue a word."""
     counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(engine.normalizer.normalize_str(text))
-    ranked = sorted((c for c in counts if not c.isspace()), key=lambda c: (-counts[c], c))
-    return sorted(ranked[:most])
+    for text in normalized:
+        counts.update(text)
+    for character in [c for c in counts if c.isspace()]:
+        del counts[character]
+    allowed = counts.total() * (1 - CHARACTER_COVERAGE)
+    kept = []
+    for character, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
+        allowed -= count
+        if allowed < 0:
+            kept.append(character)
+    kept.sort()
+    splitter = pre_tokenizers.BertPreTokenizer()
+    joins = [c for c in kept if len(splitter.pre_tokenize_str(f"a{c}")) == 1 and not is_cjk(c)]
+    return kept, joins
 
 
 def _train_sentencepiece(
-    kind: str, texts: Iterable[str], vocab_size: int, lowercase: bool
-) -> Tokenizer:
-    check: list[str] = []
-    written = io.BytesIO()
+    kind: str, lines: list[str], vocab_size: int, lowercase: bool
+) -> tokenizers.Tokenizer:
+    # Normalized ahead of SentencePiece, whose own tables `tokenizers` applies by grapheme and so
+    # not always alike.
+    steps = [normalizers.Nmt(), normalizers.NFKC()]
+    before = normalizers.Sequence([*steps, normalizers.Lowercase()] if lowercase else steps)
+    model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_training_lines(texts, check),
-            model_writer=written,
+            sentence_iterator=_delimited(lines, before),
+            model_writer=model,
             model_type=kind,
             vocab_size=vocab_size,
-            normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
-            pad_id=0,
-            unk_id=1,
-            bos_id=2,
-            eos_id=3,
-            pad_piece="[PAD]",
-            unk_piece="[UNK]",
-            bos_piece="[CLS]",
-            eos_piece="[SEP]",
-            control_symbols="[MASK]",
-            hard_vocab_limit=kind != "unigram",  # unigram: fewer pieces if the text has no more
-            pretokenization_delimiter=_DELIMITER,
-            max_sentence_length=8 * _MAX_LINE_CHARS,
-            num_threads=4,  # a constant: sums over threads decide the last digits of scores
+            character_coverage=CHARACTER_COVERAGE,
+            normalization_rule_name="identity",
+            pretokenization_delimiter=DELIMITER,
+            max_sentence_length=1 << 20,  # the default drops lines above 4,192 bytes
+            **_special_arguments(),
             minloglevel=2,
         )
-    except (RuntimeError, OSError) as error:
-        raise UserError(_training_failure(kind, vocab_size, str(error))) from None
-    engine = convert_sentencepiece(
-        written.getvalue(),
-        f"the {kind} tokenizer just trained",
-        tuple(line for line in check if not _CJK.search(line)),
-        split_cjk=True,
-    )
-    return Tokenizer(engine)
+    except RuntimeError as error:
+        raise UserError(_training_failure(str(error), kind, vocab_size)) from None
+    source = f"{kind} tokenizer"
+    engine = engine_from_model(model.getvalue(), source, before)
+    check_same_ids(engine, model.getvalue(), islice(lines, CHECKED_LINES), source, before)
+    return engine
 
 
-def _training_lines(texts: Iterable[str], check: list[str]) -> Iterator[str]:
-    """Lines with CJK characters apart; the first ones are noted in `check` as they were."""
-    for text in texts:
-        if len(check) < _CHECK_LINES:
-            check.append(text[:_MAX_LINE_CHARS])
-        for start in range(0, len(text), _MAX_LINE_CHARS):
-            line = text[start : start + _MAX_LINE_CHARS].replace(_DELIMITER, " ")
-            yield _CJK.sub(lambda m: f"{_DELIMITER}{m[0]}{_DELIMITER}", line)
+DELIMITER = "\t"  # no piece reaches across it; `normalizers.Nmt` leaves none in the text
 
 
-def _training_failure(kind: str, vocab_size: int, message: str) -> str:
-    """SentencePiece's internal check failures in words a person can act on."""
-    most = re.search(r"value\s*<=\s*(\d+)", message)
-    least = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
-    if most:
+def _delimited(lines: Iterable[str], before: normalizers.Normalizer) -> Iterator[str]:
+    """Yield normalized lines with every CJK character set apart, so that it stays one piece."""
+    for line in lines:
+        yield CJK.sub(rf"{DELIMITER}\g<0>{DELIMITER}", before.normalize_str(line))
+
+
+def _special_arguments() -> dict[str, Any]:
+    pad, unk, cls, sep, mask = SPECIAL_TOKENS
+    return {
+        "pad_id": 0,
+        "unk_id": 1,
+        "bos_id": 2,
+        "eos_id": 3,
+        "pad_piece": pad,
+        "unk_piece": unk,
+        "bos_piece": cls,
+        "eos_piece": sep,
+        "control_symbols": [mask],  # these follow the four above
+    }
+
+
+def _training_failure(message: str, kind: str, vocab_size: int) -> str:
+    """Turn SentencePiece's text, a C++ condition included, into one line."""
+    if match := re.search(r"too high .* value <= (\d+)", message):
         return (
-            f"--vocab-size {vocab_size} is more than this text gives a {kind} tokenizer: use at "
-            f"most {most[1]}, or give more text"
+            f"a {kind} vocabulary of {vocab_size}: this text gives at most {match[1]} pieces: "
+            f"use {match[1]} or less, or more text"
         )
-    if least:
+    if match := re.search(r"required_chars\. \d+ vs (\d+)", message):
         return (
-            f"--vocab-size {vocab_size} is too small for a {kind} tokenizer on this text, which "
-            f"has that many characters alone: use more than {least[1]}"
+            f"a vocabulary of {vocab_size} does not hold the characters of the text: "
+            f"use at least {match[1]}"
         )
-    return f"cannot train a {kind} tokenizer of {vocab_size} pieces ({' '.join(message.split())[:200]})"
+    return f"SentencePiece cannot train a {kind} tokenizer: {' '.join(message.split())[:200]}"

@@ -1,95 +1,95 @@
-"""Where words begin among tokens, for whole-word masking. Ids are never changed."""
+"""Where words start: a table over the vocabulary, and jieba for Chinese.
+
+Word starts are flags beside the ids; nothing here can change an id. A token that does not start a
+word belongs to the word of the token before it. The rules, by how a vocabulary marks words:
+
+* `##` (WordPiece): every piece without the mark starts a word, as in whole-word masking of
+  google-research/bert `create_pretraining_data.py`; punctuation and CJK characters have no mark.
+* `▁` (SentencePiece) and `Ġ` (byte-level BPE): a piece starts a word if it has the mark, or if
+  its first character is punctuation, a symbol or a CJK ideograph. ALBERT's rule
+  (google-research/albert) also makes every piece outside a-z a start; this one leaves pieces of
+  other alphabets inside their words. A byte-level piece that begins inside a character never
+  starts a word.
+"""
 
 from __future__ import annotations
 
-import functools
+import re
 import unicodedata
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from tokenizers import decoders
 
 from bertjax.errors import UserError
 
 if TYPE_CHECKING:
     from bertjax.text.tokenizer import Tokenizer
 
-# The code points that google-research/bert tokenization.py (_is_chinese_char) splits on.
-CJK_RANGES = (
-    (0x4E00, 0x9FFF),
-    (0x3400, 0x4DBF),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B73F),
-    (0x2B740, 0x2B81F),
-    (0x2B820, 0x2CEAF),
-    (0xF900, 0xFAFF),
-    (0x2F800, 0x2FA1F),
+# The blocks that google-research/bert tokenization.py splits into single characters.
+CJK = re.compile(
+    "[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002ceaf"
+    "\uf900-\ufaff\U0002f800-\U0002fa1f]"
 )
 
-
-def is_cjk(char: str) -> bool:
-    """Whether BERT's tokenizer makes this character a token of its own."""
-    code = ord(char)
-    return any(low <= code <= high for low, high in CJK_RANGES)
+WORDPIECE, METASPACE, BYTE_LEVEL = "##", "▁", "Ġ"  # the marks, which also name the schemes
 
 
-def word_starts_table(pieces: Sequence[str], special: set[int]) -> np.ndarray:
-    """Which vocabulary ids begin a word: bool [V].
+def word_starts_table(pieces: Sequence[str], mark: str, always: Iterable[int]) -> np.ndarray:
+    """Return bool [V]: does the piece with this id begin a word?
 
-    - A vocabulary with `##` pieces is WordPiece: all but those begin a word (google-research/bert
-      create_pretraining_data.py).
-    - One with `▁` (SentencePiece) or `Ġ` (byte-level BPE) pieces: those with the mark begin a
-      word, and so do punctuation and CJK characters, which have no space before them
-      (google-research/albert create_pretraining_data.py, without its a-z restriction).
-    - Special tokens begin a word. A vocabulary without any mark has only whole words.
+    `mark` is the vocabulary's scheme, one of `##`, `▁`, `Ġ`; the ids `always` (special tokens)
+    start a word however they are spelled.
     """
-    if any(piece.startswith("##") and len(piece) > 2 for piece in pieces):
-        starts = [not (piece.startswith("##") and len(piece) > 2) for piece in pieces]
-    elif any(piece.startswith(("▁", "Ġ")) for piece in pieces):
-        starts = [_begins_after_space(piece) for piece in pieces]
+    if mark == WORDPIECE:
+        starts = [not piece.startswith(WORDPIECE) for piece in pieces]
+    elif mark == BYTE_LEVEL:
+        as_text = decoders.ByteLevel()
+        starts = [_starts_word(as_text.decode([piece])) for piece in pieces]
     else:
-        starts = [True] * len(pieces)
+        starts = [_starts_word(piece.replace(METASPACE, " ")) for piece in pieces]
     table = np.array(starts, bool)
-    table[sorted(special)] = True
+    table[list(always)] = True
     return table
 
 
-def _begins_after_space(piece: str) -> bool:
-    if piece.startswith(("▁", "Ġ", "Ċ")):
-        return True
-    return all(unicodedata.category(c)[0] == "P" for c in piece) or is_cjk(piece[:1] or " ")
+def _starts_word(text: str) -> bool:
+    first = text[:1]
+    if not first or first == "\ufffd":  # U+FFFD: not a whole character
+        return False
+    # P and S: BERT counts ASCII symbols such as $ and ~ as punctuation, which Unicode does not.
+    return first.isspace() or unicodedata.category(first)[0] in "PS" or is_cjk(first)
+
+
+def is_cjk(character: str) -> bool:
+    """Say whether BERT makes this character a token of its own (ideographs; not kana, hangul)."""
+    return CJK.match(character) is not None
 
 
 def chinese_word_starts(sentence: str, tokenizer: Tokenizer) -> np.ndarray:
-    """Which tokens of a Chinese sentence begin a word, by jieba's segmentation: bool [n].
+    """Return bool [n], a flag for each id that `tokenizer` makes of `sentence`.
 
-    Only tokens of CJK characters are decided by jieba: such a token begins a word if its
-    character does. All others keep their vocabulary's flag. The words are found in the raw
-    sentence and aligned by character offsets, as ymcui/Chinese-BERT-wwm does (issue 13), and
-    never by tokenizing words, which would change ids.
-
-    Raises:
-        UserError: jieba is not installed.
+    A token of CJK characters starts a word if jieba starts one at its first character; any other
+    token keeps its flag of `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
     """
     ids, offsets = tokenizer.encode_with_offsets(sentence)
-    flags = tokenizer.starts_word[ids]
-    words: set[int] = {start for _, start, _ in _segmenter().tokenize(sentence)}
-    for i, (start, end) in enumerate(offsets):
-        if start < end and is_cjk(sentence[start]):
-            flags[i] = start in words
-    return flags
+    starts = tokenizer.starts_word[ids]
+    words: set[int] | None = None
+    for i, (begin, end) in enumerate(offsets):
+        if begin < end and is_cjk(sentence[begin]) and tokenizer.token(ids[i]) != METASPACE:
+            words = _jieba_starts(sentence) if words is None else words
+            starts[i] = begin in words
+    return starts
 
 
-@functools.cache
-def _segmenter() -> Any:
+def _jieba_starts(sentence: str) -> set[int]:
     try:
         import jieba
     except ImportError:
         raise UserError(
-            "Chinese words need jieba, which is not installed: pip install 'bertjax[zh]', or "
-            "build with --language en, which makes every character a word"
+            "Chinese text, but jieba, which finds its words, is not installed: "
+            "pip install 'bertjax[zh]'"
         ) from None
-    jieba.setLogLevel("ERROR")  # it reports loading its dictionary as if that were an event
-    segmenter = jieba.Tokenizer()
-    segmenter.initialize()
-    return segmenter
+    jieba.setLogLevel("WARNING")  # it reports the loading of its dictionary otherwise
+    return {start for _, start, _ in jieba.tokenize(sentence)}

@@ -48,7 +48,8 @@ def pretrain(
         if start_from is not None:
             cfg = setup.adopt_architecture(cfg, start_from[0])
         cfg, data = setup.open_data(cfg)
-        setup.check_same_run(run, cfg)
+        if CheckpointStore(run.checkpoints, keep=1).steps():
+            setup.check_same_run(run, cfg)
         terminal = Terminal() if jax.process_index() == 0 else Terminal(open("/dev/null", "w"))
         mesh = sharding.make_mesh(cfg.train.mesh)
         with jax.set_mesh(mesh):
@@ -72,6 +73,7 @@ class Loop:
         self.newest = CheckpointStore(run.checkpoints, cfg.train.keep_checkpoints)
         self.best = CheckpointStore(run.best, keep=1)
         self.best_loss = float("inf")
+        self.tokens = 0  # real ones seen, over all starts of the run
         self.train_step = make_train_step(cfg, mesh, data.train.special)
         self.evaluation_step = make_evaluation_step(cfg, mesh, data.train.special)
 
@@ -116,6 +118,7 @@ class Loop:
         setup.check_meta(self.run_directory, found.meta, self.data)
         best = found.meta["best_loss"]
         self.best_loss = float("inf") if best is None else best
+        self.tokens = found.meta["tokens"]
         return setup.restored_state(found.items), found.step
 
     def _announce(self, step: int) -> None:
@@ -185,6 +188,7 @@ class Loop:
         """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
         values = {k: float(v) for k, v in jax.device_get(metrics).items()}
         window.add_metrics(values)
+        self.tokens += int(values["tokens"])
         if values["bad_steps"]:
             self.terminal.say(f"step {step}: loss or gradient not finite; update skipped")
         if values["bad_steps"] >= self.cfg.train.max_bad_steps:
@@ -231,6 +235,7 @@ class Loop:
         best = self.best_loss if np.isfinite(self.best_loss) else None
         return {
             "config": dataclasses.asdict(self.cfg),
+            "tokens": self.tokens,
             "tokenizer": self.data.train.fingerprint,
             "corpus": self.data.train.identity,
             "best_loss": best,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, SingleDeviceSharding
 
 from bertjax import model, sharding
-from bertjax.checkpoint import CheckpointStore
+from bertjax.checkpoint import CheckpointStore, Restored
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import Corpus, open_corpus
@@ -159,13 +159,13 @@ def adopt_architecture(cfg: PretrainConfig, source: ModelConfig) -> PretrainConf
     return dataclasses.replace(cfg, model=adopted)
 
 
-def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[model.Params, str]:
+def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[str, Restored]:
     """Parameters of a run on one device: of its best checkpoint, else of its newest.
 
-    Returns them with a word on which they are. Raises UserError if there is none.
+    Returns which it is ("best" or "newest") and the checkpoint with its item `params`. Raises
+    UserError if there is none.
     """
-    mesh = Mesh(jax.devices()[:1], ("data",))
-    place = sharding.replicated(mesh)
+    place = SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(
         lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
         model.abstract_params(cfg),
@@ -174,7 +174,7 @@ def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[model.Params, 
         if directory.is_dir():
             found = CheckpointStore(directory, keep=1).restore({"params": wanted})
             if found is not None:
-                return found.items["params"], f"{name} checkpoint, step {found.step}"
+                return name, found
     raise UserError(
         f"{run.path} holds no checkpoint: it is no run directory, or `bertjax pretrain` was "
         "stopped before the first one was written"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracle_masking as oracle
 import pytest
 from scipy import stats
 
@@ -17,12 +16,6 @@ from bertjax.config import MaskingConfig
 from bertjax.objectives import masking
 from bertjax.objectives.presets import PRESETS
 from bertjax.text.special import SpecialIds
-
-_spec = importlib.util.spec_from_file_location(
-    "oracle_masking", Path(__file__).with_name("oracle_masking.py")
-)
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
 
 SPECIAL = SpecialIds(pad=0, unk=7, cls=2, sep=3, mask=5)  # not contiguous: skipping must work
 RESERVED = [0, 7, 2, 3, 5]

@@ -78,7 +78,7 @@ def test_parquet_rows_are_documents(tmp_path: Path) -> None:
 
 
 def test_directories_are_read_in_order(tmp_path: Path) -> None:
-    for name in ("b.txt", "a/z.txt", "a/y.jsonl", "a.txt", ".hidden.txt", "picture.png"):
+    for name in ("b.txt", "a/z.txt", "a/y.jsonl", "a.txt", ".hidden.txt", ".git/c.txt", "d.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"text": name}) if name.endswith("jsonl") else name)

@@ -1,0 +1,84 @@
+"""`bertjax export`: a run as a Hugging Face directory."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from pydoc_data.topics import topics
+
+from bertjax.errors import UserError
+from bertjax.huggingface import CardFacts, export_model, without_next_sentence_head
+from bertjax.overrides import to_json
+from bertjax.train.initial import Initial, is_run, read_model, run_config
+from bertjax.train.run_directory import describe_environment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax export`."""
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("--out", type=Path, required=True, help="directory to make")
+    parser.add_argument("--license", default="unknown", help="identifier for the model card")
+    parser.add_argument(
+        "--language", default="en", help="for the model card; several by commas (default en)"
+    )
+    parser.add_argument(
+        "--without-next-sentence-head",
+        action="store_true",
+        help="leave out pooler and next-sentence head, which only post-norm BERT can hold",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write, read back, compare, and say what can load it."""
+    if not is_run(args.run):
+        raise UserError(f"{args.run} is not a run of bertjax: give the --workdir of `pretrain`")
+    initial = read_model(args.run)
+    assert initial.tokenizer is not None, "every run holds its tokenizer"
+    cfg, params = initial.cfg, initial.params
+    if args.without_next_sentence_head:
+        cfg, params = without_next_sentence_head(cfg, params)
+    report = export_model(
+        cfg, params, initial.tokenizer, args.out, _card(args, initial), check_lines()
+    )
+    print(
+        f"exported {initial.source}\n"
+        f"to       {report.path}: {report.architecture}, {report.parameters:,} parameters, "
+        f"{report.bytes / 1e6:.1f} MB\n"
+        f"checked  weights bit for bit, ids on {report.lines:,} lines"
+    )
+
+
+def _card(args: argparse.Namespace, initial: Initial) -> CardFacts:
+    environment = describe_environment()
+    evaluation = initial.meta.get("evaluation") or {}
+    return CardFacts(
+        name=args.out.name,
+        data_fingerprint=initial.meta.get("corpus", "unknown"),
+        config=to_json(run_config(args.run)),
+        versions={"bertjax": environment["bertjax"], **environment["packages"]},
+        steps=initial.step,
+        tokens=initial.meta.get("tokens", 0),
+        results={name.replace("_", " "): value for name, value in evaluation.items()},
+        language=tuple(args.language.split(",")),
+        license=args.license,
+    )
+
+
+def check_lines() -> list[str]:
+    """Lines to compare token ids on: the language reference and what trips tokenizers."""
+    lines = [line for name in sorted(topics) for line in topics[name].splitlines() if line.strip()]
+    return [*ODD_LINES, *lines[:3000]]
+
+
+ODD_LINES = [
+    "",
+    " \t leading and trailing \n",
+    "café café naïve Ångström ＦＵＬＬ ｗｉｄｔｈ ﬁ ½ ™",
+    "中文和English混排，第1章。繁體字、日本語のテキスト、한국어",
+    "русский עברית العربية ไทย हिन्दी",
+    "😀 👩‍👩‍👧 🇨🇭 ♥ \u200b\u200d\ufeff\u00ad",
+    "a" * 300,
+    "control \x01\x02\x1f\x7f \ufffd \U000e0041",
+    "[CLS] [SEP] [MASK] [PAD] [UNK] <s> </s> <mask>",
+    "http://example.org/a_b?c=d&e=%20 x@y.z #tag $3.50 1,000,000.5 -40°C",
+]

@@ -1,0 +1,36 @@
+"""`bertjax fill-mask`: what a model thinks stands at each [MASK]."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bertjax.errors import UserError
+from bertjax.predict import fill_mask
+from bertjax.train.initial import read_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax fill-mask`."""
+    parser.add_argument("model", type=Path, help="run or Hugging Face directory")
+    parser.add_argument("text", nargs="+", help="sentences with [MASK] in them")
+    parser.add_argument("--top", type=int, default=5, help="candidates to show (default 5)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the most probable pieces at each mask."""
+    initial = read_model(args.model)
+    if initial.tokenizer is None:
+        raise UserError(f"{args.model} has no tokenizer: put its tokenizer.json beside it")
+    if not 1 <= args.top <= initial.cfg.vocab_size:
+        raise UserError(f"--top {args.top}: use 1 to {initial.cfg.vocab_size}")
+    if initial.fresh:
+        raise UserError(
+            f"{args.model} has no masked-LM head (missing {', '.join(initial.fresh[:3])}, ...): "
+            "its guesses would be random"
+        )
+    for text in args.text:
+        print(text)
+        for position, guesses in fill_mask(initial.cfg, initial.params, initial.tokenizer, text, args.top):
+            shown = "  ".join(f"{g.piece} {g.probability:.3f}" for g in guesses)
+            print(f"  token {position}: {shown}")

@@ -1,0 +1,61 @@
+"""`bertjax import`: a Hugging Face directory as a run that `pretrain` continues."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import DataConfig, ModelConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.errors import UserError
+from bertjax.huggingface import import_model
+from bertjax.overrides import to_json
+from bertjax.train.run_directory import open_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax import`."""
+    parser.add_argument("directory", type=Path, metavar="HF_DIR", help="Hugging Face directory")
+    parser.add_argument("--out", type=Path, required=True, help="run directory to make")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the imported weights as the best checkpoint, step 0, of a new run."""
+    if args.out.exists() and any(args.out.iterdir()):
+        raise UserError(f"{args.out} exists already: choose another directory, or remove it first")
+    imported = import_model(args.directory)
+    if imported.tokenizer is None:
+        raise UserError(
+            f"{args.directory} has no tokenizer.json or vocab.txt: put the model's tokenizer there"
+        )
+    with open_run(args.out) as directory:
+        cfg = _run_config(imported.cfg)
+        directory.describe(to_json(cfg), ["bertjax", "import", str(args.directory)])
+        imported.tokenizer.save(directory.tokenizer, imported.cfg.max_positions)
+        store = CheckpointStore(directory.best, keep=1)
+        store.save(0, {"params": imported.params}, {"tokenizer": imported.tokenizer.fingerprint})
+        store.wait()
+    print(
+        f"imported {args.directory}: {cfg.model.family}, {cfg.model.num_layers} layers × "
+        f"{cfg.model.hidden_size}\n"
+        f"to       {args.out}"
+    )
+    if imported.fresh:
+        print(f"new      not in the checkpoint, random: {', '.join(imported.fresh)}")
+    if imported.ignored:
+        print(f"left     heads of other tasks: {', '.join(imported.ignored)}")
+    print(
+        f"next     bertjax prepare TEXT --out data/x --tokenizer {args.out}/tokenizer\n"
+        f"         bertjax pretrain --config configs/bert_base.py --workdir {args.out} "
+        "data.corpus=data/x"
+    )
+
+
+def _run_config(model: ModelConfig) -> PretrainConfig:
+    """A config that holds the architecture; the recipe is the next `pretrain`'s --config."""
+    rows = Phase(seq_len=min(128, model.max_positions))
+    return PretrainConfig(
+        model=model,
+        data=DataConfig(format="full_sentences", pairs="none", phases=(rows,)),
+        train=TrainConfig(next_sentence_loss=False),
+    )

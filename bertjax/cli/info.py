@@ -1,0 +1,89 @@
+"""`bertjax info`: what a corpus, a run or a Hugging Face directory holds, verified."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from bertjax import model
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import ModelConfig
+from bertjax.data.corpus import describe_corpus, verify_corpus
+from bertjax.errors import UserError
+from bertjax.train.initial import is_run, read_model, run_config
+from bertjax.train.log import count
+from bertjax.train.run_directory import RunDirectory
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax info`."""
+    parser.add_argument("path", type=Path, help="corpus, run or Hugging Face directory")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print what is there after checking its hashes or shapes."""
+    path: Path = args.path
+    if not path.is_dir():
+        raise UserError(f"{path}: no such directory")
+    if (path / "manifest.json").exists():
+        rows = _corpus(path)
+    elif is_run(path):
+        rows = _run(path)
+    elif (path / "config.json").exists():
+        initial = read_model(path)
+        rows = {"kind": "Hugging Face directory", **_architecture(initial.cfg)}
+        rows["missing"] = ", ".join(initial.fresh) or "nothing"
+        tokenizer = initial.tokenizer
+        rows["tokenizer"] = f"{tokenizer.vocab_size:,} pieces" if tokenizer else "none"
+    else:
+        raise UserError(
+            f"{path} is no corpus (manifest.json), run or Hugging Face directory (config.json)"
+        )
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
+
+
+def _corpus(path: Path) -> dict[str, Any]:
+    facts = describe_corpus(path)
+    verify_corpus(path)
+    rows: dict[str, Any] = {"kind": "corpus, every file verified"}
+    for split, counts in facts["splits"].items():
+        rows[split] = ", ".join(f"{value:,} {name}" for name, value in counts.items())
+    rows["duplicates"] = f"{facts['duplicates']:,} dropped"
+    rows["tokenizer"] = f"{facts['vocab_size']:,} pieces, {facts['tokenizer'][:12]}"
+    rows["size"] = f"{facts['bytes'] / 1e6:.1f} MB"
+    rows["identity"] = facts["identity"][:12]
+    return rows
+
+
+def _run(path: Path) -> dict[str, Any]:
+    directory, cfg = RunDirectory(path.absolute()), run_config(path)
+    rows: dict[str, Any] = {"kind": "run", **_architecture(cfg.model)}
+    rows["recipe"] = (
+        f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
+        f"{cfg.optim.learning_rate:g}"
+    )
+    for name, folder in (("newest", directory.checkpoints), ("best", directory.best)):
+        store = CheckpointStore(folder, keep=1)
+        step = store.latest_verified_step()
+        if step is None:
+            rows[name] = "none"
+            continue
+        meta = store.read_meta(step) or {}
+        rows[name] = f"step {step:,}, verified, {count(meta.get('tokens', 0))} tokens seen"
+        for key, value in meta.get("evaluation", {}).items():
+            rows[f"{name} {key.replace('_', ' ')}"] = f"{value:.4f}"
+    return rows
+
+
+def _architecture(cfg: ModelConfig) -> dict[str, Any]:
+    size = sum(x.size for x in jax.tree.leaves(model.abstract_params(cfg)))
+    return {
+        "model": f"{cfg.family}, {cfg.norm}-norm, {cfg.num_layers} layers × {cfg.hidden_size}, "
+        f"{cfg.num_heads} heads, {count(size)} parameters",
+        "vocabulary": f"{cfg.vocab_size:,} pieces, rows up to {cfg.max_positions}",
+    }

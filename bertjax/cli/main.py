@@ -1,0 +1,75 @@
+"""The `bertjax` command: one verb a file, one line for a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from bertjax import __version__
+from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
+
+# Verb -> module and what it does. Imported when used: `prepare` needs no JAX, `--help` nothing.
+VERBS = {
+    "prepare": ("bertjax.cli.prepare", "text -> tokenized corpus"),
+    "pretrain": ("bertjax.cli.pretrain", "corpus -> run (the same command again resumes it)"),
+    "fill-mask": ("bertjax.cli.fill_mask", "run -> what it thinks stands at [MASK]"),
+    "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
+    "import": ("bertjax.cli.import_", "Hugging Face directory -> run, to continue pretraining"),
+    "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says which real option is nearest to an unknown one."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code. A `UserError` becomes one line on standard error."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # The first thing TensorStore's and XLA's C++ would say is noise to a user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _dispatch(argv)
+    except UserError as error:
+        print(f"bertjax: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bertjax: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BAD_INPUT
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print("usage: bertjax VERB ... (bertjax VERB --help says more)\n")
+        for verb, (_, summary) in VERBS.items():
+            print(f"  {verb:<10} {summary}")
+        return 0
+    if argv[0] == "--version":
+        print(f"bertjax {__version__}")
+        return 0
+    verb = argv[0]
+    if verb not in VERBS:
+        raise UserError(f"unknown command {verb!r}: {nearest(verb, VERBS)}")
+    module_name, summary = VERBS[verb]
+    module = importlib.import_module(module_name)
+    parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
+    module.add_arguments(parser)
+    args, unknown = parser.parse_known_args(argv[1:])
+    for item in unknown:
+        options = [o for action in parser._actions for o in action.option_strings]
+        raise UserError(f"unknown option {item!r} for {verb}: {nearest(item, options)}")
+    return module.run(args) or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

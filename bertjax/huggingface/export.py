@@ -1,0 +1,192 @@
+"""A trained model as a Hugging Face directory that is read back before anyone can see it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from bertjax import model
+from bertjax.config import ModelConfig
+from bertjax.errors import UserError
+from bertjax.huggingface.config_json import first_position, to_hub_config
+from bertjax.huggingface.importing import import_model
+from bertjax.huggingface.model_card import CardFacts, model_card
+from bertjax.huggingface.names import architecture_of, hub_names
+from bertjax.huggingface.tensors import flatten, to_hub
+from bertjax.huggingface.weights import FILE, write_weights
+from bertjax.text.special import SpecialIds
+from bertjax.text.tokenizer import SPECIAL_NAMES, Tokenizer
+
+MIN_CHECK_LINES = 1000
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written and checked."""
+
+    path: Path
+    architecture: str  # class of transformers
+    parameters: int
+    bytes: int  # of all files
+    lines: int  # on which both tokenizers gave the same ids
+
+
+def export_model(
+    cfg: ModelConfig,
+    params: model.Params,
+    tokenizer: Tokenizer,
+    out: Path,
+    card: CardFacts,
+    check_lines: Sequence[str],
+) -> ExportReport:
+    """Write config.json, model.safetensors, tokenizer.json, tokenizer_config.json and README.md.
+
+    They are written beside `out`, read back and compared: weights bit for bit, ids on
+    `check_lines` (at least 1,000, best of held-out text). Only then does the directory get its
+    name, so it is there whole or not at all.
+
+    Raises:
+        UserError: no class of transformers computes this model, `params` do not fit `cfg` or are
+            not finite, the tokenizer has more pieces than the model, `out` is not empty or cannot
+            be written, or what was read back differs.
+    """
+    out = Path(out).absolute()
+    _check_input(cfg, params, tokenizer, check_lines)
+    tensors = to_hub_tensors(cfg, params, tokenizer.special)
+    parameters = sum(tensor.size for tensor in tensors.values())
+    with _appearing(out) as stage:
+        config = json.dumps(to_hub_config(cfg, tokenizer.special), indent=2) + "\n"
+        (stage / "config.json").write_text(config, encoding="utf-8")
+        write_weights(stage / FILE, tensors)
+        _write_tokenizer(stage, cfg, tokenizer)
+        text = model_card(cfg, tokenizer, card, parameters)
+        (stage / "README.md").write_text(text, encoding="utf-8")
+        _verify_weights(stage, tensors, tokenizer.special)
+        _verify_ids(stage, tokenizer, check_lines)
+        size = sum(file.stat().st_size for file in stage.iterdir())
+    return ExportReport(out, architecture_of(cfg).name, parameters, size, len(check_lines))
+
+
+def to_hub_tensors(
+    cfg: ModelConfig, params: model.Params, special: SpecialIds
+) -> dict[str, np.ndarray]:
+    """Return all tensors under their Hugging Face names, in that layout; tied copies left out."""
+    leaves, first = flatten(params), first_position(cfg, special)
+    return {name: to_hub(cfg, path, leaves[path], first) for path, name in hub_names(cfg).items()}
+
+
+def without_next_sentence_head(
+    cfg: ModelConfig, params: model.Params
+) -> tuple[ModelConfig, model.Params]:
+    """Drop the pooler and the next-sentence head, for classes of transformers without them."""
+    kept = {name: leaf for name, leaf in params.items() if name not in ("pooler", "next_sentence")}
+    return dataclasses.replace(cfg, next_sentence_head=False), kept
+
+
+def _check_input(
+    cfg: ModelConfig, params: model.Params, tokenizer: Tokenizer, check_lines: Sequence[str]
+) -> None:
+    expected, given = flatten(model.abstract_params(cfg)), flatten(params)
+    if expected.keys() != given.keys():
+        path = min(expected.keys() ^ given.keys())
+        raise UserError(
+            f"parameter {path} is only in the {'config' if path in expected else 'weights'}: "
+            "export with the config of the run"
+        )
+    for path, leaf in given.items():
+        if leaf.shape != expected[path].shape:
+            raise UserError(
+                f"parameter {path} has shape {list(leaf.shape)}, the config makes it "
+                f"{list(expected[path].shape)}: export with the config of the run"
+            )
+        if not np.isfinite(np.asarray(leaf)).all():
+            raise UserError(
+                f"parameter {path} has NaN or infinite values: training diverged; export an "
+                "earlier checkpoint"
+            )
+    if tokenizer.vocab_size > cfg.vocab_size:
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocab_size:,} pieces, the model {cfg.vocab_size:,}: "
+            "export with the tokenizer of the run"
+        )
+    if len(check_lines) < MIN_CHECK_LINES:
+        raise UserError(
+            f"{len(check_lines):,} lines to compare token ids on: give at least {MIN_CHECK_LINES:,}"
+        )
+
+
+def _write_tokenizer(stage: Path, cfg: ModelConfig, tokenizer: Tokenizer) -> None:
+    tokenizer.save(stage, cfg.max_positions)
+    if cfg.type_vocab_size == 1:
+        # Else transformers would feed type 1 for a second sentence, past the end of the table.
+        file = stage / "tokenizer_config.json"
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["model_input_names"] = ["input_ids", "attention_mask"]
+        file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _verify_weights(stage: Path, tensors: dict[str, np.ndarray], special: SpecialIds) -> None:
+    """Import what was written and arrange it again: every bit must come back."""
+    imported = import_model(stage)
+    again = to_hub_tensors(imported.cfg, imported.params, special)
+    for name, tensor in tensors.items():
+        if tensor.tobytes() != again[name].tobytes():
+            raise UserError(
+                f"{stage / FILE}: {name} differs from what was written: check the disk and export "
+                "again"
+            )
+
+
+def _verify_ids(stage: Path, tokenizer: Tokenizer, lines: Sequence[str]) -> None:
+    """Load the tokenizer as transformers does and compare what it gives a model with ours."""
+    engine = tokenizers.Tokenizer.from_file(str(stage / "tokenizer.json"))
+    config = json.loads((stage / "tokenizer_config.json").read_text(encoding="utf-8"))
+    engine.add_special_tokens([config[f"{name}_token"] for name in SPECIAL_NAMES])
+    special = tokenizer.special
+    written = engine.encode_batch_fast(list(lines))
+    for line, theirs, ours in zip(lines, written, tokenizer.encode_batch(lines), strict=True):
+        if theirs.ids != [special.cls, *ours, special.sep]:
+            raise UserError(
+                f"the written tokenizer gives ids {theirs.ids[:8]}... for {line[:60]!r}, the run's "
+                f"gives {[special.cls, *ours, special.sep][:8]}...: its tokenizer.json must hold "
+                "the special tokens and put one [CLS] before and one [SEP] after a text"
+            )
+
+
+@contextlib.contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """Give a hidden sibling of `out` to fill; it takes that name if nothing goes wrong."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} exists already: choose another directory, or remove it first")
+    stage = out.with_name(f".{out.name}.unfinished-{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        stage.mkdir()
+        yield stage
+        for file in (*stage.iterdir(), stage):
+            _flush(file)
+        stage.rename(out)
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written ({error.strerror}): make {out.parent} writable with enough "
+            "free space, or choose another directory"
+        ) from None
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,181 @@
+"""A Hugging Face model directory as a `ModelConfig`, parameters and a tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bertjax import model
+from bertjax.config import ModelConfig
+from bertjax.errors import UserError
+from bertjax.huggingface.config_json import from_hub_config, read_json
+from bertjax.huggingface.names import architecture_of, hub_names
+from bertjax.huggingface.tensors import flatten, from_hub, hub_shape, unflatten
+from bertjax.huggingface.weights import StoredTensor, open_weights
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+
+# What an encoder needs; anything else in a checkpoint is a head.
+_ENCODER = re.compile(r"embeddings\.|encoder\.|LayerNorm\.")
+_HEADS = ("masked_lm/", "pooler/", "next_sentence/")
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model from elsewhere, and what about it did not come from there."""
+
+    cfg: ModelConfig
+    params: model.Params  # NumPy arrays, float32
+    tokenizer: Tokenizer | None  # None: the directory has none that can be read
+    fresh: list[str]  # paths of parameters the checkpoint lacks, newly initialised
+    ignored: list[str]  # names of tensors of heads that bertjax does not have
+
+
+def import_model(directory: Path, seed: int = 0) -> Imported:
+    """Read `config.json`, the safetensors weights and the tokenizer of a BERT or RoBERTa.
+
+    A checkpoint without prefix (BertModel), with the `LayerNorm.gamma/beta` of old files, in
+    shards, or in half precision is read too. Heads it lacks are initialised from `seed`.
+
+    Raises:
+        UserError: a file is missing, damaged or of another format; the architecture is not one
+            bertjax has; a tensor is missing, unknown, of another shape or not finite; the
+            tokenizer has more pieces than the model.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory} is no directory: give one with config.json and model.safetensors"
+        )
+    cfg = from_hub_config(read_json(directory / "config.json"), directory / "config.json")
+    stored = _canonical(open_weights(directory), architecture_of(cfg).prefix)
+    cfg = _with_heads(cfg, stored)
+    names = hub_names(cfg)
+    stored, ignored = _separate_heads(stored, cfg, set(names.values()), directory)
+    missing = [path for path, name in names.items() if name not in stored]
+    absent = [names[path] for path in missing if not path.startswith(_HEADS)]
+    if absent:
+        raise UserError(
+            f"{directory} lacks {len(absent)} tensors that its config.json asks for, the first "
+            f"is {absent[0]}: config and weights do not belong together"
+        )
+    _check_tied(stored, cfg)
+    leaves = _read(cfg, {path: stored[name] for path, name in names.items() if name in stored})
+    leaves |= _fresh(cfg, missing, seed)
+    tokenizer = _tokenizer(directory, cfg)
+    params = unflatten({path: leaves[path] for path in names})
+    return Imported(cfg, params, tokenizer, missing, ignored)
+
+
+def _canonical(stored: Mapping[str, StoredTensor], prefix: str) -> dict[str, StoredTensor]:
+    """Tensors under the names that `transformers` writes today; buffers are dropped."""
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in stored.items():
+        bare = name.removeprefix(prefix)
+        if bare in _BUFFERS:
+            continue
+        bare = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", bare)
+        bare = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", bare)
+        encoder = _ENCODER.match(bare) or bare.startswith("pooler.")
+        full = prefix + bare if encoder else bare
+        if full in found:
+            raise UserError(
+                f"{tensor.file}: {found[full].name} and {name} are two tensors for one parameter: "
+                "keep one of them"
+            )
+        found[full] = tensor
+    return found
+
+
+def _with_heads(cfg: ModelConfig, stored: Mapping[str, StoredTensor]) -> ModelConfig:
+    """Add the next-sentence head if the checkpoint holds it, or the pooler below it."""
+    present = any(name.startswith(("bert.pooler.", "cls.seq_relationship.")) for name in stored)
+    return dataclasses.replace(cfg, next_sentence_head=cfg.family == "bert" and present)
+
+
+def _separate_heads(
+    stored: dict[str, StoredTensor], cfg: ModelConfig, known: set[str], directory: Path
+) -> tuple[dict[str, StoredTensor], list[str]]:
+    """Split off heads of other tasks; refuse what would be a part of the encoder."""
+    architecture = architecture_of(cfg)
+    decoder = f"{architecture.masked_lm}.decoder."
+    unknown = [name for name in stored if name not in known and not name.startswith(decoder)]
+    for name in unknown:
+        if _ENCODER.match(name.removeprefix(architecture.prefix)):
+            raise UserError(
+                f"{directory} holds {stored[name].name}, which a {architecture.model_type} of "
+                f"{cfg.num_layers} layers does not have: config and weights do not belong together"
+            )
+    kept = {name: tensor for name, tensor in stored.items() if name not in unknown}
+    return kept, [stored[name].name for name in unknown]
+
+
+def _check_tied(stored: dict[str, StoredTensor], cfg: ModelConfig) -> None:
+    """Accept copies of tied tensors only where they are copies; an untied decoder is lost else."""
+    architecture = architecture_of(cfg)
+    bias = f"{architecture.masked_lm}.bias"
+    decoder_bias = stored.pop(f"{architecture.masked_lm}.decoder.bias", None)
+    if decoder_bias is not None:
+        stored.setdefault(bias, decoder_bias)
+    decoder = stored.pop(f"{architecture.masked_lm}.decoder.weight", None)
+    words = stored[f"{architecture.prefix}embeddings.word_embeddings.weight"]
+    for copy, tied in ((decoder, words), (decoder_bias, stored.get(bias))):
+        if copy is None or tied is None or copy is tied:
+            continue
+        if copy.shape != tied.shape or not np.array_equal(copy.read(), tied.read()):
+            raise UserError(
+                f"{copy.file}: {copy.name} differs from {tied.name}: bertjax ties the decoder to "
+                "the word embeddings and cannot hold one of its own"
+            )
+
+
+def _read(cfg: ModelConfig, wanted: Mapping[str, StoredTensor]) -> dict[str, np.ndarray]:
+    """Compare every shape with the config's before the first value is read."""
+    shapes = {p: leaf.shape for p, leaf in flatten(model.abstract_params(cfg)).items()}
+    for path, tensor in wanted.items():
+        expected = hub_shape(cfg, path, shapes[path])
+        if tensor.shape != expected:
+            raise UserError(
+                f"{tensor.file}: {tensor.name} has shape {list(tensor.shape)}, config.json makes "
+                f"it {list(expected)}: config and weights do not belong together"
+            )
+    return {path: from_hub(cfg, path, tensor.read()) for path, tensor in wanted.items()}
+
+
+def _fresh(cfg: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, np.ndarray]:
+    """Initialise some parameters; under jit the others are never computed."""
+    if not paths:
+        return {}
+
+    @partial(jax.jit, static_argnums=0)
+    def initialise(cfg: ModelConfig, key: jax.Array) -> dict[str, Any]:
+        leaves = flatten(model.init(cfg, key))
+        return {path: leaves[path] for path in paths}
+
+    return jax.tree.map(np.asarray, initialise(cfg, jax.random.key(seed)))
+
+
+def _tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
+    """Load tokenizer.json or vocab.txt.
+
+    A SentencePiece model alone is left: which ids it stands for depends on the class that
+    transformers would wrap it in (XLM-R shifts them all by one).
+    """
+    for file in (directory / "tokenizer.json", directory / "vocab.txt"):
+        if file.exists():
+            tokenizer = load_tokenizer(file)
+            if tokenizer.vocab_size > cfg.vocab_size:
+                raise UserError(
+                    f"{file} has {tokenizer.vocab_size:,} pieces, config.json says vocab_size="
+                    f"{cfg.vocab_size:,}: tokenizer and model do not belong together"
+                )
+            return tokenizer
+    return None

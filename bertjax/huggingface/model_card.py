@@ -1,0 +1,100 @@
+"""`README.md` of an export: where the model came from and how good it is.
+
+A card is made to be published, so strings that come from a run lose directories and host names.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bertjax.config import ModelConfig
+from bertjax.huggingface.names import architecture_of
+from bertjax.text.tokenizer import Tokenizer
+
+# scheme://..., /..., ~/..., C:\...: everything up to the last component.
+_DIRECTORIES = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://|~[^/\s]*/|[A-Za-z]:[\\/]|/)(?:[^/\\\s\"']+[/\\])*"
+)
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a model card says about a run, besides the model itself."""
+
+    name: str
+    data_fingerprint: str  # identity of the corpus
+    config: str  # the resolved config as JSON
+    versions: Mapping[str, str]  # package -> version
+    steps: int  # 0: random weights, and the card says so
+    tokens: int  # real tokens seen
+    results: Mapping[str, float]  # held-out measures, e.g. {"masked-LM loss": 2.31}
+    language: tuple[str, ...] = ("en",)
+    license: str = "unknown"  # an identifier of the Hugging Face Hub
+
+
+def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, parameters: int) -> str:
+    """Return the card: YAML front matter and Markdown."""
+    architecture = architecture_of(cfg)
+    name = scrub(facts.name)
+    tags = ["bertjax", architecture.model_type, *(["random-init"] if facts.steps == 0 else [])]
+    front = {
+        "language": list(facts.language),
+        "license": facts.license,
+        "library_name": "transformers",
+        "pipeline_tag": "fill-mask",
+        "tags": tags,
+    }
+    mask = tokenizer.token(tokenizer.special.mask)
+    trained = f"Pretrained for {facts.steps:,} steps on {facts.tokens:,} tokens."
+    if facts.steps == 0:
+        trained = "**Random weights, for smoke tests: this model was never trained.**"
+    provenance = {
+        "architecture": architecture.name,
+        "parameters": f"{parameters:,}",
+        "corpus": facts.data_fingerprint,
+        "tokenizer": tokenizer.fingerprint,
+        **{scrub(package): scrub(version) for package, version in facts.versions.items()},
+    }
+    results = {scrub(key): f"{value:.4f}" for key, value in facts.results.items()}
+    config = json.dumps(_scrubbed(json.loads(facts.config)), indent=2)
+    sections = [
+        "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items()) + "---",
+        f"# {name}",
+        f"{trained} Made with bertjax.",
+        f"## Use\n\n```python\nfrom transformers import pipeline\n\n"
+        f'pipeline("fill-mask", model="{name}")("One {mask} word.")\n```',
+        "Loaded as `AutoModel` or with a head for another task, `transformers` reports the "
+        "pretraining heads as unexpected and the new head as missing. That is normal.",
+        "## Held-out evaluation\n\n" + (_table("measure", results) or "None was made."),
+        "## Provenance\n\n" + _table("what", provenance),
+        f"## Configuration\n\n```json\n{config}\n```",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def scrub(text: str) -> str:
+    """Remove directories, storage addresses and this machine's name from a string."""
+    text = _DIRECTORIES.sub("", text)
+    for host in {platform.node(), platform.node().partition(".")[0]} - {"", "localhost"}:
+        text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "host", text)
+    return text
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _scrubbed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(item) for item in value]
+    return scrub(value) if isinstance(value, str) else value
+
+
+def _table(title: str, rows: Mapping[str, str]) -> str:
+    if not rows:
+        return ""
+    lines = (f"| {key} | {value} |" for key, value in rows.items())
+    return f"| {title} | value |\n|---|---|\n" + "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Read a model to start from or to use: a run of ours, or a Hugging Face directory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bertjax import model
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.data.corpus import describe_corpus
+from bertjax.errors import UserError
+from bertjax.huggingface import import_model
+from bertjax.overrides import from_json
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.train.run_directory import RunDirectory
+from bertjax.train.setup import load_parameters
+
+
+@dataclass(frozen=True)
+class Initial:
+    """An architecture with its weights and tokenizer."""
+
+    cfg: ModelConfig
+    params: model.Params
+    tokenizer: Tokenizer | None
+    source: str  # what was read, for people
+    fresh: tuple[str, ...] = ()  # parameters that were not there and are random
+    step: int = 0  # training steps behind it, if it is a run of ours
+    meta: dict[str, Any] = field(default_factory=dict)  # of its checkpoint
+
+    def check_corpus(self, corpus: Path) -> None:
+        """Refuse a corpus of another tokenizer: its ids would mean other words."""
+        if self.tokenizer is None:
+            return
+        theirs = describe_corpus(corpus)["tokenizer"]
+        if theirs != self.tokenizer.fingerprint:
+            raise UserError(
+                f"{corpus} was prepared with tokenizer {theirs[:12]}, the model of {self.source} "
+                f"has {self.tokenizer.fingerprint[:12]}: prepare the text again with "
+                "--tokenizer set to the model's directory"
+            )
+
+
+def read_model(path: Path) -> Initial:
+    """Read a run directory or a Hugging Face directory, told apart by their config.json.
+
+    Raises:
+        UserError: neither of them, or damaged.
+    """
+    if is_run(path):
+        return _read_run(RunDirectory(path.absolute()))
+    if path.is_dir() and (path / "config.json").exists():
+        imported = import_model(path)
+        return Initial(
+            imported.cfg, imported.params, imported.tokenizer, str(path), tuple(imported.fresh)
+        )
+    raise UserError(
+        f"{path} is neither a run of bertjax nor a Hugging Face directory: it has no config.json"
+        if path.exists()
+        else f"{path}: no such directory"
+    )
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a run directory of ours (its config.json has our sections)."""
+    try:
+        content = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "model" in content and "train" in content
+
+
+def is_imported(path: Path) -> bool:
+    """Whether a run holds what `bertjax import` made and nothing has been trained since."""
+    if not is_run(path):
+        return False
+    run = RunDirectory(path.absolute())
+    trained = CheckpointStore(run.checkpoints, keep=1).steps()
+    return not trained and CheckpointStore(run.best, keep=1).steps() == [0]
+
+
+def run_config(path: Path) -> PretrainConfig:
+    """The config of a run directory."""
+    return from_json(PretrainConfig, (path / "config.json").read_text(encoding="utf-8"))
+
+
+def _read_run(run: RunDirectory) -> Initial:
+    cfg = run_config(run.path).model
+    which, found = load_parameters(run, cfg)
+    source = f"{run.path} ({which} checkpoint, step {found.step})"
+    tokenizer = load_tokenizer(run.tokenizer)
+    return Initial(
+        cfg, found.items["params"], tokenizer, source, step=found.step, meta=found.meta
+    )

@@ -1,0 +1,57 @@
+"""A small BERT on 2 CPU cores in five minutes, for `make quickstart`.
+
+    make quickstart
+
+Trained on the documentation that every machine with bertjax has, with dynamic whole-word masking
+and Muon.
+"""
+
+from bertjax.config import (
+    DataConfig,
+    MaskingConfig,
+    ModelConfig,
+    OptimConfig,
+    Phase,
+    PretrainConfig,
+    TrainConfig,
+)
+
+
+def get_config() -> PretrainConfig:
+    return PretrainConfig(
+        model=ModelConfig(
+            hidden_size=128,
+            num_layers=4,
+            num_heads=4,
+            intermediate_size=512,
+            max_positions=128,
+            hidden_dropout=0.0,
+            attention_dropout=0.0,
+            next_sentence_head=False,
+        ),
+        data=DataConfig(
+            corpus="data/quickstart",
+            format="full_sentences",
+            pairs="none",
+            short_seq_prob=0.0,
+            phases=(Phase(seq_len=64, batch_size=32),),
+        ),
+        masking=MaskingConfig(unit="word"),
+        optim=OptimConfig(
+            optimizer="muon",
+            learning_rate=1e-2,
+            b2=0.98,
+            bias_correction=True,
+            schedule="wsd",
+            warmup_fraction=0.02,
+            decay_fraction=0.4,
+        ),
+        train=TrainConfig(
+            steps=2500,
+            next_sentence_loss=False,
+            log_every=50,
+            eval_every=500,
+            eval_rows=1024,
+            checkpoint_every=500,
+        ),
+    )

@@ -1,0 +1,100 @@
+"""Write English that every machine with bertjax has: the Python language reference (from
+`pydoc_data.topics`) and the docstrings of the standard library and of installed packages.
+
+    python scripts/collect_docstrings.py OUT.txt
+
+One document a topic or docstring, blank line between documents, paragraphs joined to lines;
+doctests, tables and code are left out. Files are parsed, never imported. In order of path, so the
+same packages give the same bytes.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import re
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGES = (
+    "numpy scipy jax flax optax orbax grain absl etils tensorflow_datasets pyarrow fsspec "
+    "requests rich pygments pip google packaging setuptools attrs typing_extensions"
+).split()
+SHORTEST = 40  # characters of a document worth keeping
+
+_CODE = re.compile(r"^\s*(>>>|\.\.\.|\$ |\.\. |:[\w ]+:|[-=~^*#+|_]{3,}|@|\||\+-)")
+_WORDS = re.compile(r"[A-Za-z]{2,}")
+
+
+def roots() -> list[Path]:
+    """The standard library, then each package that is installed."""
+    found = [Path(sysconfig.get_path("stdlib"))]
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations:
+            found.append(Path(next(iter(spec.submodule_search_locations))))
+    return found
+
+
+def docstrings(root: Path) -> Iterator[str]:
+    """Docstrings of every module, class and function below `root`, in order of path."""
+    for path in sorted(root.rglob("*.py")):
+        inner = path.relative_to(root).parts
+        if {"site-packages", "dist-packages", "test", "tests", "idlelib"} & set(inner):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # odd escapes in other people's strings
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node)
+                if text:
+                    yield text
+
+
+def topics() -> Iterator[str]:
+    """The chapters of the language reference that `help()` shows."""
+    from pydoc_data.topics import topics as chapters
+
+    for name in sorted(chapters):
+        yield inspect.cleandoc(chapters[name])
+
+
+def prose(text: str) -> str:
+    """Paragraphs of English, one a line."""
+    paragraphs = []
+    for block in re.split(r"\n\s*\n", text):
+        lines = [line for line in block.splitlines() if line.strip()]
+        if not lines or any(_CODE.match(line) for line in lines):
+            continue
+        line = " ".join(" ".join(lines).split())
+        letters = sum(len(word) for word in _WORDS.findall(line))
+        if letters >= 0.6 * len(line):  # else a table, a signature or code
+            paragraphs.append(line)
+    return "\n".join(paragraphs)
+
+
+def main() -> None:
+    """Write the documents and say how much text they are."""
+    out = Path(sys.argv[1])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    documents = 0
+    with open(out, "w", encoding="utf-8", errors="replace") as file:
+        for texts in (topics(), *map(docstrings, roots())):
+            for text in texts:
+                document = prose(text)
+                if len(document) >= SHORTEST:
+                    file.write(document + "\n\n")
+                    documents += 1
+    print(f"{out}: {documents:,} documents, {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Random tiny models, and what transformers computes from them."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import transformers
+
+from bertjax import huggingface, model
+from bertjax.config import ModelConfig
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+
+torch.set_num_threads(1)
+
+B, T = 3, 12
+CARD = huggingface.CardFacts(
+    name="tiny",
+    data_fingerprint="c0ffee",
+    config='{"seed": 1}',
+    versions={"bertjax": "0"},
+    steps=0,
+    tokens=0,
+    results={},
+)
+LINES = [f"ab cd{i} [MASK] {chr(0x4E00 + i)}, naïve" for i in range(1000)]
+
+
+def tiny_tokenizer(vocab_size: int, pad: int, scratch: Path) -> Tokenizer:
+    """WordPiece with exactly this many pieces and [PAD] at id `pad`."""
+    pieces = ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces.insert(pad, "[PAD]")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789,."
+    pieces += [*letters, *(f"##{letter}" for letter in letters)]
+    pieces += [f"w{i}" for i in range(vocab_size - len(pieces))]
+    file = scratch / "vocab.txt"
+    file.write_text("\n".join(pieces[:vocab_size]) + "\n", encoding="utf-8")
+    return load_tokenizer(file)
+
+
+def random_config(seed: int, **fixed: Any) -> ModelConfig:
+    """Sizes drawn at random, vocabularies mostly no multiple of 128."""
+    draw = np.random.default_rng(seed)
+    heads = int(draw.integers(1, 4))
+    sizes = {
+        "vocab_size": int(draw.integers(90, 300)),
+        "num_heads": heads,
+        "hidden_size": heads * int(draw.integers(4, 10)),
+        "num_layers": int(draw.integers(1, 3)),
+        "intermediate_size": int(draw.integers(5, 40)),
+        "max_positions": int(draw.integers(T, 40)),
+        "layer_norm_eps": float(draw.choice([1e-12, 1e-5])),
+    }
+    return ModelConfig(**sizes | fixed)
+
+
+def random_params(cfg: ModelConfig, seed: int) -> dict:
+    """Every parameter away from its initial value; padding rows of the vocabulary zero."""
+    draw = np.random.default_rng(seed)
+
+    def leaf(path, shape):
+        name = path[-1].key
+        values = draw.normal(0, {"embedding": 0.5, "scale": 0.1}.get(name, 0.15), shape.shape)
+        if shape.shape[:1] == (cfg.padded_vocab_size,) and name in ("embedding", "bias"):
+            values[cfg.vocab_size :] = 0
+        return np.asarray(values + (name == "scale"), np.float32)
+
+    return jax.tree_util.tree_map_with_path(leaf, model.abstract_params(cfg))
+
+
+def random_batch(cfg: ModelConfig, pad: int, seed: int) -> dict[str, np.ndarray]:
+    """Rows of T, T − 3 and T − 6 tokens, all predicted at random ids; no real token is [PAD]."""
+    draw = np.random.default_rng(seed)
+    real_BT = np.arange(T) < T - 3 * np.arange(B)[:, None]
+    tokens_BT = draw.integers(0, cfg.vocab_size, (B, T))
+    tokens_BT[tokens_BT == pad] = pad + 2
+    return {
+        "tokens": np.where(real_BT, tokens_BT, pad).astype(np.int32),
+        "token_types": (draw.integers(0, cfg.type_vocab_size, (B, T)) * real_BT).astype(np.int32),
+        "segments": real_BT.astype(np.int32),
+        "positions": np.tile(np.arange(T, dtype=np.int32), (B, 1)),
+        "predict_positions": np.tile(np.arange(T, dtype=np.int32), (B, 1)),
+        "cls_positions": np.zeros((B, 1), np.int32),
+        "labels": np.where(real_BT, draw.integers(0, cfg.vocab_size, (B, T)), -100),
+        "next_labels": draw.integers(0, 2, B),
+    }
+
+
+@partial(jax.jit, static_argnums=0)
+def our_logits(cfg: ModelConfig, params: dict, batch: dict) -> dict[str, jax.Array]:
+    """Our masked-LM logits [B, T, V] and, with the head, next-sentence logits [B, 2]."""
+    outputs = model.apply(cfg, params, batch)
+    found = {"masked_lm": outputs["masked_lm_logits"][..., : cfg.vocab_size]}
+    if cfg.next_sentence_head:
+        found["next_sentence"] = outputs["next_sentence_logits"][:, 0]
+    return found
+
+
+@partial(jax.jit, static_argnums=0)
+def our_gradients(cfg: ModelConfig, params: dict, batch: dict) -> tuple[dict, dict]:
+    """Our logits, and gradients of the mean masked-LM loss plus the mean next-sentence loss."""
+
+    def loss(params):
+        logits, labels = our_logits(cfg, params, batch), batch["labels"]
+        picked = jnp.take_along_axis(
+            jax.nn.log_softmax(logits["masked_lm"]), jnp.maximum(labels, 0)[..., None], -1
+        )[..., 0]
+        total = -jnp.sum(picked * (labels >= 0)) / jnp.sum(labels >= 0)
+        if cfg.next_sentence_head:
+            scores = jax.nn.log_softmax(logits["next_sentence"])
+            total -= jnp.take_along_axis(scores, batch["next_labels"][:, None], -1).mean()
+        return total, logits
+
+    gradients, logits = jax.grad(loss, has_aux=True)(params)
+    return logits, gradients
+
+
+def their_outputs(reference: Any, batch: dict[str, np.ndarray]) -> Any:
+    """Outputs of a transformers model in evaluation mode, with the loss of `our_gradients`."""
+    as_torch = {name: torch.tensor(np.asarray(values, np.int64)) for name, values in batch.items()}
+    labels = {"labels": as_torch["labels"]}
+    if isinstance(reference, transformers.BertForPreTraining):
+        labels["next_sentence_label"] = as_torch["next_labels"]
+    return reference.eval()(
+        input_ids=as_torch["tokens"],
+        attention_mask=as_torch["segments"],
+        token_type_ids=as_torch["token_types"],
+        **labels,
+    )
+
+
+def their_logits(reference: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `our_logits` returns, from a transformers model."""
+    with torch.no_grad():
+        outputs = their_outputs(reference, batch)
+    if "prediction_logits" not in outputs:
+        return {"masked_lm": outputs.logits.numpy()}
+    return {
+        "masked_lm": outputs.prediction_logits.numpy(),
+        "next_sentence": outputs.seq_relationship_logits.numpy(),
+    }
+
+
+def assert_same_logits(ours: dict, theirs: dict, batch: dict, tolerance: float) -> None:
+    """Equal at every real token; what padding queries see is undefined on both sides."""
+    real_BT = batch["segments"] > 0
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose(
+        np.asarray(ours["masked_lm"])[real_BT], theirs["masked_lm"][real_BT], 0, tolerance
+    )
+    if "next_sentence" in ours:
+        np.testing.assert_allclose(ours["next_sentence"], theirs["next_sentence"], 0, tolerance)
+
+
+def export(cfg: ModelConfig, params: dict, tokenizer: Tokenizer, out: Path) -> Path:
+    """Export with a card that says nothing."""
+    report = huggingface.export_model(cfg, params, tokenizer, out, CARD, LINES)
+    assert report.path == out and report.lines == len(LINES)
+    return out
+
+
+def load(directory: Path) -> Any:
+    """Load with the class that config.json names, and fail on any complaint."""
+    name = transformers.AutoConfig.from_pretrained(directory).architectures[0]
+    reference, info = getattr(transformers, name).from_pretrained(
+        directory, output_loading_info=True
+    )
+    assert not any(info.values()), info
+    return reference
+
+
+@contextmanager
+def no_complaints() -> Iterator[None]:
+    """Fail if anything is warned of, by `warnings` or by a logger of transformers."""
+    logger, records = logging.getLogger("transformers"), []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: records.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.removeHandler(handler)
+    assert not records and not caught, (records, [str(w.message) for w in caught])
+
+
+def same_bits(one: dict, other: dict) -> bool:
+    """Whether two parameter trees have the same structure and the same bytes."""
+    equal = jax.tree.map(
+        lambda a, b: a.shape == b.shape and np.asarray(a).tobytes() == np.asarray(b).tobytes(),
+        one,
+        other,
+    )
+    return jax.tree.all(equal)

@@ -1,0 +1,112 @@
+"""The same numbers as transformers, forwards and backwards, exporting and importing."""
+
+from __future__ import annotations
+
+import numpy as np
+import oracle_transformers as oracle
+import pytest
+import torch
+import transformers
+
+from bertjax import huggingface, model
+from bertjax.huggingface.export import to_hub_tensors
+from bertjax.huggingface.names import hub_names
+from bertjax.huggingface.tensors import flatten
+
+ROBERTA = {"family": "roberta", "next_sentence_head": False}
+PRE_NORM = {"norm": "pre", "next_sentence_head": False}
+# (fields, id of [PAD]); the table row of position 0 has to follow from it on their side.
+KINDS = {
+    "pretraining-erf": ({}, 0),
+    "pretraining-tanh": ({"activation": "gelu_tanh", "vocab_size": 128}, 0),
+    "pretraining-relu": ({"activation": "relu", "type_vocab_size": 3}, 2),
+    "pretraining-offset": ({"position_offset": 2, "vocab_size": 129}, 0),
+    "masked-lm-erf": ({"next_sentence_head": False, "type_vocab_size": 1}, 0),
+    "masked-lm-tanh": ({"next_sentence_head": False, "activation": "gelu_tanh"}, 0),
+    "roberta": (ROBERTA | {"position_offset": 2, "type_vocab_size": 1}, 1),
+    "roberta-pad-0": (ROBERTA | {"position_offset": 1}, 0),
+    "roberta-fewer-rows": (ROBERTA | {"position_offset": 0}, 1),
+    "roberta-more-rows": (ROBERTA | {"position_offset": 5}, 1),
+    "bert-pre-norm": (PRE_NORM, 0),
+    "roberta-pre-norm": (ROBERTA | PRE_NORM | {"position_offset": 2}, 1),
+}
+CLASSES = {
+    "bert": (transformers.BertConfig, transformers.BertForMaskedLM),
+    "bert-next": (transformers.BertConfig, transformers.BertForPreTraining),
+    "roberta": (transformers.RobertaConfig, transformers.RobertaForMaskedLM),
+    "roberta-pre": (
+        transformers.RobertaPreLayerNormConfig,
+        transformers.RobertaPreLayerNormForMaskedLM,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exported_model_gives_the_same_logits_and_gradients(kind, tmp_path) -> None:
+    seed, (fields, pad) = list(KINDS).index(kind), KINDS[kind]
+    cfg = oracle.random_config(seed, **fields)
+    params, batch = oracle.random_params(cfg, seed), oracle.random_batch(cfg, pad, seed)
+    tokenizer = oracle.tiny_tokenizer(cfg.vocab_size, pad, tmp_path)
+    reference = oracle.load(oracle.export(cfg, params, tokenizer, tmp_path / "hf"))
+
+    logits, gradients = oracle.our_gradients(cfg, params, batch)
+    oracle.assert_same_logits(logits, oracle.their_logits(reference, batch), batch, 1e-5)
+
+    oracle.their_outputs(reference, batch).loss.backward()
+    theirs = {name: p.grad.numpy() for name, p in reference.named_parameters()}
+    ours = to_hub_tensors(cfg, gradients, tokenizer.special)
+    assert ours.keys() == theirs.keys()
+    largest = max(np.abs(gradient).max() for gradient in theirs.values())
+    for name, gradient in theirs.items():
+        # A bias on keys adds one number to all scores of a query: its true gradient is zero.
+        scale = largest if name.endswith("key.bias") else np.abs(gradient).max()
+        np.testing.assert_allclose(ours[name], gradient, 0, 1e-4 * scale, err_msg=name)
+
+
+# The RoBERTas have erf GELU in their head, whatever the config says.
+@pytest.mark.parametrize(
+    ("kind", "activation"),
+    [
+        ("bert", "gelu"),
+        ("bert", "gelu_pytorch_tanh"),
+        ("bert-next", "gelu_new"),
+        ("bert-next", "relu"),
+        ("roberta", "gelu"),
+        ("roberta-pre", "gelu"),
+    ],
+)
+def test_imported_model_gives_the_same_logits(kind, activation, tmp_path) -> None:
+    config_class, model_class = CLASSES[kind]
+    torch.manual_seed(len(kind))
+    reference = model_class(
+        config_class(
+            vocab_size=157,
+            hidden_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=3,
+            intermediate_size=20,
+            max_position_embeddings=30,
+            hidden_act=activation,
+            hidden_dropout_prob=0.25,
+            layer_norm_eps=1e-6,
+        )
+    )
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    reference.save_pretrained(tmp_path)
+
+    imported = huggingface.import_model(tmp_path)
+    assert imported.tokenizer is None and imported.fresh == [] and imported.ignored == []
+    assert imported.cfg.hidden_dropout == 0.25 and imported.cfg.max_positions <= 30
+    batch = oracle.random_batch(imported.cfg, reference.config.pad_token_id, 0)
+    logits = oracle.our_logits(imported.cfg, imported.params, batch)
+    oracle.assert_same_logits(logits, oracle.their_logits(reference, batch), batch, 1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_has_one_name(kind) -> None:
+    cfg = oracle.random_config(0, **KINDS[kind][0])
+    names = hub_names(cfg)
+    assert names.keys() == flatten(model.abstract_params(cfg)).keys()
+    assert len(set(names.values())) == len(names)
