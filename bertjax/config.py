@@ -232,6 +232,7 @@ class OptimConfig:
         _within("optim.muon_adam_ratio", self.muon_adam_ratio, 0.0, 100.0)
         _within("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
         _within("optim.decay_fraction", self.decay_fraction, 0.0, 1.0)
+        _within("optim.power", self.power, 0.0, 100.0)
         _within("optim.final_fraction", self.final_fraction, 0.0, 1.0)
 
 
@@ -303,6 +304,11 @@ class PretrainConfig:
                 f"train.accumulate={self.train.accumulate} does not divide a phase's "
                 f"batch_size={phase.batch_size}: choose a divisor",
             )
+        _require(
+            self.data.pairs == "none" or self.model.type_vocab_size >= 2,
+            f"data.format={self.data.format} needs two token types but model.type_vocab_size="
+            f"{self.model.type_vocab_size}: use 2, or a format without pairs",
+        )
         _require(
             not self.train.next_sentence_loss
             or (self.data.pairs != "none" and self.model.next_sentence_head),

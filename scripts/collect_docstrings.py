@@ -20,10 +20,29 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGES = (
-    "numpy scipy jax flax optax orbax grain absl etils tensorflow_datasets pyarrow fsspec "
-    "requests rich pygments pip google packaging setuptools attrs typing_extensions"
-).split()
+PACKAGES = [
+    "numpy",
+    "scipy",
+    "jax",
+    "flax",
+    "optax",
+    "orbax",
+    "grain",
+    "absl",
+    "etils",
+    "tensorflow_datasets",
+    "pyarrow",
+    "fsspec",
+    "requests",
+    "rich",
+    "pygments",
+    "pip",
+    "google",
+    "packaging",
+    "setuptools",
+    "attrs",
+    "typing_extensions",
+]
 SHORTEST = 40  # characters of a document worth keeping
 
 _CODE = re.compile(r"^\s*(>>>|\.\.\.|\$ |\.\. |:[\w ]+:|[-=~^*#+|_]{3,}|@|\||\+-)")

@@ -24,7 +24,7 @@ from bertjax.huggingface.names import architecture_of, hub_names
 from bertjax.huggingface.tensors import flatten, to_hub
 from bertjax.huggingface.weights import FILE, write_weights
 from bertjax.text.special import SpecialIds
-from bertjax.text.tokenizer import SPECIAL_NAMES, Tokenizer
+from bertjax.text.tokenizer import Tokenizer
 
 MIN_CHECK_LINES = 1000
 
@@ -150,8 +150,8 @@ def _verify_ids(stage: Path, tokenizer: Tokenizer, lines: Sequence[str]) -> None
     """Load the tokenizer as transformers does and compare what it gives a model with ours."""
     engine = tokenizers.Tokenizer.from_file(str(stage / "tokenizer.json"))
     config = json.loads((stage / "tokenizer_config.json").read_text(encoding="utf-8"))
-    engine.add_special_tokens([config[f"{name}_token"] for name in SPECIAL_NAMES])
     special = tokenizer.special
+    engine.add_special_tokens([config[f"{role}_token"] for role in vars(special)])
     written = engine.encode_batch_fast(list(lines))
     for line, theirs, ours in zip(lines, written, tokenizer.encode_batch(lines), strict=True):
         if theirs.ids != [special.cls, *ours, special.sep]:

@@ -142,11 +142,12 @@ def mask_row(
         run_of = jnp.arange(seq_len)
     else:
         visit = jnp.where(lengths > 0, draws.order[head_of], jnp.inf)
-        eligible, pieces = lengths > 0, jnp.minimum(budget, num_slots)
-        if cfg.count == "bernoulli":
-            eligible, pieces = visit < cfg.rate, num_slots
-        elif cfg.count_unit == "unit":
-            eligible, pieces = _rank(visit) < jnp.minimum(budget, num_units), num_slots
+        pieces = jnp.minimum(budget, num_slots)
+        eligible = lengths > 0
+        if cfg.count == "bernoulli" or cfg.count_unit == "unit":
+            pieces = jnp.asarray(num_slots)
+            wanted = jnp.minimum(budget, num_units)
+            eligible = visit < cfg.rate if cfg.count == "bernoulli" else _rank(visit) < wanted
         if cfg.unit in ("ngram", "span"):
             size = draws.length[head_of]
             run_of_unit = _take_runs(cfg, lengths, visit, size, num_units, pieces)

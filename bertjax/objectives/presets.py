@@ -57,9 +57,7 @@ FLAX_MODELS = MaskingConfig(count="floor", mask_share=1.0, random_share=0.0)
 ERNIE1 = MaskingConfig(unit="word", count="bernoulli", random_ids="vocabulary")
 
 # google-research/albert create_pretraining_data.py: up to three words, p(n) ∝ 1/n, dupe_factor 40.
-ALBERT_NGRAM = MaskingConfig(
-    unit="ngram", max_ngram=3, random_ids="vocabulary", static_copies=40
-)
+ALBERT_NGRAM = MaskingConfig(unit="ngram", max_ngram=3, random_ids="vocabulary", static_copies=40)
 
 # Joshi et al. 2020 (SpanBERT) section 3.1: Geometric(.2) up to ten words, one draw per span.
 SPANBERT = MaskingConfig(unit="span", span_p=0.2, span_max=10, share_unit="unit")

@@ -18,7 +18,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from bertjax.errors import UserError
 from bertjax.text import words
-from bertjax.text.sentencepiece_json import engine_from_model
+from bertjax.text.sentencepiece_json import PROBES, engine_from_model
 from bertjax.text.special import SpecialIds
 
 MAX_FILE_BYTES = 64 << 20
@@ -46,13 +46,7 @@ class Tokenizer:
         """Take the parsed `tokenizer.json`; `source` names it in a `UserError`."""
         content = {**content, "truncation": None, "padding": None}
         _check_content(content, source)
-        try:
-            self._engine = tokenizers.Tokenizer.from_str(json.dumps(content))
-        except Exception as error:  # the library raises nothing narrower
-            raise UserError(
-                f"{source}: the tokenizers library {tokenizers.__version__} refuses it "
-                f"({_one_line(error)}): save it again with a current version"
-            ) from None
+        self._engine = _engine(content, source)
         pieces = _pieces(self._engine, source)
         self.vocab_size = len(pieces)
         self.special = _special_ids(self._engine, source)
@@ -100,8 +94,8 @@ class Tokenizer:
             **{f"{role}_token": self.token(i) for role, i in vars(self.special).items()},
         }
         directory.mkdir(parents=True, exist_ok=True)
-        _write(directory / "tokenizer.json", self._canonical())
-        _write(directory / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+        (directory / "tokenizer.json").write_text(self._canonical(), encoding="utf-8")
+        (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
     def _canonical(self) -> str:
         return json.dumps(self._content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -165,10 +159,6 @@ def _read(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
 def _decode(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8")
@@ -183,6 +173,8 @@ def _parse_json(path: Path, data: bytes) -> dict[str, Any]:
         content = json.loads(_decode(path, data))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({_one_line(error)}): copy it again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a {type(content).__name__}, not a JSON object: copy it again")
     return content
 
 
@@ -226,6 +218,20 @@ def _check_content(content: dict[str, Any], source: str) -> None:
     size = len(model["vocab"])
     if size > MAX_VOCABULARY:
         raise UserError(f"{source}: {size:,} pieces: the limit is {MAX_VOCABULARY:,}")
+
+
+def _engine(content: dict[str, Any], source: str) -> tokenizers.Tokenizer:
+    try:
+        engine = tokenizers.Tokenizer.from_str(json.dumps(content))
+        engine.encode_batch(list(PROBES))  # some damage shows only in use
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        raise UserError(
+            f"{source}: the tokenizers library {tokenizers.__version__} refuses it "
+            f"({_one_line(error)}): save it again with a current version"
+        ) from None
+    return engine
 
 
 def _pieces(engine: tokenizers.Tokenizer, source: str) -> list[str]:

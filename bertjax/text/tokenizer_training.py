@@ -15,6 +15,7 @@ from typing import Any
 
 import sentencepiece
 import tokenizers
+from sentencepiece import sentencepiece_model_pb2 as proto
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from bertjax.errors import UserError, nearest
@@ -26,6 +27,7 @@ KINDS = ("wordpiece", "unigram", "bpe")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 CHARACTER_COVERAGE = 0.9995  # SentencePiece's default; rarer characters become [UNK]
 MIN_PAIR_COUNT = 2  # a WordPiece merge seen once is not worth a piece
+DELIMITER = "\t"  # no SentencePiece piece reaches across it; `normalizers.Nmt` leaves none in text
 CHECKED_LINES = 1000  # of the training text, on top of the fixed probes
 
 
@@ -110,6 +112,17 @@ def _train_sentencepiece(
     # not always alike.
     steps = [normalizers.Nmt(), normalizers.NFKC()]
     before = normalizers.Sequence([*steps, normalizers.Lowercase()] if lowercase else steps)
+    model = _sentencepiece_model(kind, lines, vocab_size, before)
+    source = f"{kind} tokenizer"
+    engine = engine_from_model(model, source, before)
+    check_same_ids(engine, model, islice(lines, CHECKED_LINES), source, before)
+    return engine
+
+
+def _sentencepiece_model(
+    kind: str, lines: list[str], vocab_size: int, before: normalizers.Normalizer
+) -> bytes:
+    """Train on normalized lines and return the model, which expects such lines."""
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -126,13 +139,19 @@ def _train_sentencepiece(
         )
     except RuntimeError as error:
         raise UserError(_training_failure(str(error), kind, vocab_size)) from None
-    source = f"{kind} tokenizer"
-    engine = engine_from_model(model.getvalue(), source, before)
-    check_same_ids(engine, model.getvalue(), islice(lines, CHECKED_LINES), source, before)
-    return engine
+    return _round_scores(model.getvalue())
 
 
-DELIMITER = "\t"  # no piece reaches across it; `normalizers.Nmt` leaves none in the text
+def _round_scores(model: bytes) -> bytes:
+    """Round unigram scores to 1/1024, so that sums of them are exact in float32.
+
+    Otherwise "0000" + "0" and "0" + "0000" tie but for a rounding error, which differs between
+    SentencePiece and `tokenizers`.
+    """
+    parsed = proto.ModelProto.FromString(model)
+    for piece in parsed.pieces:
+        piece.score = round(piece.score * 1024) / 1024
+    return parsed.SerializeToString()
 
 
 def _delimited(lines: Iterable[str], before: normalizers.Normalizer) -> Iterator[str]:

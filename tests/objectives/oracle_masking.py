@@ -11,7 +11,9 @@ import math
 
 def units_of(cfg, tokens, segments, word_starts, special):
     """Lists of token indices that are masked together, in row order."""
-    protected = set() if cfg.mask_specials else {special.pad, special.cls, special.sep, special.mask}
+    protected = (
+        set() if cfg.mask_specials else {special.pad, special.cls, special.sep, special.mask}
+    )
     units, previous = [], None
     for i, token in enumerate(tokens):
         if segments[i] == 0 or token in protected:
@@ -33,7 +35,7 @@ def budget_of(cfg, n, slots, draws):
         return int(np.float32(cfg.rate * n) + np.float32(draws.rounding))
     if cfg.count == "floor":
         return int(cfg.rate * n)
-    return max(1, int(round(cfg.rate * n)))
+    return max(1, round(cfg.rate * n))
 
 
 def choose(cfg, tokens, segments, word_starts, draws, special, slots):
@@ -107,17 +109,22 @@ def mask_row(cfg, tokens, segments, word_starts, draws, special, vocab_size, slo
     branch = {}
     if cfg.exact_shares:
         ranked = sorted(chosen, key=lambda i: draws.order[i])
-        first, second = cfg.mask_share * len(chosen), (cfg.mask_share + cfg.random_share) * len(chosen)
+        first = cfg.mask_share * len(chosen)
+        second = (cfg.mask_share + cfg.random_share) * len(chosen)
         for rank, i in enumerate(ranked):
-            branch[i] = "mask" if rank < round_half_even(first) else (
-                "random" if rank < round_half_even(second) else "keep"
+            branch[i] = (
+                "mask"
+                if rank < round_half_even(first)
+                else ("random" if rank < round_half_even(second) else "keep")
             )
     else:
         for run in runs:
             for i in run:
                 u = draws.share[i if cfg.share_unit == "piece" else run[0]]
-                branch[i] = "mask" if u < cfg.mask_share else (
-                    "random" if u < cfg.mask_share + cfg.random_share else "keep"
+                branch[i] = (
+                    "mask"
+                    if u < cfg.mask_share
+                    else ("random" if u < cfg.mask_share + cfg.random_share else "keep")
                 )
     out = [special.mask if branch.get(i) == "mask" else t for i, t in enumerate(tokens)]
     highest = max(out)

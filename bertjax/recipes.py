@@ -1,0 +1,80 @@
+"""Published pretraining recipes, without the size of the model; files in `configs/` add that."""
+
+from __future__ import annotations
+
+from bertjax.config import (
+    DataConfig,
+    MaskingConfig,
+    ModelConfig,
+    OptimConfig,
+    Phase,
+    PretrainConfig,
+    TrainConfig,
+)
+from bertjax.objectives.presets import FAIRSEQ
+
+
+def bert_2018(model: ModelConfig) -> PretrainConfig:
+    """Devlin et al. 2019, section 3.1 and A.2; google-research/bert optimization.py and README.
+
+    1M steps of 256 rows, 128 tokens long for 90 % of them and 512 for the rest; MLM on 15 % with
+    80/10/10, NSP; Adam without bias correction, linear decay, 10k steps of warm-up, tanh GELU.
+    Departures: masks are new in each epoch (theirs were ten fixed ones) and random ids are never
+    special tokens (preset `google_static` restores both); the learning rate does not start at
+    zero and has no drop after warm-up (`optim.decay_from_zero=true` restores that).
+    """
+    return PretrainConfig(
+        model=model,
+        data=DataConfig(
+            format="segment_pair",
+            pairs="nsp",
+            short_seq_prob=0.1,
+            phases=(
+                Phase(seq_len=128, batch_size=256, fraction=0.9),
+                Phase(seq_len=512, batch_size=256, fraction=0.1),
+            ),
+        ),
+        masking=MaskingConfig(),
+        optim=OptimConfig(learning_rate=1e-4, warmup_fraction=0.01),
+        train=TrainConfig(
+            steps=1_000_000,
+            log_every=100,
+            eval_every=10_000,
+            eval_rows=4096,
+            checkpoint_every=5_000,
+        ),
+    )
+
+
+def roberta_2019(model: ModelConfig) -> PretrainConfig:
+    """Liu et al. 2019, section 4 and table 9 (base); fairseq mask_tokens_dataset.py.
+
+    500k steps of 8,192 rows of 512 tokens, full sentences across documents, no NSP, dynamic
+    masks; Adam with β2 .98 and bias correction, peak 6e-4 after 24k steps, no clipping.
+    """
+    return PretrainConfig(
+        model=model,
+        data=DataConfig(
+            format="full_sentences",
+            pairs="none",
+            short_seq_prob=0.0,
+            phases=(Phase(seq_len=512, batch_size=8192),),
+        ),
+        masking=FAIRSEQ,
+        optim=OptimConfig(
+            learning_rate=6e-4,
+            b2=0.98,
+            bias_correction=True,
+            clip_norm=0.0,
+            warmup_fraction=0.048,
+        ),
+        train=TrainConfig(
+            steps=500_000,
+            next_sentence_loss=False,
+            compute_dtype="bfloat16",
+            log_every=50,
+            eval_every=5_000,
+            eval_rows=16_384,
+            checkpoint_every=1_000,
+        ),
+    )

@@ -1,0 +1,23 @@
+"""BERT-tiny: 2 layers × 128, 2 heads.
+
+    bertjax pretrain --config configs/bert_tiny.py --workdir runs/x data.corpus=data/mycorpus
+
+Source: Turc et al. 2019 (arXiv 1908.08962), google-research/bert README.md; `bertjax.recipes.bert_2018`.
+Token budget: 1M steps × 256 rows, 90 % of 128 tokens and 10 % of 512 = 43 G tokens.
+Published: GLUE test score 64.2 (convention test-F1).
+"""
+
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes import bert_2018
+
+
+def get_config() -> PretrainConfig:
+    return bert_2018(
+        ModelConfig(
+            hidden_size=128,
+            num_layers=2,
+            num_heads=2,
+            intermediate_size=512,
+            activation="gelu_tanh",
+        )
+    )
