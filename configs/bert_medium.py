@@ -2,7 +2,8 @@
 
     bertjax pretrain --config configs/bert_medium.py --workdir runs/x data.corpus=data/mycorpus
 
-Source: Turc et al. 2019 (arXiv 1908.08962), google-research/bert README.md; `bertjax.recipes.bert_2018`.
+Source: Turc et al. 2019 (arXiv 1908.08962); google-research/bert README.md; recipe
+`bertjax.recipes.bert_2018`.
 Token budget: 1M steps × 256 rows, 90 % of 128 tokens and 10 % of 512 = 43 G tokens.
 Published: GLUE test score 73.5 (convention test-F1).
 """

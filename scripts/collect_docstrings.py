@@ -30,7 +30,6 @@ PACKAGES = [
     "grain",
     "absl",
     "etils",
-    "tensorflow_datasets",
     "pyarrow",
     "fsspec",
     "requests",
@@ -90,12 +89,10 @@ def prose(text: str) -> str:
     """Paragraphs of English, one a line."""
     paragraphs = []
     for block in re.split(r"\n\s*\n", text):
-        lines = [line for line in block.splitlines() if line.strip()]
-        if not lines or any(_CODE.match(line) for line in lines):
-            continue
+        lines = [line for line in block.splitlines() if not _CODE.match(line)]
         line = " ".join(" ".join(lines).split())
         letters = sum(len(word) for word in _WORDS.findall(line))
-        if letters >= 0.6 * len(line):  # else a table, a signature or code
+        if letters > 0.6 * len(line):  # else a table, a signature or code
             paragraphs.append(line)
     return "\n".join(paragraphs)
 

@@ -16,10 +16,9 @@ from bertjax.config import ModelConfig
 from bertjax.huggingface.names import architecture_of
 from bertjax.text.tokenizer import Tokenizer
 
-# scheme://..., /..., ~/..., C:\...: everything up to the last component.
-_DIRECTORIES = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*://|~[^/\s]*/|[A-Za-z]:[\\/]|/)(?:[^/\\\s\"']+[/\\])*"
-)
+# Absolute places: scheme://..., /..., ~/..., C:\...
+_ROOT = r"(?:[a-z][a-z0-9+.-]*://|~[^/\s]*/|[A-Za-z]:[\\/]|/(?=[^\s/]))"
+_PLACE = re.compile(rf"(?<![^\s\"'=,;(\[]){_ROOT}[^\s\"']*")
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
         f"{trained} Made with bertjax.",
         f"## Use\n\n```python\nfrom transformers import pipeline\n\n"
         f'pipeline("fill-mask", model="{name}")("One {mask} word.")\n```',
-        "Loaded as `AutoModel` or with a head for another task, `transformers` reports the "
-        "pretraining heads as unexpected and the new head as missing. That is normal.",
+        f"Loaded as anything but `{architecture.name}`, `transformers` reports the heads it leaves "
+        "out as unexpected and new ones as missing. That is normal.",
         "## Held-out evaluation\n\n" + (_table("measure", results) or "None was made."),
         "## Provenance\n\n" + _table("what", provenance),
         f"## Configuration\n\n```json\n{config}\n```",
@@ -78,11 +77,22 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
 
 
 def scrub(text: str) -> str:
-    """Remove directories, storage addresses and this machine's name from a string."""
-    text = _DIRECTORIES.sub("", text)
-    for host in {platform.node(), platform.node().partition(".")[0]} - {"", "localhost"}:
-        text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "host", text)
+    """Keep only the last component of places, and no name of this machine.
+
+    A string that is a place as a whole may have spaces in it. What follows a `?` in an address
+    goes too, because signed addresses have their key there.
+    """
+    text = _last_component(text) if re.match(_ROOT, text) else text
+    text = _PLACE.sub(lambda found: _last_component(found[0]), text)
+    for host in (platform.node(), platform.node().partition(".")[0]):
+        if host not in ("", "localhost"):
+            text = re.sub(rf"(?<![\w-]){re.escape(host)}(?![\w-])", "host", text)
     return text
+
+
+def _last_component(place: str) -> str:
+    path = re.split(r"[?#]", place)[0]
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 def _scrubbed(value: Any) -> Any:

@@ -28,6 +28,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 CHARACTER_COVERAGE = 0.9995  # SentencePiece's default; rarer characters become [UNK]
 MIN_PAIR_COUNT = 2  # a WordPiece merge seen once is not worth a piece
 DELIMITER = "\t"  # no SentencePiece piece reaches across it; `normalizers.Nmt` leaves none in text
+NO_TEXT = "no text to train a tokenizer on: every line is empty"
 CHECKED_LINES = 1000  # of the training text, on top of the fixed probes
 
 
@@ -48,9 +49,7 @@ def train_tokenizer(
             f"a vocabulary of {vocab_size}: {len(SPECIAL_TOKENS)} pieces are the special tokens: "
             f"use {len(SPECIAL_TOKENS) + 1} to {MAX_VOCABULARY}"
         )
-    lines = [text for text in texts if text.strip()]
-    if not lines:
-        raise UserError("no text to train a tokenizer on: every line is empty")
+    lines = list(texts)
     if kind == "wordpiece":
         engine = _train_wordpiece(lines, vocab_size, lowercase)
     else:
@@ -61,6 +60,8 @@ def train_tokenizer(
 def _train_wordpiece(lines: list[str], vocab_size: int, lowercase: bool) -> tokenizers.Tokenizer:
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     alphabet, inner = _alphabet(normalizer.normalize_str(line) for line in lines)
+    if not alphabet:
+        raise UserError(NO_TEXT)
     # The trainer numbers the `##` characters in the order of a randomly seeded hash table and
     # breaks ties between merges by those numbers. Naming them beforehand fixes both.
     first = [*SPECIAL_TOKENS, *(f"##{c}" for c in inner)]
@@ -133,7 +134,8 @@ def _sentencepiece_model(
             character_coverage=CHARACTER_COVERAGE,
             normalization_rule_name="identity",
             pretokenization_delimiter=DELIMITER,
-            max_sentence_length=1 << 20,  # the default drops lines above 4,192 bytes
+            required_chars="▁",  # however rare: it keeps unknown words apart
+            max_sentence_length=1 << 30,  # the default drops lines above 4,192 bytes
             **_special_arguments(),
             minloglevel=2,
         )
@@ -182,6 +184,8 @@ def _training_failure(message: str, kind: str, vocab_size: int) -> str:
             f"a {kind} vocabulary of {vocab_size}: this text gives at most {match[1]} pieces: "
             f"use {match[1]} or less, or more text"
         )
+    if "!sentences_.empty()" in message or "all_chars_count" in message:
+        return NO_TEXT
     if match := re.search(r"required_chars\. \d+ vs (\d+)", message):
         return (
             f"a vocabulary of {vocab_size} does not hold the characters of the text: "

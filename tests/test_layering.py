@@ -1,0 +1,134 @@
+"""Imports go one way, as docs/design.md says, and heavy or foreign packages stay where they are."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "bertjax"
+
+# Module or folder of bertjax -> what it may import from bertjax, besides itself.
+BASE = {"errors", "config", "__init__"}
+ALLOWED = {
+    "errors": set(),
+    "__init__": set(),
+    "config": {"errors"},
+    "overrides": BASE,
+    "flops": BASE,
+    "text": BASE,
+    "data": BASE | {"text"},
+    "model": BASE,
+    "objectives": BASE | {"model", "text"},
+    "optim": BASE,
+    "sharding": BASE,
+    "checkpoint": BASE,
+    "huggingface": BASE | {"model", "text"},
+    "recipes": BASE | {"objectives"},
+    "predict": BASE | {"model", "text"},
+    "train": BASE
+    | {
+        "checkpoint",
+        "data",
+        "flops",
+        "huggingface",
+        "model",
+        "objectives",
+        "optim",
+        "overrides",
+        "sharding",
+        "text",
+    },
+}
+EVERYTHING = {"cli", "__main__"}
+
+# Third-party package -> the only places that may import it.
+CONFINED = {
+    "flax": {"model"},
+    "optax": {"optim", "train/step.py"},
+    "orbax": {"checkpoint"},
+    "grain": {"data/loader.py", "data/batches.py"},
+    "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
+    "safetensors": {"huggingface"},
+    "tensorflow_datasets": {"data", "text"},
+    "tensorboardX": {"train/log.py"},
+    "jieba": {"text/words.py"},
+}
+NEVER = {"torch", "transformers", "tensorflow"}
+NO_JAX = {"text", "data", "config", "errors", "overrides"}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names a file imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    relative = path.relative_to(PACKAGE)
+    layer = relative.parts[0].removesuffix(".py")
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if top == "bertjax" and layer not in EVERYTHING:
+            target = rest[0]
+            known = (PACKAGE / target).is_dir() or (PACKAGE / f"{target}.py").exists()
+            target = target if known else "__init__"  # such as bertjax.__version__
+            assert target == layer or target in ALLOWED[layer], f"{relative} imports {name}"
+        assert top not in NEVER, f"{relative} imports {name}"
+        if layer in NO_JAX:
+            assert top != "jax", f"{relative} imports {name}"
+        if top in CONFINED:
+            allowed = CONFINED[top]
+            assert layer in allowed or str(relative) in allowed, f"{relative} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda p: p.name)
+def test_configs_import_only_config_and_recipes(path):
+    for name in imports(path):
+        assert name.startswith(("bertjax.config.", "bertjax.recipes.")), name
+
+
+def test_nothing_imports_scripts_tests_or_configs():
+    for path in FILES:
+        tops = {name.split(".")[0] for name in imports(path)}
+        assert not tops & {"scripts", "tests", "configs", "benchmarks"}, path
+
+
+def test_importing_every_module_brings_no_torch_transformers_or_tensorflow():
+    modules = [
+        ".".join(("bertjax", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in FILES
+    ]
+    modules = [m.removesuffix(".__init__") for m in modules if not m.endswith("__main__")]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(sorted({NEVER!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_file_and_function_can_be_held_in_the_head():
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, f"{path} is too long for one purpose"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                size = (node.end_lineno or 0) - node.lineno
+                assert size <= 80, f"{path}: {node.name} has {size} lines"
