@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
         )
     for text in args.text:
         print(text)
-        for position, guesses in fill_mask(initial.cfg, initial.params, initial.tokenizer, text, args.top):
+        found = fill_mask(initial.cfg, initial.params, initial.tokenizer, text, args.top)
+        for position, guesses in found:
             shown = "  ".join(f"{g.piece} {g.probability:.3f}" for g in guesses)
             print(f"  token {position}: {shown}")

@@ -25,6 +25,7 @@ from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 # What an encoder needs; anything else in a checkpoint is a head.
 _ENCODER = re.compile(r"embeddings\.|encoder\.|LayerNorm\.")
 _HEADS = ("masked_lm/", "pooler/", "next_sentence/")
+_WORDS = "embeddings.word_embeddings.weight"
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 
@@ -55,19 +56,21 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
         raise UserError(
             f"{directory} is no directory: give one with config.json and model.safetensors"
         )
-    cfg = from_hub_config(read_json(directory / "config.json"), directory / "config.json")
+    config = directory / "config.json"
+    content = read_json(config)
+    cfg = from_hub_config(content, config)
     stored = _canonical(open_weights(directory), architecture_of(cfg).prefix)
     cfg = _with_heads(cfg, stored)
     names = hub_names(cfg)
     stored, ignored = _separate_heads(stored, cfg, set(names.values()), directory)
+    stored = _tie(stored, cfg, config, tied=content.get("tie_word_embeddings", True) is not False)
     missing = [path for path, name in names.items() if name not in stored]
     absent = [names[path] for path in missing if not path.startswith(_HEADS)]
     if absent:
         raise UserError(
-            f"{directory} lacks {len(absent)} tensors that its config.json asks for, the first "
-            f"is {absent[0]}: config and weights do not belong together"
+            f"{directory} lacks {len(absent)} tensors that its config.json asks for, first "
+            f"{absent[0]}: config and weights do not belong together"
         )
-    _check_tied(stored, cfg)
     leaves = _read(cfg, {path: stored[name] for path, name in names.items() if name in stored})
     leaves |= _fresh(cfg, missing, seed)
     tokenizer = _tokenizer(directory, cfg)
@@ -118,23 +121,30 @@ def _separate_heads(
     return kept, [stored[name].name for name in unknown]
 
 
-def _check_tied(stored: dict[str, StoredTensor], cfg: ModelConfig) -> None:
-    """Accept copies of tied tensors only where they are copies; an untied decoder is lost else."""
-    architecture = architecture_of(cfg)
-    bias = f"{architecture.masked_lm}.bias"
-    decoder_bias = stored.pop(f"{architecture.masked_lm}.decoder.bias", None)
+def _tie(
+    stored: Mapping[str, StoredTensor], cfg: ModelConfig, config: Path, *, tied: bool
+) -> dict[str, StoredTensor]:
+    """Drop the decoder's tensors where they are copies of tied ones; refuse any other decoder."""
+    architecture, kept = architecture_of(cfg), dict(stored)
+    words, bias = f"{architecture.prefix}{_WORDS}", f"{architecture.masked_lm}.bias"
+    decoder = kept.pop(f"{architecture.masked_lm}.decoder.weight", None)
+    decoder_bias = kept.pop(f"{architecture.masked_lm}.decoder.bias", None)
     if decoder_bias is not None:
-        stored.setdefault(bias, decoder_bias)
-    decoder = stored.pop(f"{architecture.masked_lm}.decoder.weight", None)
-    words = stored[f"{architecture.prefix}embeddings.word_embeddings.weight"]
-    for copy, tied in ((decoder, words), (decoder_bias, stored.get(bias))):
-        if copy is None or tied is None or copy is tied:
+        kept.setdefault(bias, decoder_bias)
+    if not tied and decoder is None and bias in kept:
+        raise UserError(
+            f"{config}: tie_word_embeddings=False, but the weights hold no decoder: if it is tied "
+            "after all, set tie_word_embeddings to true"
+        )
+    for copy, original in ((decoder, kept.get(words)), (decoder_bias, kept.get(bias))):
+        if copy is None or original is None or copy is original:
             continue
-        if copy.shape != tied.shape or not np.array_equal(copy.read(), tied.read()):
+        if copy.shape != original.shape or not np.array_equal(copy.read(), original.read()):
             raise UserError(
-                f"{copy.file}: {copy.name} differs from {tied.name}: bertjax ties the decoder to "
-                "the word embeddings and cannot hold one of its own"
+                f"{copy.file}: {copy.name} differs from {original.name}: bertjax ties the decoder "
+                "to the word embeddings and cannot hold one of its own"
             )
+    return kept
 
 
 def _read(cfg: ModelConfig, wanted: Mapping[str, StoredTensor]) -> dict[str, np.ndarray]:

@@ -62,10 +62,9 @@ def _engine(
     # "first": text that follows a special token without a space does not begin a word.
     engine.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     engine.decoder = decoders.Metaspace(prepend_scheme="first")
-    # A mask swallows the space before it, which would be a piece of its own otherwise.
     engine.add_special_tokens(
         [
-            AddedToken(p.piece, lstrip=p.piece in ("[MASK]", "<mask>"), normalized=False)
+            AddedToken(p.piece, normalized=False)
             for p in parsed.pieces
             if p.type in (UNKNOWN, CONTROL)
         ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,14 @@ class Tokenizer:
         """Take the parsed `tokenizer.json`; `source` names it in a `UserError`."""
         content = {**content, "truncation": None, "padding": None}
         _check_content(content, source)
-        self._engine = _engine(content, source)
+        with _one_line_errors(source):
+            self._engine = tokenizers.Tokenizer.from_str(json.dumps(content))
         pieces = _pieces(self._engine, source)
         self.vocab_size = len(pieces)
         self.special = _special_ids(self._engine, source)
-        self._content = _with_special_tokens(self._engine, content, self.special)
+        with _one_line_errors(source):
+            self._content = _with_special_tokens(self._engine, content, self.special)
+            self._engine.encode_batch(list(PROBES))  # some damage shows only in use
         self.fingerprint = hashlib.sha256(self._canonical().encode()).hexdigest()
         added = self._engine.get_added_tokens_decoder()
         self.starts_word = words.word_starts_table(pieces, _word_mark(content, source), added)
@@ -220,10 +224,10 @@ def _check_content(content: dict[str, Any], source: str) -> None:
         raise UserError(f"{source}: {size:,} pieces: the limit is {MAX_VOCABULARY:,}")
 
 
-def _engine(content: dict[str, Any], source: str) -> tokenizers.Tokenizer:
+@contextmanager
+def _one_line_errors(source: str) -> Iterator[None]:
     try:
-        engine = tokenizers.Tokenizer.from_str(json.dumps(content))
-        engine.encode_batch(list(PROBES))  # some damage shows only in use
+        yield
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
@@ -231,7 +235,6 @@ def _engine(content: dict[str, Any], source: str) -> tokenizers.Tokenizer:
             f"{source}: the tokenizers library {tokenizers.__version__} refuses it "
             f"({_one_line(error)}): save it again with a current version"
         ) from None
-    return engine
 
 
 def _pieces(engine: tokenizers.Tokenizer, source: str) -> list[str]:

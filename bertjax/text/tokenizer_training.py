@@ -28,6 +28,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 CHARACTER_COVERAGE = 0.9995  # SentencePiece's default; rarer characters become [UNK]
 MIN_PAIR_COUNT = 2  # a WordPiece merge seen once is not worth a piece
 DELIMITER = "\t"  # no SentencePiece piece reaches across it; `normalizers.Nmt` leaves none in text
+MAX_LINE = 4096  # characters; SentencePiece is quadratic in long repetitive lines, so they are cut
 NO_TEXT = "no text to train a tokenizer on: every line is empty"
 CHECKED_LINES = 1000  # of the training text, on top of the fixed probes
 
@@ -135,7 +136,7 @@ def _sentencepiece_model(
             normalization_rule_name="identity",
             pretokenization_delimiter=DELIMITER,
             required_chars="▁",  # however rare: it keeps unknown words apart
-            max_sentence_length=1 << 30,  # the default drops lines above 4,192 bytes
+            max_sentence_length=8 * MAX_LINE,  # in bytes; longer lines would be dropped
             **_special_arguments(),
             minloglevel=2,
         )
@@ -159,7 +160,10 @@ def _round_scores(model: bytes) -> bytes:
 def _delimited(lines: Iterable[str], before: normalizers.Normalizer) -> Iterator[str]:
     """Yield normalized lines with every CJK character set apart, so that it stays one piece."""
     for line in lines:
-        yield CJK.sub(rf"{DELIMITER}\g<0>{DELIMITER}", before.normalize_str(line))
+        text = before.normalize_str(line)
+        for start in range(0, len(text), MAX_LINE):
+            part = text[start : start + MAX_LINE]
+            yield CJK.sub(rf"{DELIMITER}\g<0>{DELIMITER}", part)
 
 
 def _special_arguments() -> dict[str, Any]:

@@ -92,6 +92,4 @@ def _read_run(run: RunDirectory) -> Initial:
     which, found = load_parameters(run, cfg)
     source = f"{run.path} ({which} checkpoint, step {found.step})"
     tokenizer = load_tokenizer(run.tokenizer)
-    return Initial(
-        cfg, found.items["params"], tokenizer, source, step=found.step, meta=found.meta
-    )
+    return Initial(cfg, found.items["params"], tokenizer, source, step=found.step, meta=found.meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -79,8 +80,9 @@ class TensorBoard:
 class Terminal:
     """One live line on a terminal; one line per report where output is a file."""
 
-    def __init__(self, stream: TextIO | None = None):
-        self._stream = stream or sys.stderr
+    def __init__(self, speaks: bool = True):
+        """`speaks=False` for every process of a run but the first."""
+        self._stream: TextIO = sys.stderr if speaks else io.StringIO()
         self._live = self._stream.isatty()
         self._width = 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bertjax import flops, model, sharding
+from bertjax import model, sharding
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource, PhaseSchedule
@@ -20,10 +19,11 @@ from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.overrides import to_json
 from bertjax.train import setup
 from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entropy
-from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count, duration
+from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count
 from bertjax.train.run_directory import RunDirectory, open_run
 from bertjax.train.signals import EXIT_CODES, StopSignals
 from bertjax.train.step import TrainState, make_train_step
+from bertjax.train.window import Window
 
 
 def pretrain(
@@ -50,7 +50,7 @@ def pretrain(
         cfg, data = setup.open_data(cfg)
         if CheckpointStore(run.checkpoints, keep=1).steps():
             setup.check_same_run(run, cfg)
-        terminal = Terminal() if jax.process_index() == 0 else Terminal(open("/dev/null", "w"))
+        terminal = Terminal(speaks=jax.process_index() == 0)
         mesh = sharding.make_mesh(cfg.train.mesh)
         with jax.set_mesh(mesh):
             loop = Loop(cfg, run, data, mesh, terminal, stop)
@@ -98,7 +98,9 @@ class Loop:
                     if request is not None:
                         self._save(step)
                         self.newest.wait()
-                        self.terminal.say(f"{request.name}: saved step {step}; the same command resumes")
+                        self.terminal.say(
+                            f"{request.name}: saved step {step}; the same command resumes"
+                        )
                         return EXIT_CODES[request]
             self._save(step)
             self.newest.wait()
@@ -143,7 +145,7 @@ class Loop:
         rows = sharding.process_rows(self.mesh, shape.batch_size, cfg.train.accumulate)
         source = self.data.training(cfg, phase)
         held_out = self.data.evaluation(cfg, phase)
-        window = Window(cfg, steps_left=cfg.train.steps - step)
+        window = Window(cfg)
         self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
         stream = load_batches(
             source,
@@ -171,13 +173,14 @@ class Loop:
                         self._evaluate(held_out, step)
                     if "checkpoint" in due:
                         self._save(step)
-                    window.restart()
+                    window.pause()
                 if request is not None:
                     return step, request
         return step, None
 
     def _due(self, step: int) -> set[str]:
-        every = {"checkpoint": self.cfg.train.checkpoint_every, "evaluation": self.cfg.train.eval_every}
+        train = self.cfg.train
+        every = {"checkpoint": train.checkpoint_every, "evaluation": train.eval_every}
         return {name for name, n in every.items() if step % n == 0}
 
     def _may_ask(self, step: int) -> bool:
@@ -229,7 +232,8 @@ class Loop:
         )
         if results["masked_lm_loss"] < self.best_loss:
             self.best_loss = results["masked_lm_loss"]
-            self.best.save(step, {"params": self.state.params}, self._meta() | {"evaluation": results})
+            meta = self._meta() | {"evaluation": results}
+            self.best.save(step, {"params": self.state.params}, meta)
 
     def _meta(self) -> dict[str, Any]:
         best = self.best_loss if np.isfinite(self.best_loss) else None
@@ -249,68 +253,3 @@ class Loop:
     def _write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         for writer in self.writers:
             writer.write(kind, step, values)
-
-
-class Window:
-    """What has happened since the last report: means, rates and the time left."""
-
-    def __init__(self, cfg: PretrainConfig, steps_left: int):
-        self.cfg = cfg
-        self.end = cfg.train.steps
-        kind = jax.devices()[0].device_kind
-        peak = flops.peak_flops(kind)
-        self.peak = peak * jax.device_count() if peak else None
-        self.metrics: list[dict[str, float]] = []
-        self.attended = 0.0
-        self.began: float | None = None  # None until the first step, which compiles, is over
-
-    def add_batch(self, segments: np.ndarray) -> None:
-        """Note the shape of attention in this process's share [B, T] of a batch."""
-        self.attended += flops.attended_keys(segments) * jax.process_count()
-
-    def add_metrics(self, values: dict[str, float]) -> None:
-        """Note the metrics of one step."""
-        if self.began is None:
-            self.restart()
-        self.metrics.append(values)
-
-    def restart(self) -> None:
-        """Begin a new window, so that evaluation, saving and compiling are not timed as steps."""
-        self.began, self.metrics, self.attended = time.monotonic(), [], 0.0
-
-    def report(self, step: int) -> dict[str, float]:
-        """Means of losses and accuracies, last of the rest, rates; begins a new window."""
-        last, n = self.metrics[-1], len(self.metrics)
-        report = {
-            k: sum(m[k] for m in self.metrics) / n if k.endswith(("_loss", "_accuracy")) else v
-            for k, v in last.items()
-        }
-        seconds = time.monotonic() - (self.began or 0.0)
-        tokens = sum(m["tokens"] for m in self.metrics)
-        predicted = sum(m["predicted"] for m in self.metrics)
-        report["tokens_per_second"] = tokens / seconds
-        work = flops.training_flops(self.cfg.model, tokens, self.attended, predicted)
-        report["model_flops_per_second"] = work / seconds
-        if self.peak:
-            report["model_flops_utilisation"] = work / seconds / self.peak
-        report["seconds_left"] = (self.end - step) * seconds / n
-        self.restart()
-        return report
-
-    def line(self, step: int, report: dict[str, float]) -> str:
-        """The live progress line."""
-        parts = [
-            f"step {step:>{len(str(self.end))}}/{self.end}",
-            f"loss {report['masked_lm_loss']:.4f}",
-            f"acc {report['masked_lm_accuracy']:.4f}",
-        ]
-        if "next_sentence_loss" in report:
-            parts.append(f"{self.cfg.data.pairs} acc {report['next_sentence_accuracy']:.3f}")
-        parts += [
-            f"lr {report['learning_rate']:.2e}",
-            f"|g| {report['gradient_norm']:.2f}",
-            f"{count(report['tokens_per_second'])} tok/s",
-        ]
-        if "model_flops_utilisation" in report:
-            parts.append(f"MFU {report['model_flops_utilisation']:.1%}")
-        return " · ".join([*parts, f"ETA {duration(report['seconds_left'])}"])

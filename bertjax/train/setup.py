@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from bertjax import model, sharding
+from bertjax import model
 from bertjax.checkpoint import CheckpointStore, Restored
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource
@@ -113,9 +113,7 @@ def copy_tokenizer(cfg: PretrainConfig, run: RunDirectory) -> None:
     shutil.copytree(Path(cfg.data.corpus) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
 
 
-def fresh_state(
-    cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = None
-) -> TrainState:
+def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = None) -> TrainState:
     """A new state on the mesh; with `params`, those take the place of random ones."""
     places = state_shardings(cfg, mesh)
     state = jax.jit(lambda: init_state(cfg), out_shardings=places)()

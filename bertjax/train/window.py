@@ -1,0 +1,81 @@
+"""Means and rates over the steps since the last report."""
+
+from __future__ import annotations
+
+import time
+
+import jax
+import numpy as np
+
+from bertjax import flops
+from bertjax.config import PretrainConfig
+from bertjax.train.log import count, duration
+
+
+class Window:
+    """The steps since the last report; what is not a step (compiling, evaluation) is not timed."""
+
+    def __init__(self, cfg: PretrainConfig):
+        self.cfg = cfg
+        self.end = cfg.train.steps
+        peak = flops.peak_flops(jax.devices()[0].device_kind)
+        self.peak = peak * jax.device_count() if peak else None
+        self.metrics: list[dict[str, float]] = []
+        self.attended: list[int] = []  # one a batch, the first belongs to the first of `metrics`
+        self.began: float | None = None  # when the last untimed step ended
+        self.untimed = 0  # steps at the front of `metrics` from before `began`
+
+    def add_batch(self, segments: np.ndarray) -> None:
+        """Note the shape of attention in this process's share [B, T] of a batch."""
+        self.attended.append(flops.attended_keys(segments) * jax.process_count())
+
+    def add_metrics(self, values: dict[str, float]) -> None:
+        """Note the metrics of a step that has ended. The first of a shape includes compiling."""
+        self.metrics.append(values)
+        if self.began is None:
+            self.began, self.untimed = time.monotonic(), len(self.metrics)
+
+    def pause(self) -> None:
+        """Something other than a step was done: go on timing from now."""
+        self.began, self.untimed = time.monotonic(), len(self.metrics)
+
+    def report(self, step: int) -> dict[str, float]:
+        """Means of losses and accuracies, last of the rest, rates; begins a new window."""
+        n = len(self.metrics)
+        report = {
+            k: sum(m[k] for m in self.metrics) / n if k.endswith(("_loss", "_accuracy")) else v
+            for k, v in self.metrics[-1].items()
+        }
+        timed = self.metrics[self.untimed :]
+        if timed and self.began is not None:
+            seconds = time.monotonic() - self.began
+            tokens = sum(m["tokens"] for m in timed)
+            predicted = sum(m["predicted"] for m in timed)
+            work = flops.training_flops(
+                self.cfg.model, tokens, sum(self.attended[self.untimed : n]), predicted
+            )
+            report["tokens_per_second"] = tokens / seconds
+            report["model_flops_per_second"] = work / seconds
+            if self.peak:
+                report["model_flops_utilisation"] = work / seconds / self.peak
+            report["seconds_left"] = (self.end - step) * seconds / len(timed)
+        self.metrics, self.attended = [], self.attended[n:]
+        self.began, self.untimed = time.monotonic(), 0
+        return report
+
+    def line(self, step: int, report: dict[str, float]) -> str:
+        """The live progress line."""
+        parts = [
+            f"step {step:>{len(str(self.end))}}/{self.end}",
+            f"loss {report['masked_lm_loss']:.4f}",
+            f"acc {report['masked_lm_accuracy']:.4f}",
+        ]
+        if "next_sentence_loss" in report:
+            parts.append(f"{self.cfg.data.pairs} acc {report['next_sentence_accuracy']:.3f}")
+        parts += [f"lr {report['learning_rate']:.2e}", f"|g| {report['gradient_norm']:.2f}"]
+        if "tokens_per_second" in report:
+            parts.append(f"{count(report['tokens_per_second'])} tok/s")
+            if "model_flops_utilisation" in report:
+                parts.append(f"MFU {report['model_flops_utilisation']:.1%}")
+            parts.append(f"ETA {duration(report['seconds_left'])}")
+        return " · ".join(parts)
