@@ -67,6 +67,7 @@ def export_model(
         config = json.dumps(to_hub_config(cfg, tokenizer.special), indent=2) + "\n"
         (stage / "config.json").write_text(config, encoding="utf-8")
         write_weights(stage / FILE, tensors)
+        shutil.copymode(stage / "config.json", stage / FILE)  # safetensors makes files private
         _write_tokenizer(stage, cfg, tokenizer)
         text = model_card(cfg, tokenizer, card, parameters)
         (stage / "README.md").write_text(text, encoding="utf-8")

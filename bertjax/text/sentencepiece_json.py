@@ -18,7 +18,8 @@ UNKNOWN = proto.ModelProto.SentencePiece.UNKNOWN
 CONTROL = proto.ModelProto.SentencePiece.CONTROL
 USER_DEFINED = proto.ModelProto.SentencePiece.USER_DEFINED
 
-# Every conversion must give the ids of the sentencepiece runtime on these.
+# Every conversion must give the ids of the sentencepiece runtime on these. None holds a run of
+# three equal characters, where rounding decides.
 PROBES = (
     "",
     " ",
@@ -40,8 +41,8 @@ def engine_from_model(
     `before` is applied to text ahead of the model's own normalization. Raises `UserError`, which
     begins with `source`, for a model that cannot be converted exactly. What no check can promise
     for a model made elsewhere: `tokenizers` applies a normalization table by grapheme where
-    SentencePiece looks for the longest match, which differs for rare combining marks; and a tie
-    between two unigram segmentations is broken by rounding.
+    SentencePiece looks for the longest match, which differs for rare combining marks; and unigram
+    ties, such as "0" + "00" and "00" + "0", are broken by rounding errors.
     """
     parsed = _parse(model, source)
     _refuse_inexact(parsed, source)

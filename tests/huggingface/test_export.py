@@ -196,6 +196,7 @@ def test_report_counts_what_is_there(trained, tmp_path) -> None:
     report = huggingface.export_model(cfg, params, tokenizer, out, oracle.CARD, oracle.LINES)
     assert {file.name for file in out.iterdir()} == FILES
     assert [child.name for child in out.parent.iterdir()] == ["hf"]
+    assert len({file.stat().st_mode for file in out.iterdir()}) == 1
     assert report.bytes == sum(file.stat().st_size for file in out.iterdir())
     assert report.architecture == "BertForPreTraining"
     assert report.parameters == oracle.load(out).num_parameters()

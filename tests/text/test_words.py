@@ -1,0 +1,163 @@
+"""Word starts against BERT's own word splitter, against whitespace and against jieba."""
+
+import json
+import lzma
+import sys
+from pathlib import Path
+
+import jieba
+import numpy as np
+import pytest
+from tokenizers import Tokenizer as Engine
+from tokenizers import decoders, models, pre_tokenizers, trainers
+from transformers.models.bert.tokenization_bert_legacy import BasicTokenizer
+
+from bertjax.errors import UserError
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.text.tokenizer_training import train_tokenizer
+from bertjax.text.words import chinese_word_starts, is_cjk, word_starts_table
+
+
+def paragraphs(directory: Path, count: int) -> list[str]:
+    with lzma.open(directory / "valid.txt.xz", "rt", encoding="utf-8") as file:
+        return [line for line in map(str.strip, file) if line][:count]
+
+
+@pytest.fixture(scope="module")
+def english(shared_data: Path) -> list[str]:
+    return paragraphs(shared_data / "en_wiki", 200)
+
+
+@pytest.fixture(scope="module")
+def chinese(shared_data: Path) -> list[str]:
+    return paragraphs(shared_data / "zh_wiki", 150)
+
+
+@pytest.fixture(scope="module", params=["wordpiece", "unigram", "bpe", "original"])
+def chinese_tokenizer(
+    request: pytest.FixtureRequest, chinese: list[str], shared_data: Path
+) -> Tokenizer:
+    if request.param == "original":
+        return load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
+    return train_tokenizer(request.param, chinese, 5000)
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        ("##", {"the": 1, "##s": 0, ",": 1, "##,": 0, "中": 1, "##中": 0, "é": 1, "😀": 1}),
+        (
+            "▁",
+            {"▁the": 1, "s": 0, "▁": 1, ",": 1, "),": 1, "$": 1, "7": 0}
+            | {"中": 1, "é": 0, "д": 0, "の": 0, "한": 0, "😀": 1, "": 0},
+        ),
+        (
+            "Ġ",
+            {"Ġthe": 1, "s": 0, "Ġ": 1, "Ċ": 1, ",": 1, ").": 1, "$": 1, "7": 0}
+            | {"ä¸Ń": 1, "ä¸": 0, "Ń": 0, "Ã©": 0, "âĢĻ": 1, "ĠÃ": 1},  # 中, its parts, é, ’
+        ),
+    ],
+)
+def test_table(mark: str, expected: dict[str, int]) -> None:
+    found = word_starts_table(list(expected), mark, [])
+    assert dict(zip(expected, found.astype(int).tolist(), strict=True)) == expected
+
+
+def test_special_tokens_always_start_a_word() -> None:
+    for mark in ("##", "▁", "Ġ"):
+        assert word_starts_table(["x", "##a", "mask"], mark, [1, 2])[1:].all()
+
+
+def test_wordpiece_words_are_those_of_bert(english: list[str], shared_data: Path) -> None:
+    tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-uncased-vocab.txt")
+    splitter = BasicTokenizer(do_lower_case=True)
+    for text in english:
+        ids = np.array(tokenizer.encode_batch([text])[0])
+        starts = np.flatnonzero(tokenizer.starts_word[ids])
+        words = [
+            "".join(tokenizer.token(i).removeprefix("##") for i in word)
+            for word in np.split(ids, starts[1:])
+        ]
+        expected = splitter.tokenize(text)
+        assert len(words) == len(expected)
+        assert all(w in (e, "[UNK]") for w, e in zip(words, expected, strict=True))
+
+
+def byte_level(texts: list[str]) -> Tokenizer:
+    engine = Engine(models.BPE())
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel()
+    engine.decoder = decoders.ByteLevel()
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    engine.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=800,
+            special_tokens=specials,
+            initial_alphabet=alphabet,
+            show_progress=False,
+        ),
+    )
+    return Tokenizer(json.loads(engine.to_str()))
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "bytes"])
+def test_words_without_punctuation_are_those_between_spaces(kind: str, english: list[str]) -> None:
+    tokenizer = byte_level(english) if kind == "bytes" else train_tokenizer(kind, english, 2000)
+    for text in english:
+        words = ["".join(filter(str.isalpha, word)) for word in text.split()]
+        words = [word for word in words if word.isascii() and word]
+        ids = tokenizer.encode_batch([" ".join(words)])[0]
+        starts = np.flatnonzero(tokenizer.starts_word[ids])
+        decoded = [tokenizer.decode(word).strip() for word in np.split(ids, starts[1:])]
+        assert [w.lower() for w in decoded if w] == [w.lower() for w in words]
+
+
+def test_chinese_starts_are_those_of_jieba(
+    chinese: list[str], chinese_tokenizer: Tokenizer
+) -> None:
+    """Every CJK character starts a word exactly where jieba says, and no other flag changes."""
+    inside = 0
+    for text in chinese:
+        ids, offsets = chinese_tokenizer.encode_with_offsets(text)
+        flags = chinese_word_starts(text, chinese_tokenizer)
+        assert [ids] == chinese_tokenizer.encode_batch([text])  # flags never change ids
+        assert flags.dtype == bool and len(flags) == len(ids)
+        position, starts = 0, set()
+        for word in jieba.lcut(text):
+            starts.add(position)
+            position += len(word)
+        for i, (begin, end) in enumerate(offsets):
+            token = chinese_tokenizer.token(ids[i])
+            if is_cjk(text[begin]) and end > begin and token != "▁":
+                assert flags[i] == (begin in starts), (text, i)
+                inside += not flags[i]
+            else:
+                assert flags[i] == chinese_tokenizer.starts_word[ids[i]]
+    assert inside > 1000
+
+
+def test_a_chinese_sentence(shared_data: Path) -> None:
+    tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
+    sentence = "他在北京大学学习Python语言。"
+    ids, _ = tokenizer.encode_with_offsets(sentence)
+    flags = chinese_word_starts(sentence, tokenizer)
+    words = "".join(
+        (" " if flag else "") + tokenizer.token(i).removeprefix("##")
+        for i, flag in zip(ids, flags, strict=True)
+    )
+    assert words.split() == ["他", "在", "北京大学", "学习", "python", "语言", "。"]
+
+
+def test_missing_jieba_names_the_extra(
+    chinese: list[str], shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    with pytest.raises(UserError, match=r"pip install 'bertjax\[zh\]'"):
+        chinese_word_starts(chinese[0], tokenizer)
+    starts = chinese_word_starts("only english here", tokenizer)  # and jieba is not needed for it
+    assert (
+        starts.tolist()
+        == tokenizer.starts_word[tokenizer.encode_batch(["only english here"])[0]].tolist()
+    )
