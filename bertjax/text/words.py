@@ -14,9 +14,12 @@ word belongs to the word of the token before it. The rules, by how a vocabulary 
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,12 +87,19 @@ def chinese_word_starts(sentence: str, tokenizer: Tokenizer) -> np.ndarray:
 
 
 def _jieba_starts(sentence: str) -> set[int]:
+    return {start for _, start, _ in _jieba().tokenize(sentence)}
+
+
+@functools.cache
+def _jieba() -> ModuleType:
     try:
-        import jieba
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its source holds escapes that Python deprecates
+            import jieba
     except ImportError:
         raise UserError(
             "Chinese text, but jieba, which finds its words, is not installed: "
             "pip install 'bertjax[zh]'"
         ) from None
     jieba.setLogLevel("WARNING")  # it reports the loading of its dictionary otherwise
-    return {start for _, start, _ in jieba.tokenize(sentence)}
+    return jieba

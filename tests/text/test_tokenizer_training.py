@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_real_text_gives_the_ids_of_sentencepiece(converted: Converted, lines: l
 def test_odd_text_gives_the_ids_of_sentencepiece(converted: Converted) -> None:
     """Runs tie, whitespace collapses, marks combine; neither engine may see it differently."""
     draw = random.Random(0)
-    odd = "abcXYZ  \t\u3000éÉ\u0301\u0308½ﬁ（）中文字😀👍🏽\u200d\u200b-=.…▁\x00\r\n한ㅎไท\ue000\ufffd\ufeff"
+    odd = "\x00\r\n\ufffd\ufeffabcXYZ  \t\u3000éÉ\u0301\u0308½ﬁ（）中文字😀👍🏽\u200d\u200b-=.…▁한ㅎไท\ue000"
     runs = "0ab-. "
     texts = ["".join(draw.choices(odd, k=draw.randint(0, 25))) for _ in range(1500)]
     texts += [
@@ -127,7 +128,7 @@ def plain_wordpiece(words: Counter[str], alphabet: list[str], size: int) -> dict
     while len(vocabulary) < size:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, pieces in split.items():
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in pairwise(pieces):
                 pairs[pair] += words[word]
         if not pairs or max(pairs.values()) < 2:
             break
@@ -181,7 +182,7 @@ def test_an_unattainable_size_names_the_largest(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_size_below_the_characters_names_the_smallest(kind: str) -> None:
     text = ["the cat sat on the mat"]
-    with pytest.raises(UserError, match="a vocabulary of 9 does not hold .* at least") as refused:
+    with pytest.raises(UserError, match=r"a vocabulary of 9 does not hold .* at least") as refused:
         train_tokenizer(kind, text, 9)
     smallest = int(str(refused.value).split("at least ")[1])
     assert train_tokenizer(kind, text, smallest).vocab_size == smallest

@@ -5,7 +5,6 @@ import lzma
 import sys
 from pathlib import Path
 
-import jieba
 import numpy as np
 import pytest
 from tokenizers import Tokenizer as Engine
@@ -13,6 +12,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from transformers.models.bert.tokenization_bert_legacy import BasicTokenizer
 
 from bertjax.errors import UserError
+from bertjax.text import words
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
 from bertjax.text.words import chinese_word_starts, is_cjk, word_starts_table
@@ -74,13 +74,13 @@ def test_wordpiece_words_are_those_of_bert(english: list[str], shared_data: Path
     for text in english:
         ids = np.array(tokenizer.encode_batch([text])[0])
         starts = np.flatnonzero(tokenizer.starts_word[ids])
-        words = [
+        found = [
             "".join(tokenizer.token(i).removeprefix("##") for i in word)
             for word in np.split(ids, starts[1:])
         ]
         expected = splitter.tokenize(text)
-        assert len(words) == len(expected)
-        assert all(w in (e, "[UNK]") for w, e in zip(words, expected, strict=True))
+        assert len(found) == len(expected)
+        assert all(f in (e, "[UNK]") for f, e in zip(found, expected, strict=True))
 
 
 def byte_level(texts: list[str]) -> Tokenizer:
@@ -105,18 +105,19 @@ def byte_level(texts: list[str]) -> Tokenizer:
 def test_words_without_punctuation_are_those_between_spaces(kind: str, english: list[str]) -> None:
     tokenizer = byte_level(english) if kind == "bytes" else train_tokenizer(kind, english, 2000)
     for text in english:
-        words = ["".join(filter(str.isalpha, word)) for word in text.split()]
-        words = [word for word in words if word.isascii() and word]
-        ids = tokenizer.encode_batch([" ".join(words)])[0]
+        plain = ["".join(filter(str.isalpha, word)) for word in text.split()]
+        plain = [word for word in plain if word.isascii() and word]
+        ids = tokenizer.encode_batch([" ".join(plain)])[0]
         starts = np.flatnonzero(tokenizer.starts_word[ids])
         decoded = [tokenizer.decode(word).strip() for word in np.split(ids, starts[1:])]
-        assert [w.lower() for w in decoded if w] == [w.lower() for w in words]
+        assert [w.lower() for w in decoded if w] == [w.lower() for w in plain]
 
 
 def test_chinese_starts_are_those_of_jieba(
     chinese: list[str], chinese_tokenizer: Tokenizer
 ) -> None:
     """Every CJK character starts a word exactly where jieba says, and no other flag changes."""
+    jieba = words._jieba()  # imported with its warnings silenced
     inside = 0
     for text in chinese:
         ids, offsets = chinese_tokenizer.encode_with_offsets(text)
@@ -142,17 +143,18 @@ def test_a_chinese_sentence(shared_data: Path) -> None:
     sentence = "他在北京大学学习Python语言。"
     ids, _ = tokenizer.encode_with_offsets(sentence)
     flags = chinese_word_starts(sentence, tokenizer)
-    words = "".join(
+    marked = "".join(
         (" " if flag else "") + tokenizer.token(i).removeprefix("##")
         for i, flag in zip(ids, flags, strict=True)
     )
-    assert words.split() == ["他", "在", "北京大学", "学习", "python", "语言", "。"]
+    assert marked.split() == ["他", "在", "北京大学", "学习", "python", "语言", "。"]
 
 
 def test_missing_jieba_names_the_extra(
     chinese: list[str], shared_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
+    monkeypatch.setattr(words, "_jieba", words._jieba.__wrapped__)  # past its cache
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(UserError, match=r"pip install 'bertjax\[zh\]'"):
         chinese_word_starts(chinese[0], tokenizer)
