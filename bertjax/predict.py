@@ -32,7 +32,7 @@ def fill_mask(
     """
     special = tokenizer.special
     mask = tokenizer.token(special.mask)
-    ids = [special.cls, *tokenizer.encode_batch([text])[0], special.sep]
+    ids = [special.cls, *tokenizer.encode_batch([text], parse_special=True)[0], special.sep]
     masks = [i for i, token in enumerate(ids) if token == special.mask]
     if not masks:
         raise UserError(f"no {mask} in {text[:60]!r}: write {mask} where a word is to be guessed")

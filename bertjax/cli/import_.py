@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import DataConfig, ModelConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.data.staging import check_vacant, staged
 from bertjax.errors import UserError
 from bertjax.huggingface import import_model
 from bertjax.overrides import to_json
@@ -20,19 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the imported weights as the best checkpoint, step 0, of a new run."""
-    if args.out.exists() and any(args.out.iterdir()):
-        raise UserError(f"{args.out} exists already: choose another directory, or remove it first")
+    """Write the imported weights as what a new run starts from."""
+    check_vacant(args.out)
     imported = import_model(args.directory)
     if imported.tokenizer is None:
         raise UserError(
             f"{args.directory} has no tokenizer.json or vocab.txt: put the model's tokenizer there"
         )
-    with open_run(args.out) as directory:
+    with staged(args.out, print) as stage, open_run(stage) as directory:
         cfg = _run_config(imported.cfg)
         directory.describe(to_json(cfg), ["bertjax", "import", str(args.directory)])
         imported.tokenizer.save(directory.tokenizer, imported.cfg.max_positions)
-        store = CheckpointStore(directory.best, keep=1)
+        store = CheckpointStore(directory.initial, keep=1)
         store.save(0, {"params": imported.params}, {"tokenizer": imported.tokenizer.fingerprint})
         store.wait()
     print(

@@ -67,6 +67,8 @@ def _run(path: Path) -> dict[str, Any]:
         f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
         f"{cfg.optim.learning_rate:g}"
     )
+    if directory.initial.is_dir():
+        rows["began"] = "from imported weights"
     for name, folder in (("newest", directory.checkpoints), ("best", directory.best)):
         store = CheckpointStore(folder, keep=1)
         step = store.latest_verified_step()

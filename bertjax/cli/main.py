@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ VERBS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says which real option is nearest to an unknown one."""
+    """Raises what it would print and exit for."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
@@ -64,11 +65,17 @@ def _dispatch(argv: list[str]) -> int:
     module = importlib.import_module(module_name)
     parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
     module.add_arguments(parser)
-    args, unknown = parser.parse_known_args(argv[1:])
-    for item in unknown:
-        options = [o for action in parser._actions for o in action.option_strings]
-        raise UserError(f"unknown option {item!r} for {verb}: {nearest(item, options)}")
-    return module.run(args) or 0
+    _check_options(parser, verb, argv[1:])
+    return module.run(parser.parse_intermixed_args(argv[1:])) or 0
+
+
+def _check_options(parser: argparse.ArgumentParser, verb: str, argv: list[str]) -> None:
+    """Name the nearest option to an unknown one, before argparse asks for one that is missing."""
+    known = [option for action in parser._actions for option in action.option_strings]
+    for item in itertools.takewhile(lambda item: item != "--", argv):
+        name = item.partition("=")[0]
+        if name.startswith("--") and name not in known:
+            raise UserError(f"unknown option {name!r} for {verb}: {nearest(name, known)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 
 from bertjax.config import PretrainConfig
+from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, from_json, load_config_file
 from bertjax.train.initial import is_imported, read_model
 from bertjax.train.loop import pretrain
@@ -61,22 +62,31 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(path: Path) -> str:
-    from bertjax.errors import UserError
-
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read config {path}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"config {path} cannot be read ({reason}): give a file") from None
 
 
 def _join_cluster() -> None:
     """Join the other processes; must come before anything asks JAX for its devices."""
     address = os.environ.get("JAX_COORDINATOR_ADDRESS")
-    if address is None:
-        jax.distributed.initialize()
-    else:
-        jax.distributed.initialize(
-            address,
-            int(os.environ["JAX_NUM_PROCESSES"]),
-            int(os.environ["JAX_PROCESS_ID"]),
+    count, index = (_integer(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
+    if address is not None and (count is None or index is None or not 0 <= index < count):
+        raise UserError(
+            f"JAX_COORDINATOR_ADDRESS={address} needs JAX_NUM_PROCESSES (seen: {count}) and "
+            f"JAX_PROCESS_ID from 0 to one less (seen: {index}): set both in every process"
         )
+    try:
+        jax.distributed.initialize(address, count, index)
+    except ValueError as error:
+        raise UserError(
+            f"--distributed found no cluster ({error}): set JAX_COORDINATOR_ADDRESS (host:port of "
+            "the first process), JAX_NUM_PROCESSES and JAX_PROCESS_ID in every process"
+        ) from None
+
+
+def _integer(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdecimal() else None

@@ -154,7 +154,8 @@ def _verify_ids(stage: Path, tokenizer: Tokenizer, lines: Sequence[str]) -> None
     special = tokenizer.special
     engine.add_special_tokens([config[f"{role}_token"] for role in vars(special)])
     written = engine.encode_batch_fast(list(lines))
-    for line, theirs, ours in zip(lines, written, tokenizer.encode_batch(lines), strict=True):
+    expected = tokenizer.encode_batch(lines, parse_special=True)
+    for line, theirs, ours in zip(lines, written, expected, strict=True):
         if theirs.ids != [special.cls, *ours, special.sep]:
             raise UserError(
                 f"the written tokenizer gives ids {theirs.ids[:8]}... for {line[:60]!r}, the run's "

@@ -138,7 +138,7 @@ def _normalizer(
     if charsmap:
         steps.append(normalizers.Precompiled(charsmap))
     # SentencePiece removes the space before the text as well, but there Metaspace makes one.
-    steps += [normalizers.Replace(Regex(" +$"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
+    steps += [normalizers.Replace(Regex(r" +\z"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     return normalizers.Sequence(steps)
 
 

@@ -59,16 +59,22 @@ class Tokenizer:
         added = self._engine.get_added_tokens_decoder()
         self.starts_word = words.word_starts_table(pieces, _word_mark(content, source), added)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, without [CLS] and [SEP].
+    def encode_batch(
+        self, texts: Sequence[str], *, parse_special: bool = False
+    ) -> list[list[int]]:
+        """Return the ids of each text, without [CLS] and [SEP] around it.
 
-        A special token spelled out in a text becomes its id, as in Hugging Face.
+        A special token spelled out in a text is text, as in google-research/bert, so that no
+        document can put a separator or a mask into its row; `parse_special` makes it the token,
+        as in Hugging Face.
         """
+        self._engine.encode_special_tokens = not parse_special
         encoded = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Return the ids of `text` and the characters [start, end) that each came from."""
+        """Return the ids, as `encode_batch` does, and the characters [start, end) of each."""
+        self._engine.encode_special_tokens = True
         encoding = self._engine.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 

@@ -17,7 +17,7 @@ from typing import Any
 import sentencepiece
 import tokenizers
 from sentencepiece import sentencepiece_model_pb2 as proto
-from tokenizers import models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from bertjax.errors import UserError, nearest
 from bertjax.text.sentencepiece_json import check_same_ids, engine_from_model
@@ -111,15 +111,26 @@ def _alphabet(normalized: Iterable[str]) -> tuple[list[str], list[str]]:
 def _train_sentencepiece(
     kind: str, lines: list[str], vocab_size: int, lowercase: bool
 ) -> tokenizers.Tokenizer:
-    # Normalized ahead of SentencePiece, whose own tables `tokenizers` applies by grapheme and so
-    # not always alike.
-    steps = [normalizers.Nmt(), normalizers.NFKC()]
-    before = normalizers.Sequence([*steps, normalizers.Lowercase()] if lowercase else steps)
+    before = _normalizer(lowercase)
     model = _sentencepiece_model(kind, lines, vocab_size, before)
     source = f"{kind} tokenizer"
     engine = engine_from_model(model, source, before)
     check_same_ids(engine, model, _checked_lines(lines), source, before)
     return engine
+
+
+def _normalizer(lowercase: bool) -> normalizers.Normalizer:
+    """Return what is done ahead of SentencePiece, which then leaves characters as they are.
+
+    Its own tables, which do the same, are applied by `tokenizers` by grapheme and not always alike.
+    """
+    steps = [
+        # Nmt removes control characters; a text that lost its first one would get no "▁".
+        normalizers.Replace(Regex(r"\A[\x01-\x08\x0b\x0e-\x1f\x7f\x{8f}\x{9f}]+"), " "),
+        normalizers.Nmt(),
+        normalizers.NFKC(),
+    ]
+    return normalizers.Sequence([*steps, normalizers.Lowercase()] if lowercase else steps)
 
 
 def _checked_lines(lines: list[str]) -> Iterator[str]:

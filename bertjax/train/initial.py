@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bertjax import model
-from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
@@ -74,12 +73,8 @@ def is_run(path: Path) -> bool:
 
 
 def is_imported(path: Path) -> bool:
-    """Whether a run holds what `bertjax import` made and nothing has been trained since."""
-    if not is_run(path):
-        return False
-    run = RunDirectory(path.absolute())
-    trained = CheckpointStore(run.checkpoints, keep=1).steps()
-    return not trained and CheckpointStore(run.best, keep=1).steps() == [0]
+    """Whether `bertjax import` made this run, so that its architecture is that of its weights."""
+    return RunDirectory(path.absolute()).initial.is_dir()
 
 
 def run_config(path: Path) -> PretrainConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from bertjax.checkpoint.manifest import replace_file
 from bertjax.errors import UserError
 
 
@@ -29,7 +31,7 @@ class MetricsFile:
                 except (ValueError, KeyError, TypeError):
                     continue
         try:
-            path.write_text("".join(lines), encoding="utf-8")
+            replace_file(path, "".join(lines).encode())
             self._file: TextIO = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror}): free the disk") from None
@@ -50,13 +52,17 @@ class MetricsFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a line that could not be written is tried again
+            self._file.close()
 
 
 class TensorBoard:
-    """Scalars for TensorBoard, from the extra `bertjax[tensorboard]`."""
+    """Scalars for TensorBoard, from the extra `bertjax[tensorboard]`.
 
-    def __init__(self, directory: Path):
+    Opening it to continue at `step` hides what a killed run wrote beyond that step.
+    """
+
+    def __init__(self, directory: Path, step: int):
         try:
             from tensorboardX import SummaryWriter
         except ImportError:
@@ -64,7 +70,7 @@ class TensorBoard:
                 "train.tensorboard=true needs tensorboardX: pip install 'bertjax[tensorboard]', "
                 "or set train.tensorboard=false"
             ) from None
-        self._writer = SummaryWriter(str(directory))
+        self._writer = SummaryWriter(str(directory), purge_step=step + 1)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Write every number as `kind/name`."""
@@ -102,6 +108,12 @@ class Terminal:
             self._width = 0
         self._stream.write(text + "\n")
         self._stream.flush()
+
+    def close(self) -> None:
+        """End the live line, so that what others print begins a line of its own."""
+        if self._live and self._width:
+            self._stream.write("\n")
+            self._width = 0
 
 
 def duration(seconds: float) -> str:

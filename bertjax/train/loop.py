@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.checkpoint import CheckpointStore
@@ -22,7 +26,7 @@ from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entro
 from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count
 from bertjax.train.run_directory import RunDirectory, open_run
 from bertjax.train.signals import EXIT_CODES, StopSignals
-from bertjax.train.step import TrainState, make_train_step
+from bertjax.train.step import make_train_step
 from bertjax.train.window import Window
 
 
@@ -48,28 +52,33 @@ def pretrain(
         if start_from is not None:
             cfg = setup.adopt_architecture(cfg, start_from[0])
         cfg, data = setup.open_data(cfg)
-        if CheckpointStore(run.checkpoints, keep=1).steps():
-            setup.check_same_run(run, cfg)
-        terminal = Terminal(speaks=jax.process_index() == 0)
+        saved = CheckpointStore(run.checkpoints, keep=1).read_meta()
+        if saved is not None:
+            setup.check_same_run(run, saved, cfg, data)
         mesh = sharding.make_mesh(cfg.train.mesh)
-        with jax.set_mesh(mesh):
-            loop = Loop(cfg, run, data, mesh, terminal, stop)
-            if jax.process_index() == 0:
-                run.describe(to_json(cfg), command)
-                setup.copy_tokenizer(cfg, run)
-            return loop.run(None if start_from is None else start_from[1])
+        with jax.set_mesh(mesh), setup.memory_errors(cfg):
+            loop = Loop(cfg, run, data, mesh, stop)
+            try:
+                step = loop.start(None if start_from is None else start_from[1])
+                if jax.process_index() == 0:  # only now: a run that is refused stays as it was
+                    run.describe(to_json(cfg), command)
+                    setup.copy_tokenizer(cfg, run)
+                return loop.run(step)
+            finally:
+                loop.close()
 
 
 class Loop:
     """The state of a run in progress, and the few moves it makes."""
 
-    def __init__(self, cfg, run: RunDirectory, data: setup.Data, mesh, terminal, stop):
+    def __init__(self, cfg, run: RunDirectory, data: setup.Data, mesh: Mesh, stop: StopSignals):
         self.cfg: PretrainConfig = cfg
         self.run_directory = run
         self.data = data
         self.mesh = mesh
-        self.terminal: Terminal = terminal
-        self.stop: StopSignals = stop
+        self.stop = stop
+        self.terminal = Terminal(speaks=jax.process_index() == 0)
+        self.writers: list[MetricsFile | TensorBoard] = []
         self.newest = CheckpointStore(run.checkpoints, cfg.train.keep_checkpoints)
         self.best = CheckpointStore(run.best, keep=1)
         self.best_loss = float("inf")
@@ -77,51 +86,49 @@ class Loop:
         self.train_step = make_train_step(cfg, mesh, data.train.special)
         self.evaluation_step = make_evaluation_step(cfg, mesh, data.train.special)
 
-    def run(self, params: model.Params | None) -> int:
-        """Resume or start, go through the phases, finish."""
-        state, step = self._start(params)
-        self.state: TrainState = state
-        self.saved_step = step
-        self._announce(step)
-        first = jax.process_index() == 0
-        self.writers: list[Any] = []
-        if first:
-            self.writers.append(MetricsFile(self.run_directory.metrics, step))
-            if self.cfg.train.tensorboard:
-                self.writers.append(TensorBoard(self.run_directory.path / "tensorboard"))
-        try:
-            schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
-            for phase in range(len(self.cfg.data.phases)):
-                steps = schedule.steps(phase)
-                if step < steps.stop:
-                    step, request = self._phase(phase, steps, max(step, steps.start))
-                    if request is not None:
-                        self._save(step)
-                        self.newest.wait()
-                        self.terminal.say(
-                            f"{request.name}: saved step {step}; the same command resumes"
-                        )
-                        return EXIT_CODES[request]
-            self._save(step)
-            self.newest.wait()
-            self.best.wait()
-            self.terminal.say(f"done   step {step} · {self.run_directory.path}")
-            return 0
-        finally:
-            for writer in self.writers:
-                writer.close()
-
-    def _start(self, params: model.Params | None) -> tuple[TrainState, int]:
+    def start(self, params: model.Params | None) -> int:
+        """Restore the newest checkpoint that verifies, or begin; returns the steps behind it."""
         found = self.newest.restore(setup.abstract_items(self.cfg, self.mesh))
         if found is None:
-            return setup.fresh_state(self.cfg, self.mesh, params), 0
+            self.state, self.saved_step = setup.fresh_state(self.cfg, self.mesh, params), 0
+            self.window = Window(self.cfg)
+            return 0
         for reason in found.rejected:
             self.terminal.say(f"passed over checkpoint {reason}")
-        setup.check_meta(self.run_directory, found.meta, self.data)
         best = found.meta["best_loss"]
         self.best_loss = float("inf") if best is None else best
         self.tokens = found.meta["tokens"]
-        return setup.restored_state(found.items), found.step
+        self.window = Window(self.cfg, found.meta["unreported"])
+        self.state, self.saved_step = setup.restored_state(found.items), found.step
+        return found.step
+
+    def run(self, step: int) -> int:
+        """Go through the phases from `step` on; returns the exit code."""
+        self._announce(step)
+        if jax.process_index() == 0:
+            self.writers.append(MetricsFile(self.run_directory.metrics, step))
+            if self.cfg.train.tensorboard:
+                self.writers.append(TensorBoard(self.run_directory.path / "tensorboard", step))
+        schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
+        request = None
+        for phase in range(len(self.cfg.data.phases)):
+            steps = schedule.steps(phase)
+            if step < steps.stop and request is None:
+                step, request = self._phase(phase, steps, max(step, steps.start))
+        self._save(step)
+        self.newest.wait()
+        self.best.wait()
+        if request is None:
+            self.terminal.say(f"done   step {step} · {self.run_directory.path}")
+            return 0
+        self.terminal.say(f"{request.name}: saved step {step}; the same command resumes")
+        return EXIT_CODES[request]
+
+    def close(self) -> None:
+        """Close the logs."""
+        for writer in self.writers:
+            writer.close()
+        self.terminal.close()
 
     def _announce(self, step: int) -> None:
         cfg = self.cfg
@@ -139,13 +146,13 @@ class Loop:
             + (f"resuming after step {step}" if step else "from the start")
         )
 
-    def _phase(self, phase: int, steps: range, step: int) -> tuple[int, Any]:
+    def _phase(self, phase: int, steps: range, step: int) -> tuple[int, signal.Signals | None]:
         """Train from `step` to the end of the phase; returns where it stopped, and why."""
         cfg, shape = self.cfg, self.cfg.data.phases[phase]
         rows = sharding.process_rows(self.mesh, shape.batch_size, cfg.train.accumulate)
         source = self.data.training(cfg, phase)
         held_out = self.data.evaluation(cfg, phase)
-        window = Window(cfg)
+        self.window.compiling()
         self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
         stream = load_batches(
             source,
@@ -161,19 +168,19 @@ class Loop:
                 on_device = sharding.to_devices(self.mesh, batch, shape.batch_size)
                 self.state, metrics = self.train_step(self.state, on_device)
                 if pending is not None:
-                    self._read(pending, window, step, source)
+                    self._read(pending, step, source)
                 pending, step = metrics, step + 1
-                window.add_batch(batch["segments"])
+                self.window.add_batch(batch["segments"])
                 due = self._due(step)
                 request = self.stop.agreed() if self._may_ask(step) else None
                 if due or request is not None or step == steps.stop:
-                    self._read(pending, window, step, source)
+                    self._read(pending, step, source)
                     pending = None
                     if "evaluation" in due or step == cfg.train.steps:
                         self._evaluate(held_out, step)
                     if "checkpoint" in due:
                         self._save(step)
-                    window.pause()
+                    self.window.pause()
                 if request is not None:
                     return step, request
         return step, None
@@ -187,19 +194,19 @@ class Loop:
         """Asking is free in one process and a collective in many."""
         return jax.process_count() == 1 or step % self.cfg.train.log_every == 0
 
-    def _read(self, metrics: dict, window: Window, step: int, source: BatchSource) -> None:
+    def _read(self, metrics: dict, step: int, source: BatchSource) -> None:
         """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
         values = {k: float(v) for k, v in jax.device_get(metrics).items()}
-        window.add_metrics(values)
+        self.window.add_metrics(values)
         self.tokens += int(values["tokens"])
         if values["bad_steps"]:
             self.terminal.say(f"step {step}: loss or gradient not finite; update skipped")
         if values["bad_steps"] >= self.cfg.train.max_bad_steps:
             self._give_up(step, int(values["bad_steps"]), source)
         if step % self.cfg.train.log_every == 0 or step == self.cfg.train.steps:
-            report = window.report(step)
+            report = self.window.report(step)
             self._write("train", step, report)
-            self.terminal.progress(window.line(step, report))
+            self.terminal.progress(self.window.line(step, report))
             self.newest.check()
             self.best.check()
 
@@ -207,8 +214,12 @@ class Loop:
         schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
         ids = source.batch(schedule.locate(step - 1)[1])["example_ids"].tolist()
         path = self.run_directory.path / "bad_batch.json"
-        path.write_text(f'{{"step": {step}, "epoch_and_row": {ids}}}\n', encoding="utf-8")
+        if jax.process_index() == 0:
+            text = json.dumps({"step": step, "epoch_and_row": ids}) + "\n"
+            with contextlib.suppress(OSError):  # what follows matters more
+                path.write_text(text, encoding="utf-8")
         self.newest.wait()
+        self.best.wait()
         raise UserError(
             f"loss or gradient was not finite for {bad} steps in a row (train.max_bad_steps), "
             f"last in the batch of step {step}, whose rows are listed in {path}: lower "
@@ -243,6 +254,7 @@ class Loop:
             "tokenizer": self.data.train.fingerprint,
             "corpus": self.data.train.identity,
             "best_loss": best,
+            "unreported": self.window.metrics,  # so that the next report is the unbroken run's
         }
 
     def _save(self, step: int) -> None:

@@ -9,6 +9,7 @@ runs/x/
   tokenizer/          the corpus's tokenizer
   checkpoints/        the newest steps
   best/               the step with the lowest held-out loss
+  initial/            the weights it starts from, if `bertjax import` made it
 """
 
 from __future__ import annotations
@@ -95,6 +96,11 @@ class RunDirectory:
     def best(self) -> Path:
         """Store of the best step."""
         return self.path / "best"
+
+    @property
+    def initial(self) -> Path:
+        """Store of imported weights, as step 0; absent in other runs."""
+        return self.path / "initial"
 
     def describe(self, config_json: str, command: Sequence[str]) -> None:
         """Write config.json and environment.json and add a line to command.txt."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,12 +84,15 @@ def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
     return dataclasses.replace(cfg, model=settled), data
 
 
-def check_same_run(run: RunDirectory, cfg: PretrainConfig) -> None:
-    """Refuse to resume a run under a config that would make another run of it."""
-    if not run.config.exists():
-        return
-    saved = from_json(PretrainConfig, run.config.read_text(encoding="utf-8"))
-    changes = describe_difference(saved, cfg)
+def check_same_run(
+    run: RunDirectory, meta: dict[str, Any], cfg: PretrainConfig, data: Data
+) -> None:
+    """Refuse to resume under a config or a corpus that would make another run of it.
+
+    `meta` is what the run's checkpoint says of both.
+    """
+    _check_corpus(run, meta, data)
+    changes = describe_difference(from_json(PretrainConfig, json.dumps(meta["config"])), cfg)
     barred = [change for change in changes if change.split(":")[0] not in MAY_CHANGE]
     if barred:
         raise UserError(
@@ -95,8 +101,7 @@ def check_same_run(run: RunDirectory, cfg: PretrainConfig) -> None:
         )
 
 
-def check_meta(run: RunDirectory, meta: dict[str, Any], data: Data) -> None:
-    """Refuse a checkpoint made with another tokenizer or other corpus bytes."""
+def _check_corpus(run: RunDirectory, meta: dict[str, Any], data: Data) -> None:
     for key, name, now in (
         ("tokenizer", "tokenizer fingerprint", data.train.fingerprint),
         ("corpus", "corpus identity", data.train.identity),
@@ -157,18 +162,35 @@ def adopt_architecture(cfg: PretrainConfig, source: ModelConfig) -> PretrainConf
     return dataclasses.replace(cfg, model=adopted)
 
 
-def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[str, Restored]:
-    """Parameters of a run on one device: of its best checkpoint, else of its newest.
+@contextlib.contextmanager
+def memory_errors(cfg: PretrainConfig) -> Iterator[None]:
+    """Turn a device that runs out of memory into a UserError that names the largest knobs."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        row = max(cfg.data.phases, key=lambda p: p.batch_size * p.seq_len)
+        raise UserError(
+            f"the devices ran out of memory at {row.batch_size} rows of {row.seq_len} in "
+            f"{cfg.train.accumulate} micro-batches: raise train.accumulate or train.mesh.fsdp, "
+            "lower data.phases.0.batch_size, or use train.compute_dtype=bfloat16"
+        ) from error
 
-    Returns which it is ("best" or "newest") and the checkpoint with its item `params`. Raises
-    UserError if there is none.
+
+def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[str, Restored]:
+    """Parameters of a run on one device: of its best checkpoint, its newest, or imported ones.
+
+    Returns which it is ("best", "newest" or "initial") and the checkpoint with its item `params`.
+    Raises UserError if there is none.
     """
     place = SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(
         lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
         model.abstract_params(cfg),
     )
-    for name, directory in (("best", run.best), ("newest", run.checkpoints)):
+    stores = (("best", run.best), ("newest", run.checkpoints), ("initial", run.initial))
+    for name, directory in stores:
         if directory.is_dir():
             found = CheckpointStore(directory, keep=1).restore({"params": wanted})
             if found is not None:

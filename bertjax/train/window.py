@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -15,15 +16,17 @@ from bertjax.train.log import count, duration
 class Window:
     """The steps since the last report; what is not a step (compiling, evaluation) is not timed."""
 
-    def __init__(self, cfg: PretrainConfig):
+    def __init__(self, cfg: PretrainConfig, metrics: Sequence[dict[str, float]] = ()):
+        """`metrics`: of the steps that a resumed run had not reported when it was saved."""
         self.cfg = cfg
         self.end = cfg.train.steps
         peak = flops.peak_flops(jax.devices()[0].device_kind)
         self.peak = peak * jax.device_count() if peak else None
-        self.metrics: list[dict[str, float]] = []
-        self.attended: list[int] = []  # one a batch, the first belongs to the first of `metrics`
+        self.metrics = list(metrics)
+        # One a batch; the first belongs to the first of `metrics`.
+        self.attended = [0] * len(self.metrics)
         self.began: float | None = None  # when the last untimed step ended
-        self.untimed = 0  # steps at the front of `metrics` from before `began`
+        self.untimed = len(self.metrics)  # steps at the front of it from before `began`
 
     def add_batch(self, segments: np.ndarray) -> None:
         """Note the shape of attention in this process's share [B, T] of a batch."""
@@ -34,6 +37,10 @@ class Window:
         self.metrics.append(values)
         if self.began is None:
             self.began, self.untimed = time.monotonic(), len(self.metrics)
+
+    def compiling(self) -> None:
+        """The next step is one of a new shape: time from its end."""
+        self.began = None
 
     def pause(self) -> None:
         """Something other than a step was done: go on timing from now."""

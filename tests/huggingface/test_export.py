@@ -114,7 +114,7 @@ def test_transformers_loads_it_and_has_nothing_to_say(kind, text, tmp_path) -> N
     else:
         assert complaints == []
     special = tokenizer.special
-    for line, ids in zip(UNICODE, tokenizer.encode_batch(UNICODE), strict=True):
+    for line, ids in zip(UNICODE, tokenizer.encode_batch(UNICODE, parse_special=True), strict=True):
         assert loaded(line)["input_ids"] == [special.cls, *ids, special.sep], line
     assert loaded.model_max_length == 320
     assert loaded.mask_token_id == special.mask and loaded.pad_token_id == special.pad
@@ -126,7 +126,7 @@ def test_transformers_loads_it_and_has_nothing_to_say(kind, text, tmp_path) -> N
     logits = oracle.our_logits(cfg, params, ours)
     oracle.assert_same_logits(logits, oracle.their_logits(reference, ours), ours, 1e-4)
 
-    ids = [special.cls, *tokenizer.encode_batch(["a [MASK] of words"])[0], special.sep]
+    ids = [special.cls, *tokenizer.encode_batch(["a [MASK] of words"], parse_special=True)[0], special.sep]
     ours = _as_our_batch(np.array([ids]), np.ones((1, len(ids))), np.zeros((1, len(ids))))
     logits = oracle.our_logits(cfg, params, ours)["masked_lm"][0, ids.index(special.mask)]
     best = np.argsort(-logits)[:3]

@@ -93,7 +93,7 @@ def test_original_vocabularies_give_the_ids_of_transformers(
 ) -> None:
     path = shared_data / "vocab" / f"bert-base-{name}-vocab.txt"
     texts = lines + ADVERSARIAL
-    found = load_tokenizer(path).encode_batch(texts)
+    found = load_tokenizer(path).encode_batch(texts, parse_special=True)
     fast = BertTokenizer(str(path))
     assert found == [fast(text, add_special_tokens=False)["input_ids"] for text in texts]
     python = BertTokenizerLegacy(str(path))
@@ -110,7 +110,7 @@ def test_vocabulary_options_come_from_the_config_beside_it(
     shutil.copy(shared_data / "vocab" / "bert-base-uncased-vocab.txt", tmp_path / "vocab.txt")
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(options))
     theirs = BertTokenizer(str(tmp_path / "vocab.txt"), **options)
-    found = load_tokenizer(tmp_path).encode_batch(ADVERSARIAL)
+    found = load_tokenizer(tmp_path).encode_batch(ADVERSARIAL, parse_special=True)
     assert found == theirs(ADVERSARIAL, add_special_tokens=False)["input_ids"]
 
 
@@ -140,12 +140,12 @@ def reloads_in_transformers(tokenizer: Tokenizer, directory: Path, texts: list[s
         theirs.save_pretrained(directory / "again")
     logging.getLogger("transformers").removeHandler(handler)
     assert messages.getvalue() == ""
-    assert given_ids == tokenizer.encode_batch(texts)
+    assert given_ids == tokenizer.encode_batch(texts, parse_special=True)
     assert theirs.model_max_length == 10**6
     roles = asdict(tokenizer.special)
     assert {role: getattr(theirs, f"{role}_token_id") for role in roles} == roles
     cls, sep = tokenizer.special.cls, tokenizer.special.sep
-    assert theirs("ab")["input_ids"] == [cls, *tokenizer.encode_batch(["ab"])[0], sep]
+    assert theirs("ab")["input_ids"] == [cls, *tokenizer.encode_batch(["ab"], parse_special=True)[0], sep]
     assert load_tokenizer(directory).fingerprint == tokenizer.fingerprint
     assert load_tokenizer(directory / "again").fingerprint == tokenizer.fingerprint
 
@@ -167,7 +167,7 @@ def test_trained_tokenizers_reload_in_transformers(
     tokenizer = train_tokenizer(kind, lines[:200], 1500)
     reloads_in_transformers(tokenizer, tmp_path, lines + ADVERSARIAL)
     pair = AutoTokenizer.from_pretrained(tmp_path)("a [MASK].", "a")
-    ids = tokenizer.encode_batch(["a [MASK].", "a"])
+    ids = tokenizer.encode_batch(["a [MASK].", "a"], parse_special=True)
     assert pair["input_ids"] == [2, *ids[0], 3, *ids[1], 3]
     assert pair["token_type_ids"] == [0] * (len(ids[0]) + 2) + [1] * (len(ids[1]) + 1)
 
@@ -207,7 +207,7 @@ def test_bare_tokenizer_json_is_completed() -> None:
     engine = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer = Tokenizer(json.loads(engine.to_str()))
-    assert tokenizer.encode_batch(["a [MASK]"]) == [[6, 4]]
+    assert tokenizer.encode_batch(["a [MASK]"], parse_special=True) == [[6, 4]]
     completed = tokenizers.Tokenizer.from_str(tokenizer._canonical())
     pair = completed.encode("a", "mask")
     assert (pair.ids, pair.type_ids) == ([2, 6, 3, 5, 3], [0, 0, 0, 1, 1])
@@ -422,3 +422,14 @@ def test_corrupted_models_never_escape(
             data = data[: len(data) // 2]
         with pytest.raises(UserError, match="not a SentencePiece model, or damaged"):
             engine_from_model(data, "spm.model")
+
+
+def test_special_tokens_spelled_out_in_a_text_are_text(shared_data):
+    tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-uncased-vocab.txt")
+    text = "a [SEP] b [MASK] c [CLS]"
+    special = {tokenizer.special.sep, tokenizer.special.mask, tokenizer.special.cls}
+    plain = tokenizer.encode_batch([text])[0]
+    assert not special & set(plain)
+    assert [tokenizer.token(i) for i in plain][:6] == ["a", "[", "sep", "]", "b", "["]
+    assert special <= set(tokenizer.encode_batch([text], parse_special=True)[0])
+    assert plain == tokenizer.encode_with_offsets(text)[0] == tokenizer.encode_batch([text])[0]

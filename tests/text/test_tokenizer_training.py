@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Engine
 from tokenizers import normalizers, pre_tokenizers
@@ -37,33 +37,33 @@ def lines(shared_data: Path) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_trained_tokenizers(kind: str, lines: list[str]) -> None:
-    tokenizer = train_tokenizer(kind, iter(lines), 8000)
+    tokenizer = train_tokenizer(kind, iter(lines), 5000)
     assert tokenizer.special == SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
-    assert tokenizer.vocab_size == 8000
-    pieces = [tokenizer.token(i).removeprefix("##").removeprefix("▁") for i in range(8000)]
+    assert tokenizer.vocab_size == 5000
+    pieces = [tokenizer.token(i).removeprefix("##").removeprefix("▁") for i in range(5000)]
     chinese = [piece for piece in pieces if CJK.search(piece)]
     assert chinese and all(len(piece) == 1 for piece in chinese)
-    assert len(set(pieces)) > 4000
+    assert len(set(pieces)) > 2500
     ids = [i for text in tokenizer.encode_batch(lines) for i in text]
     assert ids.count(tokenizer.special.unk) < 0.01 * len(ids)
     text = "The [MASK] of the 北京 University"
     shown = tokenizer.decode(tokenizer.encode_batch([text])[0]).replace(" ", "")
-    assert shown == text.lower().replace(" ", "").replace("[mask]", "[MASK]")
-    cased = train_tokenizer(kind, iter(lines), 8000, lowercase=False)
-    assert cased.decode(cased.encode_batch(["Über Café"])[0]) == "Über Café"
+    assert shown == text.lower().replace(" ", "")
+    cased = train_tokenizer(kind, iter(lines), 5000, lowercase=False)
+    assert cased.decode(cased.encode_batch(["University Press"])[0]) == "University Press"
 
 
 DETERMINISM = """
 import sys
 from bertjax.text.tokenizer_training import train_tokenizer
 lines = sys.stdin.read().split("\\n")
-print(*[train_tokenizer(kind, lines, 8000).fingerprint for kind in {kinds!r}])
+print(*[train_tokenizer(kind, lines, 5000).fingerprint for kind in {kinds!r}])
 """
 
 
 def test_training_gives_the_same_bytes_in_any_process(lines: list[str]) -> None:
     """The trainers hash with random seeds and share work among as many threads as there are."""
-    here = [train_tokenizer(kind, iter(lines), 8000).fingerprint for kind in KINDS]
+    here = [train_tokenizer(kind, iter(lines), 5000).fingerprint for kind in KINDS]
     there = subprocess.run(
         [sys.executable, "-c", DETERMINISM.format(kinds=KINDS)],
         input="\n".join(lines),
@@ -84,8 +84,7 @@ Converted = tuple[Engine, sentencepiece.SentencePieceProcessor, normalizers.Norm
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
 def converted(request: pytest.FixtureRequest, lines: list[str]) -> Converted:
     """A trained model in both runtimes, and what normalizes text ahead of SentencePiece."""
-    steps = [normalizers.Nmt(), normalizers.NFKC(), normalizers.Lowercase()]
-    before = normalizers.Sequence(steps)
+    before = tokenizer_training._normalizer(lowercase=True)
     model = tokenizer_training._sentencepiece_model(request.param, lines[:500], 3000, before)
     runtime = sentencepiece.SentencePieceProcessor(model_proto=model)
     return engine_from_model(model, "trained", before), runtime, before
@@ -105,7 +104,8 @@ def test_real_text_gives_the_ids_of_sentencepiece(converted: Converted, lines: l
 def test_odd_text_gives_the_ids_of_sentencepiece(converted: Converted) -> None:
     """Runs tie, whitespace collapses, marks combine; neither engine may see it differently."""
     draw = random.Random(0)
-    odd = "\x00\r\n\ufffd\ufeffabcXYZ  \t\u3000éÉ\u0301\u0308½ﬁ（）中文字😀👍🏽\u200d\u200b-=.…▁한ㅎไท\ue000"
+    odd = "\x00\x07\x9f\r\n\ufffd\ufeff\u3000\t  \ue000"
+    odd += "abcXYZéÉ\u0301\u0308½ﬁ（）中文字😀👍🏽\u200d\u200b-=.…▁한ㅎไท"
     runs = "0ab-. "
     texts = ["".join(draw.choices(odd, k=draw.randint(0, 25))) for _ in range(1500)]
     texts += [
@@ -117,6 +117,7 @@ def test_odd_text_gives_the_ids_of_sentencepiece(converted: Converted) -> None:
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(max_size=40))
 def test_any_text_gives_the_ids_of_sentencepiece(converted: Converted, text: str) -> None:
+    assume("[" not in text)  # a special token spelled out is one to `tokenizers` alone
     assert differing(converted, [text]) == []
 
 
@@ -160,9 +161,9 @@ def test_wordpiece_stops_where_no_pair_repeats() -> None:
 
 
 def test_characters_that_stand_alone_have_no_inner_piece(lines: list[str]) -> None:
-    tokenizer = train_tokenizer("wordpiece", lines, 8000)
+    tokenizer = train_tokenizer("wordpiece", lines, 5000)
     splitter = pre_tokenizers.BertPreTokenizer()
-    for piece in (tokenizer.token(i) for i in range(5, 8000)):
+    for piece in (tokenizer.token(i) for i in range(5, 5000)):
         if piece.startswith("##"):
             assert len(splitter.pre_tokenize_str(f"a{piece[2:]}")) == 1 and not CJK.search(piece)
 
@@ -206,8 +207,11 @@ def test_unknown_kinds_are_refused() -> None:
         train_tokenizer("wordpeice", ["text"], 100)
 
 
+SIZES = {"wordpiece": 60, "unigram": 26, "bpe": 40}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_text_that_spells_special_tokens_and_long_lines_can_be_trained_on(kind: str) -> None:
     text = ["[CLS] is put before and ［SEP］ behind; [MASK]\0"] * 3 + ["word and 字 " * 2000]
-    tokenizer = train_tokenizer(kind, text, 60 if kind == "wordpiece" else 40, lowercase=False)
-    assert tokenizer.encode_batch(["[MASK][CLS]"]) == [[4, 2]]
+    tokenizer = train_tokenizer(kind, text, SIZES[kind], lowercase=False)
+    assert tokenizer.encode_batch(["[MASK][CLS]"], parse_special=True) == [[4, 2]]

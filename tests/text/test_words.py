@@ -39,7 +39,7 @@ def chinese_tokenizer(
 ) -> Tokenizer:
     if request.param == "original":
         return load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
-    return train_tokenizer(request.param, chinese, 5000)
+    return train_tokenizer(request.param, chinese, 3000 if request.param == "wordpiece" else 1700)
 
 
 @pytest.mark.parametrize(
