@@ -44,9 +44,21 @@ def get_config():
 """
 STEPS = 24
 
-_NOUNS = "river city house writer garden engine winter letter station school window".split()
-_VERBS = "opened carried followed painted watched reached crossed visited".split()
-_ADJECTIVES = "old quiet distant narrow bright heavy famous small".split()
+_NOUNS = [
+    "river",
+    "city",
+    "house",
+    "writer",
+    "garden",
+    "engine",
+    "winter",
+    "letter",
+    "station",
+    "school",
+    "window",
+]
+_VERBS = ["opened", "carried", "followed", "painted", "watched", "reached", "crossed", "visited"]
+_ADJECTIVES = ["old", "quiet", "distant", "narrow", "bright", "heavy", "famous", "small"]
 _TIME_FIELDS = ("_per_second", "_utilisation", "seconds_left")
 
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -386,11 +385,13 @@ def test_full_disk(vocab, tmp_path, share: float) -> None:
     text = write_text(tmp_path / "a.txt", random_documents(3000))
     build(tmp_path / "whole", [text], vocab)
     largest = max(map(len, contents(tmp_path / "whole").values()))
+    limit = f"import resource, runpy, sys; s = {int(share * largest)}; " + (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (s, s)); sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    python, *arguments = command(tmp_path, vocab, text)
     done = subprocess.run(
-        [*command(tmp_path, vocab, text), "--workers", "2"],
-        preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_FSIZE, (int(share * largest), int(share * largest))
-        ),
+        [python, "-c", limit, *arguments, "--workers", "2"],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,

@@ -42,10 +42,10 @@ def said_until(process: subprocess.Popen[str], pattern: str) -> str:
 
 
 def test_the_unbroken_run_logs_each_step_once_and_learns(unbroken):
-    assert [row["step"] for row in metrics(unbroken, "train")] == list(range(4, STEPS + 1, 4))
-    evaluations = metrics(unbroken, "evaluation")
-    assert [row["step"] for row in evaluations] == [6, 12, 18, 24]
-    assert evaluations[-1]["masked_lm_loss"] < evaluations[0]["masked_lm_loss"] - 0.3
+    reports = metrics(unbroken, "train")
+    assert [row["step"] for row in reports] == list(range(4, STEPS + 1, 4))
+    assert reports[-1]["masked_lm_loss"] < reports[0]["masked_lm_loss"] - 1
+    assert [row["step"] for row in metrics(unbroken, "evaluation")] == [6, 12, 18, 24]
     folders = {path.name for path in (unbroken / "checkpoints").iterdir()}
     assert folders == {"5", "10", "15", "20", "24"}
     assert newest_step(unbroken / "checkpoints") == STEPS
