@@ -44,19 +44,7 @@ def get_config():
 """
 STEPS = 24
 
-_NOUNS = [
-    "river",
-    "city",
-    "house",
-    "writer",
-    "garden",
-    "engine",
-    "winter",
-    "letter",
-    "station",
-    "school",
-    "window",
-]
+_NOUNS = ["river", "city", "house", "writer", "garden", "engine", "winter", "letter", "school"]
 _VERBS = ["opened", "carried", "followed", "painted", "watched", "reached", "crossed", "visited"]
 _ADJECTIVES = ["old", "quiet", "distant", "narrow", "bright", "heavy", "famous", "small"]
 _TIME_FIELDS = ("_per_second", "_utilisation", "seconds_left")

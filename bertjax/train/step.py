@@ -72,7 +72,7 @@ def make_train_step(
         )
         grads, sums = _gradients(cfg, state, batch)
         loss = sum(s.nll for s in sums.values())
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         finite = jnp.isfinite(norm) & jnp.isfinite(loss)
         updates, moments = update_rule.update(grads, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
