@@ -90,7 +90,8 @@ def prose(text: str) -> str:
     paragraphs = []
     for block in re.split(r"\n\s*\n", text):
         lines = [line for line in block.splitlines() if not _CODE.match(line)]
-        line = " ".join(" ".join(lines).split())
+        printable = "".join(c if c.isprintable() else " " for c in " ".join(lines))
+        line = " ".join(printable.split())
         letters = sum(len(word) for word in _WORDS.findall(line))
         if letters > 0.6 * len(line):  # else a table, a signature or code
             paragraphs.append(line)

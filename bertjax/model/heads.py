@@ -12,7 +12,8 @@ from bertjax.model import layers
 
 def gather_positions(x_BTD: Array, positions_BK: Array) -> Array:
     """Rows of x at the given positions: [B, T, D], int [B, K] -> [B, K, D]."""
-    return jnp.take_along_axis(x_BTD, positions_BK[:, :, None], axis=1)
+    picked_BKD = jnp.take_along_axis(x_BTD, positions_BK[:, :, None], axis=1)
+    return layers.shard_batch_axis(picked_BKD)
 
 
 class MaskedLMHead(nnx.Module):
