@@ -1,9 +1,10 @@
-"""A small BERT on 2 CPU cores in five minutes, for `make quickstart`.
+"""A small BERT on two CPU cores in five minutes: 4 layers × 128, whole-word masking, Muon.
 
     make quickstart
 
-Trained on the documentation that every machine with bertjax has, with dynamic whole-word masking
-and Muon.
+Source: our own, from the experiments in docs/LOG.md.
+Token budget: 2,500 steps × 16 rows × 64 tokens = 2.6M, one pass over the documentation that every
+machine with bertjax has. Measured on two busy cores: held-out loss 4.18, unigram entropy 6.07.
 """
 
 from bertjax.config import (
