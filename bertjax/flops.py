@@ -23,9 +23,7 @@ PEAK_FLOPS = {
 }
 
 
-def training_flops(
-    cfg: ModelConfig, tokens: float, attended: float, predicted: float
-) -> float:
+def training_flops(cfg: ModelConfig, tokens: float, attended: float, predicted: float) -> float:
     """FLOPs of forward and backward.
 
     Args:

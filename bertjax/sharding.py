@@ -79,6 +79,21 @@ def parameter_shardings(mesh: Mesh, params: Any) -> Any:
     return result
 
 
+def gather_fsdp(shardings: Any) -> Any:
+    """The same shardings without `fsdp`: where parameters must lie while they are computed with.
+
+    Products of weights and activations that are both split over `fsdp`, in different dimensions,
+    leave the choice to XLA's partitioner, which looks up embeddings by replicating all tokens and
+    was seen (jax 0.10.2, mesh 2 × 2 × 2) to return wrong gradients.
+    """
+
+    def whole(place: NamedSharding) -> NamedSharding:
+        spec = PartitionSpec(*(None if axis == "fsdp" else axis for axis in place.spec))
+        return NamedSharding(place.mesh, spec)
+
+    return jax.tree.map(whole, shardings)
+
+
 def _require_divisible(mesh: Mesh, name: str, shape: tuple, spec: PartitionSpec) -> None:
     for size, axis in zip(shape, spec, strict=False):
         if axis is not None and size % mesh.shape[axis]:

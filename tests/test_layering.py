@@ -109,9 +109,7 @@ def test_nothing_imports_scripts_tests_or_configs():
 
 
 def test_importing_every_module_brings_no_torch_transformers_or_tensorflow():
-    modules = [
-        ".".join(("bertjax", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in FILES
-    ]
+    modules = [".".join(("bertjax", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in FILES]
     modules = [m.removesuffix(".__init__") for m in modules if not m.endswith("__main__")]
     program = (
         "import importlib, sys\n"

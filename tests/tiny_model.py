@@ -58,9 +58,7 @@ def run_config(optimizer: str = "adamw", accumulate: int = 1, **optim) -> Pretra
 
 def mesh(data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
     """A mesh over the first devices."""
-    return sharding.make_mesh(
-        MeshConfig(data, fsdp, tensor), jax.devices()[: data * fsdp * tensor]
-    )
+    return sharding.make_mesh(MeshConfig(data, fsdp, tensor), jax.devices()[: data * fsdp * tensor])
 
 
 @lru_cache(maxsize=1)

@@ -79,10 +79,20 @@ def pretrain_argv(workdir: Path, recipe: Path, corpus: Path, *options: str) -> l
     return ["pretrain", *workplace, f"data.corpus={corpus}", *options]
 
 
-def start(argv: list[str], devices: int = 1, **environment: str) -> subprocess.Popen[str]:
-    """`bertjax` in a process and a session of its own, with so many fake devices."""
+def start(
+    argv: list[str], devices: int = 1, file_limit: int | None = None, **environment: str
+) -> subprocess.Popen[str]:
+    """`bertjax` in a process and a session of its own, with so many fake devices.
+
+    No file of it can grow beyond `file_limit` bytes, as where a disk is full.
+    """
+    command = [sys.executable, "-m", "bertjax", *argv]
+    if file_limit is not None:
+        command = ["prlimit", f"--fsize={file_limit}", *command]
+        # What is compiled is read from the cache and not written to it.
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "1000"
     return subprocess.Popen(
-        [sys.executable, "-m", "bertjax", *argv],
+        command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,7 +12,7 @@ import jax
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, from_json, load_config_file
-from bertjax.train.initial import is_imported, read_model
+from bertjax.train.initial import is_imported, read_imported, read_model
 from bertjax.train.loop import pretrain
 
 
@@ -53,9 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if args.distributed:
         _join_cluster()
     start_from = None
-    init = args.init or (args.workdir if is_imported(args.workdir) else None)
-    if init is not None:
-        initial = read_model(init)
+    if args.init is not None or is_imported(args.workdir):
+        initial = read_model(args.init) if args.init else read_imported(args.workdir)
         initial.check_corpus(Path(cfg.data.corpus))
         start_from = (initial.cfg, initial.params)
     return pretrain(cfg, args.workdir, start_from=start_from, command=["bertjax", *sys.argv[1:]])

@@ -65,6 +65,7 @@ class Encoder(nnx.Module):
             self.next_sentence = heads.NextSentenceHead(cfg, rngs)
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:
+        """What `apply` returns."""
         cfg, (B, T) = self.cfg, batch["tokens"].shape
         keys = [None] * (cfg.num_layers + 1)
         if key is not None:

@@ -14,11 +14,11 @@ class Sums(NamedTuple):
 
     nll: Array  # negative log-likelihood, in nats
     correct: Array
-    count: Array
+    weight: Array  # how many terms, by their weights
 
     def mean(self) -> dict[str, Array]:
         """`loss` in nats and `accuracy`; zero over nothing is zero."""
-        count = jnp.maximum(self.count, 1.0)
+        count = jnp.maximum(self.weight, 1.0)
         return {"loss": self.nll / count, "accuracy": self.correct / count}
 
 

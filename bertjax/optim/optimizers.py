@@ -104,9 +104,11 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
     if cfg.clip_norm:
         parts.append(optax.clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
-        muon = optax.chain(contrib.scale_by_muon(weight_dimension_numbers=_matrices), _to_adams_rms())
+        orthogonal = contrib.scale_by_muon(weight_dimension_numbers=_matrices)
+        muon = optax.chain(orthogonal, _to_adams_rms())
         adam = optax.chain(_adam(cfg), optax.scale(cfg.muon_adam_ratio))
-        parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix), decay]
+        parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix)]
+        parts.append(decay)
     elif cfg.optimizer == "lamb":
         parts += [_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), _decays)]
     else:

@@ -59,9 +59,7 @@ class Tokenizer:
         added = self._engine.get_added_tokens_decoder()
         self.starts_word = words.word_starts_table(pieces, _word_mark(content, source), added)
 
-    def encode_batch(
-        self, texts: Sequence[str], *, parse_special: bool = False
-    ) -> list[list[int]]:
+    def encode_batch(self, texts: Sequence[str], *, parse_special: bool = False) -> list[list[int]]:
         """Return the ids of each text, without [CLS] and [SEP] around it.
 
         A special token spelled out in a text is text, as in google-research/bert, so that no

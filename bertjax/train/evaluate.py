@@ -32,6 +32,7 @@ def make_evaluation_step(
     with_pairs = cfg.data.pairs != "none" and cfg.model.next_sentence_head
 
     def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Sums]:
+        params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
         batch = masking.mask_batch(
             EVALUATION_MASKING,
             batch,

@@ -46,11 +46,15 @@ class Initial:
 def read_model(path: Path) -> Initial:
     """Read a run directory or a Hugging Face directory, told apart by their config.json.
 
+    Of a run, the best checkpoint, else the newest, else what it was imported from.
+
     Raises:
         UserError: neither of them, or damaged.
     """
     if is_run(path):
-        return _read_run(RunDirectory(path.absolute()))
+        run = RunDirectory(path.absolute())
+        stores = {"best": run.best, "newest": run.checkpoints, "imported": run.initial}
+        return _read_run(run, stores)
     if path.is_dir() and (path / "config.json").exists():
         imported = import_model(path)
         return Initial(
@@ -73,8 +77,14 @@ def is_run(path: Path) -> bool:
 
 
 def is_imported(path: Path) -> bool:
-    """Whether `bertjax import` made this run, so that its architecture is that of its weights."""
+    """Whether `bertjax import` made this run, so that it starts from the weights in it."""
     return RunDirectory(path.absolute()).initial.is_dir()
+
+
+def read_imported(path: Path) -> Initial:
+    """Read the weights that `bertjax import` put into a run, whatever was trained since."""
+    run = RunDirectory(path.absolute())
+    return _read_run(run, {"imported": run.initial})
 
 
 def run_config(path: Path) -> PretrainConfig:
@@ -82,9 +92,9 @@ def run_config(path: Path) -> PretrainConfig:
     return from_json(PretrainConfig, (path / "config.json").read_text(encoding="utf-8"))
 
 
-def _read_run(run: RunDirectory) -> Initial:
+def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Initial:
     cfg = run_config(run.path).model
-    which, found = load_parameters(run, cfg)
+    which, found = load_parameters(stores, cfg)
     source = f"{run.path} ({which} checkpoint, step {found.step})"
     tokenizer = load_tokenizer(run.tokenizer)
     return Initial(cfg, found.items["params"], tokenizer, source, step=found.step, meta=found.meta)

@@ -48,15 +48,16 @@ def pretrain(
     Raises:
         UserError: bad config or data, a damaged or foreign run, or too many non-finite steps.
     """
-    with StopSignals() as stop, open_run(workdir) as run:
+    with StopSignals() as stop:
+        # All that can be refused without the directory is refused before it is made.
         if start_from is not None:
             cfg = setup.adopt_architecture(cfg, start_from[0])
         cfg, data = setup.open_data(cfg)
-        saved = CheckpointStore(run.checkpoints, keep=1).read_meta()
-        if saved is not None:
-            setup.check_same_run(run, saved, cfg, data)
-        mesh = sharding.make_mesh(cfg.train.mesh)
-        with jax.set_mesh(mesh), setup.memory_errors(cfg):
+        mesh = setup.make_mesh(cfg)
+        with open_run(workdir) as run, jax.set_mesh(mesh), setup.memory_errors(cfg):
+            saved = CheckpointStore(run.checkpoints, keep=1).read_meta()
+            if saved is not None:
+                setup.check_same_run(run, saved, cfg, data)
             loop = Loop(cfg, run, data, mesh, stop)
             try:
                 step = loop.start(None if start_from is None else start_from[1])

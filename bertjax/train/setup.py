@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from bertjax import model
+from bertjax import model, sharding
 from bertjax.checkpoint import CheckpointStore, Restored
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource
@@ -82,6 +82,19 @@ def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
         )
     settled = dataclasses.replace(cfg.model, vocab_size=size)
     return dataclasses.replace(cfg, model=settled), data
+
+
+def make_mesh(cfg: PretrainConfig) -> Mesh:
+    """The mesh over all devices.
+
+    Raises:
+        UserError: the devices, a parameter or the rows of any phase do not divide over it.
+    """
+    mesh = sharding.make_mesh(cfg.train.mesh)
+    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model))
+    for phase in cfg.data.phases:
+        sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
+    return mesh
 
 
 def check_same_run(
@@ -178,24 +191,23 @@ def memory_errors(cfg: PretrainConfig) -> Iterator[None]:
         ) from error
 
 
-def load_parameters(run: RunDirectory, cfg: ModelConfig) -> tuple[str, Restored]:
-    """Parameters of a run on one device: of its best checkpoint, its newest, or imported ones.
+def load_parameters(stores: dict[str, Path], cfg: ModelConfig) -> tuple[str, Restored]:
+    """Parameters on one device from the first of `stores`, by name, that holds a checkpoint.
 
-    Returns which it is ("best", "newest" or "initial") and the checkpoint with its item `params`.
-    Raises UserError if there is none.
+    Returns that store's name and the checkpoint with its item `params`. Raises UserError if there
+    is none.
     """
     place = SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(
         lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
         model.abstract_params(cfg),
     )
-    stores = (("best", run.best), ("newest", run.checkpoints), ("initial", run.initial))
-    for name, directory in stores:
+    for name, directory in stores.items():
         if directory.is_dir():
             found = CheckpointStore(directory, keep=1).restore({"params": wanted})
             if found is not None:
                 return name, found
     raise UserError(
-        f"{run.path} holds no checkpoint: it is no run directory, or `bertjax pretrain` was "
-        "stopped before the first one was written"
+        f"no checkpoint in {' or '.join(map(str, stores.values()))}: `bertjax pretrain` was "
+        "stopped before the first one was written: run it again"
     )

@@ -19,15 +19,17 @@ from bertjax.optim.optimizers import optimizer
 from bertjax.optim.schedules import learning_rate
 from bertjax.text.special import SpecialIds
 
+_DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds into the same seed
+
 
 class TrainState(NamedTuple):
-    """All that a step changes."""
+    """All that a step changes; also the form of the shardings of it."""
 
-    step: Array  # int32: steps taken; also the data position
+    step: Any  # int32: steps taken; also the data position
     params: model.Params  # float32
     optimizer: Any  # optax state
-    bad_steps: Array  # int32: non-finite steps in a row
-    skipped: Array  # int32: non-finite steps in all
+    bad_steps: Any  # int32: non-finite steps in a row
+    skipped: Any  # int32: non-finite steps in all
 
 
 def init_state(cfg: PretrainConfig) -> TrainState:
@@ -70,7 +72,7 @@ def make_train_step(
             vocab_size=cfg.model.vocab_size,
             seed=cfg.seed,
         )
-        grads, sums = _gradients(cfg, state, batch)
+        grads, sums = _gradients(cfg, places.params, state, batch)
         loss = sum(s.nll for s in sums.values())
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(norm) & jnp.isfinite(loss)
@@ -86,9 +88,10 @@ def make_train_step(
         metrics = {
             f"{name}_{key}": value for name, s in sums.items() for key, value in s.mean().items()
         } | {
-            "learning_rate": rate(state.step),
+            # The schedule stands still in skipped steps, as all of the optimizer does.
+            "learning_rate": rate(state.step - state.skipped),
             "gradient_norm": norm,
-            "predicted": sums["masked_lm"].count,
+            "predicted": sums["masked_lm"].weight,
             "tokens": tokens,
             "bad_steps": bad,
             "skipped": skipped,
@@ -104,21 +107,23 @@ def make_train_step(
 
 
 def _gradients(
-    cfg: PretrainConfig, state: TrainState, batch: dict[str, Array]
+    cfg: PretrainConfig, places: Any, state: TrainState, batch: dict[str, Array]
 ) -> tuple[model.Params, dict[str, Sums]]:
-    """Gradients and sums of a masked batch, one micro-batch after the other."""
+    """Gradients, lying at `places`, and sums of a masked batch, one micro-batch after the other."""
     counts = pretraining.targets(cfg, batch)
-    step_key = jax.random.fold_in(jax.random.key(cfg.seed), state.step)
+    dropout_key = jax.random.fold_in(jax.random.key(cfg.seed), _DROPOUT)
+    step_key = jax.random.fold_in(dropout_key, state.step)
     drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
 
     def one(micro: dict[str, Array], index):
         key = jax.random.fold_in(step_key, index) if drops else None
 
         def loss(params):
+            params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
             return pretraining.loss(cfg, params, micro, counts, key)
 
         (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-        return grads, sums
+        return jax.lax.with_sharding_constraint(grads, places), sums
 
     n = cfg.train.accumulate
     if n == 1:

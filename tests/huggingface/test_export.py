@@ -126,7 +126,8 @@ def test_transformers_loads_it_and_has_nothing_to_say(kind, text, tmp_path) -> N
     logits = oracle.our_logits(cfg, params, ours)
     oracle.assert_same_logits(logits, oracle.their_logits(reference, ours), ours, 1e-4)
 
-    ids = [special.cls, *tokenizer.encode_batch(["a [MASK] of words"], parse_special=True)[0], special.sep]
+    text = tokenizer.encode_batch(["a [MASK] of words"], parse_special=True)[0]
+    ids = [special.cls, *text, special.sep]
     ours = _as_our_batch(np.array([ids]), np.ones((1, len(ids))), np.zeros((1, len(ids))))
     logits = oracle.our_logits(cfg, params, ours)["masked_lm"][0, ids.index(special.mask)]
     best = np.argsort(-logits)[:3]

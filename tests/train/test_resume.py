@@ -59,18 +59,20 @@ def kill_once(argv: list[str], moment: float) -> bool:
 
     A negative moment falls into its start, before it has opened anything.
     """
-    process = start(argv)
-    if moment < 0:
-        time.sleep(-moment)
-    else:
-        said_until(process, "train ")
-        drain = threading.Thread(target=process.stderr.read)
-        drain.start()
-        time.sleep(moment)
-    os.kill(process.pid, signal.SIGKILL)
-    code = process.wait()
+    with start(argv) as process:
+        if moment < 0:
+            time.sleep(-moment)
+        else:
+            said_until(process, "train ")
+            drain = threading.Thread(target=process.stderr.read, daemon=True)
+            drain.start()
+            time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        code = process.wait()
+        wait_for_orphans(process.pid)
+        if moment >= 0:
+            drain.join()
     assert code in (0, -signal.SIGKILL)
-    wait_for_orphans(process.pid)
     return code != 0
 
 

@@ -1,0 +1,293 @@
+"""Every verb on what the verb before it made."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_run
+from safetensors.numpy import load_file
+from tiny_run import metrics, pretrain_argv
+
+from bertjax import __version__
+from bertjax.cli.main import VERBS, main
+from bertjax.data.corpus import describe_corpus
+from bertjax.errors import EXIT_BAD_INPUT
+from bertjax.train.initial import read_model, run_config
+from bertjax.train.run_directory import open_run
+
+pytestmark = pytest.mark.xdist_group("commands")  # most of them need the trained run
+
+MASKED = "The [MASK] river opened the house near the old letter."
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, trained) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "hf"
+    assert main(["export", str(trained), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def reexported_corpus(tmp_path_factory, text, exported) -> Path:
+    """The same text, prepared with the exported tokenizer."""
+    out = tmp_path_factory.mktemp("corpus_again") / "corpus"
+    return tiny_run.prepare(text, out, "--tokenizer", str(exported))
+
+
+def refusal(capfd, argv: list[str], code: int = EXIT_BAD_INPUT) -> str:
+    """Run a command that must fail with one line, and return it."""
+    capfd.readouterr()
+    assert main(argv) == code
+    said = capfd.readouterr().err
+    assert said.startswith("bertjax: ") and said.count("\n") == 1, said
+    return said
+
+
+# Help.
+
+
+def test_help_lists_every_verb(capsys):
+    for argv in ([], ["--help"], ["help"]):
+        assert main(argv) == 0
+        said = capsys.readouterr().out
+        assert all(verb in said for verb in VERBS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"bertjax {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([verb, "--help"])
+    said = capsys.readouterr().out
+    assert left.value.code == 0 and said.startswith(f"usage: bertjax {verb}")
+
+
+def test_help_needs_no_jax():
+    code = "import sys, bertjax.cli.main as m; m.main(['--help']); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (["pretain"], "unknown command 'pretain': did you mean 'pretrain'?"),
+        (["pretrain", "--confg", "x.py"], "unknown option '--confg' for pretrain: did you mean"),
+        (["prepare", "x", "--vocabsize=3"], "did you mean '--vocab-size'?"),
+        (["info"], "the following arguments are required: path"),
+        (["pretrain", "--config", "c.py", "--workdir"], "--workdir: expected one argument"),
+        (["prepare", "x", "--out", "y", "--vocab-size", "many"], "invalid int value: 'many'"),
+    ],
+)
+def test_the_nearest_real_word_is_named(argv, meant, capfd):
+    assert meant in refusal(capfd, argv)
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("train.step=3", "did you mean train.steps?"),
+        ("lr=3", "did you mean optim.learning_rate?"),
+        ("train.steps=lots", "takes a whole number"),
+        ("train.steps", "train.steps"),
+    ],
+)
+def test_the_nearest_config_key_is_named(tmp_path, recipe, corpus, override, meant, capfd):
+    workdir = tmp_path / "run"
+    assert meant in refusal(capfd, pretrain_argv(workdir, recipe, corpus, override))
+    assert not workdir.exists()
+
+
+# From text to a Hugging Face directory and back.
+
+
+def test_the_run_directory_describes_the_run(trained, recipe, corpus):
+    cfg = run_config(trained)
+    assert cfg == tiny_run.stored_config(trained)
+    assert cfg.data.corpus == str(corpus)
+    assert cfg.model.vocab_size == describe_corpus(corpus)["vocab_size"]
+    names = {path.name for path in trained.iterdir()}
+    assert names == {
+        "best", "checkpoints", "command.txt", "config.json", "environment.json", "lock",
+        "metrics.jsonl", "tokenizer",
+    }  # fmt: skip
+    assert [row["step"] for row in metrics(trained, "train")] == [4, 8, 12, 16, 20, 24]
+
+
+def test_info_of_a_corpus_a_run_and_an_export(corpus, trained, exported, capsys):
+    for path, facts in (
+        (corpus, ("corpus, every file verified", "149 pieces")),
+        (trained, ("2 layers × 32", "step 24, verified", "best masked lm loss")),
+        (exported, ("Hugging Face directory", "149 pieces", "missing")),
+    ):
+        capsys.readouterr()
+        assert main(["info", str(path)]) == 0
+        said = capsys.readouterr().out
+        assert all(fact in said for fact in facts), said
+
+
+def test_fill_mask_of_a_run_and_of_its_export_agree(trained, exported, capsys):
+    said = []
+    for path in (trained, exported):
+        capsys.readouterr()
+        assert main(["fill-mask", str(path), MASKED, "The old [MASK] .", "--top", "3"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    lines = said[0].splitlines()
+    assert lines[0] == MASKED and re.fullmatch(r"  token 2: (\S+ 0\.\d{3}(  |$)){3}", lines[1])
+
+
+def test_a_finished_run_stays_as_it_is(trained_copy, recipe, corpus, capfd):
+    before = metrics(trained_copy)
+    assert main(pretrain_argv(trained_copy, recipe, corpus)) == 0
+    assert "resuming after step 24" in capfd.readouterr().err
+    assert metrics(trained_copy) == before
+    assert (trained_copy / "command.txt").read_text().count("\n") == 2
+
+
+def test_a_run_is_rebuilt_from_its_config_json(tmp_path, trained, corpus, capfd):
+    """The same numbers without executing the recipe."""
+    workdir = tmp_path / "run"
+    assert (
+        main(["pretrain", "--config", str(trained / "config.json"), "--workdir", str(workdir)]) == 0
+    )
+    assert metrics(workdir) == metrics(trained)
+
+
+def test_import_gives_the_same_bits_and_training_goes_on_from_them(
+    tmp_path, recipe, trained, exported, reexported_corpus, capfd
+):
+    imported = tmp_path / "imported"
+    assert main(["import", str(exported), "--out", str(imported)]) == 0
+    assert "new      " not in capfd.readouterr().out
+    again = tmp_path / "again"
+    assert main(["export", str(imported), "--out", str(again)]) == 0
+    ours, theirs = (load_file(p / "model.safetensors") for p in (again, exported))
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
+
+    options = ("train.steps=2", "train.log_every=1", "train.eval_every=1")
+    argv = pretrain_argv(imported, recipe, reexported_corpus, *options)
+    assert main(argv) == 0
+    begun = metrics(imported)
+    assert_continues(begun[0]["masked_lm_loss"], trained)
+    assert begun[1]["kind"] == "evaluation"
+    assert_continues(begun[1]["masked_lm_loss"], trained)
+    capfd.readouterr()
+    assert main(argv) == 0
+    assert "resuming after step 2" in capfd.readouterr().err
+    # Killed after its first evaluation and before its first checkpoint, it begins as before.
+    shutil.rmtree(imported / "checkpoints")
+    assert main(argv) == 0
+    assert metrics(imported) == begun
+
+
+def assert_continues(loss: float, trained: Path) -> None:
+    """A first loss is near where `trained` ended and far from where it began."""
+    reports = metrics(trained, "train")
+    began, ended = reports[0]["masked_lm_loss"], reports[-1]["masked_lm_loss"]
+    assert abs(loss - ended) < 0.6 < began - loss
+
+
+def test_init_takes_the_weights_of_a_run_or_of_a_directory(
+    tmp_path, recipe, corpus, trained, exported, reexported_corpus
+):
+    first = []
+    for name, source, data in (("a", trained, corpus), ("b", exported, reexported_corpus)):
+        workdir = tmp_path / name
+        argv = pretrain_argv(workdir, recipe, data, "train.log_every=1", "train.steps=1")
+        # The recipe's architecture gives way to that of the weights.
+        argv += ["--init", str(source), "model.hidden_size=48", "model.num_heads=3"]
+        assert main(argv) == 0
+        assert run_config(workdir).model == run_config(trained).model
+        first.append(metrics(workdir, "train")[0]["masked_lm_loss"])
+    assert_continues(first[0], trained)
+    np.testing.assert_allclose(first[0], first[1], atol=1e-6)
+
+
+# What must not go on.
+
+
+def test_a_second_run_in_the_directory_is_refused(trained_copy, recipe, corpus, capfd):
+    with open_run(trained_copy):
+        said = refusal(capfd, pretrain_argv(trained_copy, recipe, corpus))
+    assert "is in use by pid" in said
+
+
+def test_a_changed_config_is_refused_with_the_difference(trained_copy, recipe, corpus, capfd):
+    before = (trained_copy / "config.json").read_bytes()
+    said = refusal(
+        capfd,
+        pretrain_argv(
+            trained_copy, recipe, corpus, "optim.learning_rate=1e-3", "train.eval_every=3"
+        ),
+    )
+    assert "(optim.learning_rate: 0.003 -> 0.001)" in said and "eval_every" not in said
+    assert (trained_copy / "config.json").read_bytes() == before
+
+
+def test_what_may_change_may_change(tmp_path, trained_copy, recipe, corpus, capfd):
+    elsewhere = shutil.copytree(corpus, tmp_path / "elsewhere")
+    options = (
+        "train.log_every=3",
+        "train.keep_checkpoints=1",
+        "train.mesh.fsdp=2",
+        "data.prefetch=1",
+    )
+    assert main(pretrain_argv(trained_copy, recipe, elsewhere, *options)) == 0
+    assert "resuming after step 24" in capfd.readouterr().err
+    assert run_config(trained_copy).data.corpus == str(elsewhere)
+
+
+@pytest.mark.parametrize("vocabulary", ["150", "140"])
+def test_a_corpus_of_another_tokenizer_is_refused(
+    tmp_path, trained_copy, recipe, text, vocabulary, capfd
+):
+    """Of the same size too: ids would silently mean other words."""
+    other = tiny_run.prepare(
+        text, tmp_path / "other", "--vocab-size", vocabulary, "--tokenizer", "bpe"
+    )
+    kept = read_model(trained_copy).tokenizer
+    said = refusal(capfd, pretrain_argv(trained_copy, recipe, other))
+    assert "tokenizer fingerprint" in said and "point data.corpus at" in said
+    assert read_model(trained_copy).tokenizer.fingerprint == kept.fingerprint
+    assert str(other) not in (trained_copy / "config.json").read_text()
+    said = refusal(
+        capfd,
+        [*pretrain_argv(tmp_path / "new", recipe, other), "--init", str(trained_copy)],
+    )
+    assert "prepare the text again with --tokenizer" in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_replaced_corpus_is_refused(tmp_path, trained_copy, recipe, exported, capfd):
+    text = tiny_run.write_text(tmp_path / "other.txt", seed=1)
+    other = tiny_run.prepare(
+        text, tmp_path / "other", "--tokenizer", str(trained_copy / "tokenizer")
+    )
+    said = refusal(capfd, pretrain_argv(trained_copy, recipe, other))
+    assert "corpus identity" in said
+
+
+def test_tensorboard_events(tmp_path, recipe, corpus):
+    pytest.importorskip("tensorboardX")
+    workdir = tmp_path / "run"
+    options = ("train.tensorboard=true", "train.steps=2", "train.log_every=1")
+    assert main(pretrain_argv(workdir, recipe, corpus, *options)) == 0
+    (events,) = (workdir / "tensorboard").iterdir()
+    content = events.read_bytes()
+    for name in (b"train/masked_lm_loss", b"evaluation/masked_lm_accuracy"):
+        assert name in content
+
+
+def test_tensorboard_without_its_extra(tmp_path, recipe, corpus, capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    argv = pretrain_argv(tmp_path / "run", recipe, corpus, "train.tensorboard=true")
+    assert main(argv) == EXIT_BAD_INPUT
+    assert "pip install 'bertjax[tensorboard]'" in capfd.readouterr().err.splitlines()[-1]
