@@ -99,7 +99,9 @@ def _parse(model: bytes, source: str) -> proto.ModelProto:
     except RuntimeError:
         raise _damaged(source) from None
     parsed = proto.ModelProto.FromString(model)
-    if not all(isinstance(p.piece, str) for p in parsed.pieces):  # bytes where it is not UTF-8
+    # A file cut between two pieces still parses, but these come after the last one.
+    whole = parsed.HasField("trainer_spec") and parsed.HasField("normalizer_spec")
+    if not whole or not all(isinstance(p.piece, str) for p in parsed.pieces):  # bytes: not UTF-8
         raise _damaged(source)
     return parsed
 

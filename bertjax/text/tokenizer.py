@@ -64,16 +64,24 @@ class Tokenizer:
 
         A special token spelled out in a text is text, as in google-research/bert, so that no
         document can put a separator or a mask into its row; `parse_special` makes it the token,
-        as in Hugging Face.
+        as in Hugging Face. Raises `UserError` for a text with half a surrogate pair in it.
         """
         self._engine.encode_special_tokens = not parse_special
-        encoded = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encoded = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError:
+            _refuse_surrogates(texts)
+            raise
         return [encoding.ids for encoding in encoded]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return the ids, as `encode_batch` does, and the characters [start, end) of each."""
         self._engine.encode_special_tokens = True
-        encoding = self._engine.encode(text, add_special_tokens=False)
+        try:
+            encoding = self._engine.encode(text, add_special_tokens=False)
+        except TypeError:
+            _refuse_surrogates([text])
+            raise
         return encoding.ids, encoding.offsets
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -169,7 +177,7 @@ def _read(path: Path) -> bytes:
 
 def _decode(path: Path, data: bytes) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # Windows editors put a byte order mark first
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8"
@@ -191,6 +199,8 @@ def _engine_from_vocabulary(path: Path, data: bytes) -> tokenizers.Tokenizer:
     pieces = [line.removesuffix("\r") for line in lines]
     vocabulary = {piece: i for i, piece in enumerate(pieces)}
     for i, piece in enumerate(pieces):
+        if not piece:
+            raise UserError(f"{path}: line {i + 1} is blank: every line must hold one piece")
         if vocabulary[piece] != i:
             raise UserError(
                 f"{path}: {piece!r} is on lines {i + 1} and {vocabulary[piece] + 1}: "
@@ -307,6 +317,16 @@ def _word_mark(content: dict[str, Any], source: str) -> str:
         f"{source}: a {kind} model that does not mark words by ##, ▁ or Ġ: use WordPiece, or "
         "Unigram or BPE with a Metaspace or ByteLevel pre-tokenizer"
     )
+
+
+def _refuse_surrogates(texts: Sequence[str]) -> None:
+    """Raise `UserError` for what Python makes of a command line that is not UTF-8."""
+    for text in texts:
+        if found := re.search("[\ud800-\udfff]", text):
+            raise UserError(
+                f"the text {text[:60]!r} is not Unicode: character {found.start() + 1} is half a "
+                "surrogate pair: give it as UTF-8"
+            ) from None
 
 
 def _one_line(error: BaseException) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, pre_tokenizers, trainers
-from transformers.models.bert.tokenization_bert_legacy import BasicTokenizer
 
 from bertjax.errors import UserError
 from bertjax.text import words
@@ -70,7 +71,8 @@ def test_special_tokens_always_start_a_word() -> None:
 
 def test_wordpiece_words_are_those_of_bert(english: list[str], shared_data: Path) -> None:
     tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-uncased-vocab.txt")
-    splitter = BasicTokenizer(do_lower_case=True)
+    legacy = pytest.importorskip("transformers.models.bert.tokenization_bert_legacy")
+    splitter = legacy.BasicTokenizer(do_lower_case=True)
     for text in english:
         ids = np.array(tokenizer.encode_batch([text])[0])
         starts = np.flatnonzero(tokenizer.starts_word[ids])
@@ -138,28 +140,61 @@ def test_chinese_starts_are_those_of_jieba(
     assert inside > 1000
 
 
-def test_a_chinese_sentence(shared_data: Path) -> None:
-    tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
-    sentence = "他在北京大学学习Python语言。"
-    ids, _ = tokenizer.encode_with_offsets(sentence)
-    flags = chinese_word_starts(sentence, tokenizer)
+@pytest.fixture(scope="module")
+def bert_chinese(shared_data: Path) -> Tokenizer:
+    return load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
+
+
+@pytest.mark.parametrize(
+    "words_by_hand",
+    [
+        "他 在 北京大学 学习 python 语言 。",
+        "售价 999 美元 ， 相当于 7 , 000 元 。",
+        "我们 使用 transformer 模型 处理 中文 文本 ！",
+        "《 红楼梦 》 是 清代 作家 曹雪芹 的 作品",
+        "2024 年 3 月 15 日 ， 天气 很 好",
+        "gpu 加速 了 训练 ( 约 3 . 5 倍 )",
+    ],
+)
+@pytest.mark.parametrize("spaced", [False, True])
+def test_chinese_sentences(words_by_hand: str, spaced: bool, bert_chinese: Tokenizer) -> None:
+    expected = words_by_hand.split()
+    sentence = (" " if spaced else "").join(expected)
+    ids = bert_chinese.encode_batch([sentence])[0]
     marked = "".join(
-        (" " if flag else "") + tokenizer.token(i).removeprefix("##")
-        for i, flag in zip(ids, flags, strict=True)
+        " " * flag + bert_chinese.token(i).removeprefix("##")
+        for i, flag in zip(ids, chinese_word_starts(sentence, bert_chinese).tolist(), strict=True)
     )
-    assert marked.split() == ["他", "在", "北京大学", "学习", "python", "语言", "。"]
+    assert marked.split() == expected
+
+
+MIXED = st.text(
+    st.one_of(
+        st.sampled_from("北京大学的一了，。《》 aZ9.-\t😀é\u0301\0▁"), st.characters(codec="utf-8")
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=MIXED)
+def test_any_text_has_a_flag_for_each_id(chinese_tokenizer: Tokenizer, text: str) -> None:
+    before = chinese_tokenizer.encode_batch([text])[0]
+    table = chinese_tokenizer.starts_word.copy()
+    flags = chinese_word_starts(text, chinese_tokenizer)
+    assert chinese_tokenizer.encode_batch([text])[0] == before
+    assert (flags.dtype, flags.shape) == (bool, (len(before),))
+    np.testing.assert_array_equal(chinese_tokenizer.starts_word, table)
 
 
 def test_missing_jieba_names_the_extra(
-    chinese: list[str], shared_data: Path, monkeypatch: pytest.MonkeyPatch
+    chinese: list[str], bert_chinese: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenizer = load_tokenizer(shared_data / "vocab" / "bert-base-chinese-vocab.txt")
     monkeypatch.setattr(words, "_jieba", words._jieba.__wrapped__)  # past its cache
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(UserError, match=r"pip install 'bertjax\[zh\]'"):
-        chinese_word_starts(chinese[0], tokenizer)
-    starts = chinese_word_starts("only english here", tokenizer)  # and jieba is not needed for it
-    assert (
-        starts.tolist()
-        == tokenizer.starts_word[tokenizer.encode_batch(["only english here"])[0]].tolist()
-    )
+        chinese_word_starts(chinese[0], bert_chinese)
+    starts = chinese_word_starts(
+        "only english here", bert_chinese
+    )  # and jieba is not needed for it
+    ids = bert_chinese.encode_batch(["only english here"])[0]
+    assert starts.tolist() == bert_chinese.starts_word[ids].tolist()
