@@ -581,7 +581,7 @@ def test_a_kill_before_any_single_file_operation_leaves_a_good_step(
 
 
 TWO_PROCESSES = """
-import sys, jax
+import sys, time, jax
 from pathlib import Path
 index, port, directory = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -611,8 +611,17 @@ for name, array in restored.items["params"].items():
     expected = value + 2 if name == "rows" else value * 2
     for shard in array.addressable_shards:
         np.testing.assert_array_equal(shard.data, expected[shard.index])
+# A second store saves while the first is still sealing, which takes longer in one process.
+finish = store._finish
+def dawdle(*args):
+    time.sleep(index)
+    finish(*args)
+store._finish = dawdle
+best = CheckpointStore(directory.with_name("best"), keep=1)
 store.save(3, tree(3), {"step": 3})
+best.save(3, tree(3), {"step": 3})
 store.wait()
+best.wait()
 """
 
 
@@ -628,7 +637,7 @@ def test_two_processes_save_and_restore_together(tmp_path):
     }
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", TWO_PROCESSES, str(i), str(port), str(tmp_path)],
+            [sys.executable, "-c", TWO_PROCESSES, str(i), str(port), str(tmp_path / "run")],
             stderr=subprocess.PIPE,
             env=environment,
             text=True,
@@ -637,11 +646,13 @@ def test_two_processes_save_and_restore_together(tmp_path):
     ]
     errors = [process.communicate(timeout=120)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], errors
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3", "3.rejected"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["2", "3", "3.rejected"]
+    assert [p.name for p in (tmp_path / "best").iterdir()] == ["3"]
     # One process reads what two wrote.
     value = np.arange(64, dtype=np.float32).reshape(8, 8)
     leaf = jax.ShapeDtypeStruct((8, 8), jnp.float32)
-    restored = CheckpointStore(tmp_path, keep=2).restore({"params": {"rows": leaf, "whole": leaf}})
+    store = CheckpointStore(tmp_path / "run", keep=2)
+    restored = store.restore({"params": {"rows": leaf, "whole": leaf}})
     assert_same_bits(restored.items, {"params": {"rows": value + 3, "whole": value * 3}})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ class Writer:
 
     def __init__(self) -> None:
         # Its failures reach us as exceptions; its log of the same would bury the user's one line.
-        logging.getLogger("absl").addFilter(_not_from_orbax)
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).addFilter(_not_from_orbax)
+        _hush_abandoned_writes()
         self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
 
     def begin(self, folder: Path, items: dict[str, Any]) -> None:
@@ -91,5 +95,21 @@ def _show(entry: list | None) -> str:
     return f"{entry[1]}{entry[0]}" if entry else "absent"
 
 
+@functools.cache  # once a process
+def _hush_abandoned_writes() -> None:
+    """Drop what TensorStore's threads say of arrays under way when another has failed.
+
+    Orbax raises the first failure and closes the event loop that the rest would report to, each
+    of which then goes to `sys.unraisablehook` with a traceback of its own.
+    """
+    say = sys.unraisablehook
+
+    def say_unless_abandoned(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            say(unraisable)
+
+    sys.unraisablehook = say_unless_abandoned
+
+
 def _not_from_orbax(record: logging.LogRecord) -> bool:
-    return "/orbax/" not in record.pathname
+    return "orbax" not in record.pathname + record.getMessage()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 BARRIER_SECONDS = 600  # a lost process must end the wait: an unbounded one can hold a whole pod
-_count = itertools.count()
+_passed: Counter[str] = Counter()  # barriers by name; the service lets a key be used once
 
 
 def is_first() -> bool:
@@ -21,12 +21,14 @@ def is_first() -> bool:
 def barrier(name: str) -> None:
     """Wait until every process has come here, for `BARRIER_SECONDS` at most.
 
-    Goes through JAX's coordination service and not the devices, so any thread may call it; all
-    processes must pass the same barriers in the same order. Raises JaxRuntimeError on time-out.
+    Goes through JAX's coordination service and not the devices, so any thread may call it. Two
+    threads may stand before barriers of different names and pass them in any order; those of one
+    name belong to one thread at a time. Raises JaxRuntimeError on time-out.
     """
     if jax.process_count() > 1:
+        _passed[name] += 1
         wait = ocp.multihost.get_barrier_sync_fn()
-        wait(key=f"bertjax {next(_count)} {name}", timeout_ms=BARRIER_SECONDS * 1000)
+        wait(key=f"bertjax {name} {_passed[name]}", timeout_ms=BARRIER_SECONDS * 1000)
 
 
 def from_first(value: int) -> int:

@@ -80,8 +80,8 @@ def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:
                 f"{nearest(args.tokenizer, KINDS)}"
             )
         return load_tokenizer(Path(args.tokenizer))
+    sentences = list(sample_sentences(sources, args.language))
     _log(f"training a {args.tokenizer} tokenizer of {args.vocab_size} pieces")
-    sentences = sample_sentences(sources, args.language)
     return train_tokenizer(args.tokenizer, sentences, args.vocab_size, lowercase=not args.cased)
 
 

@@ -1,0 +1,441 @@
+"""Whatever a user gets wrong ends in one line, the right exit code and nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import pytest
+import tiny_run
+from tiny_run import metrics, newest_step, pretrain_argv
+
+from bertjax.cli.main import main
+from bertjax.errors import EXIT_BAD_INPUT, EXIT_DAMAGED, EXIT_NON_FINITE
+
+pytestmark = pytest.mark.xdist_group("commands")  # they share the trained run
+
+
+@pytest.fixture
+def refuse(tmp_path, capfd) -> Callable[..., str]:
+    """Run a command that must fail in one line and change no file in the test's directory.
+
+    `prepare` may have said before that it was training a tokenizer.
+    """
+
+    def run(*argv: object, code: int = EXIT_BAD_INPUT) -> str:
+        before = snapshot(tmp_path)
+        capfd.readouterr()
+        assert main([str(a) for a in argv]) == code
+        said = capfd.readouterr().err
+        line = said.removeprefix(said[: said.find("bertjax: ")])
+        assert line.startswith("bertjax: ") and line.count("\n") == 1, said
+        assert said in (line, f"{said.splitlines()[0]}\n{line}"), said
+        assert said == line or said.startswith("training a "), said
+        assert snapshot(tmp_path) == before
+        return line
+
+    return run
+
+
+def snapshot(directory: Path) -> dict[str, bytes | None]:
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for path in sorted(directory.rglob("*"))
+        if path.name != "lock"  # says who opened a run last
+    }
+
+
+# Text.
+
+
+def missing(path: Path) -> None:
+    pass
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def blank(path: Path) -> None:
+    path.write_text(" \n\n \t\n")
+
+
+def binary(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 64)
+
+
+def latin_1(path: Path) -> None:
+    path.write_bytes("Ein schöner Tag in Österreich.\n".encode("latin-1") * 50)
+
+
+def one_token(path: Path) -> None:
+    path.write_text("a\n")
+
+
+def long_line(path: Path) -> None:
+    path.write_text("word " * 10_000_000)
+
+
+def truncated_gzip(path: Path) -> None:
+    path.write_bytes(gzip.compress(tiny_run.write_text(path).read_bytes())[:-200])
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "says"),
+    [
+        (missing, "text.txt", "text.txt"),
+        (empty, "text.txt", "text.txt"),
+        (blank, "text.txt", "every line is empty"),
+        (binary, "text.txt", "text.txt"),
+        (latin_1, "text.txt", "UTF-8"),
+        (one_token, "text.txt", "1 document, and a corpus needs at least 2"),
+        (long_line, "text.txt", "the limit is 10000000: put a line break"),
+        (truncated_gzip, "text.txt.gz", "text.txt.gz"),
+        (binary, "text.parquet", "text.parquet"),
+        (binary, "text.jsonl", "text.jsonl"),
+    ],
+)
+def test_text_that_makes_no_corpus(tmp_path, refuse, make, name, says):
+    make(tmp_path / name)
+    out = tmp_path / "corpus"
+    options = ("--out", out, "--vocab-size", 100, "--workers", 1)
+    said = refuse("prepare", tmp_path / name, *options)
+    assert says in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--vocab-size", 3), "special tokens"),
+        (("--vocab-size", 8), "use at least"),
+        (("--vocab-size", -1), "special tokens"),
+        (("--held-out", 1.5), "1.5"),
+        (("--workers", 0), "0"),
+        (("--language", "tlh"), "tlh"),
+        (("--tokenizer", "wordpice"), "did you mean 'wordpiece'?"),
+    ],
+)
+def test_options_of_prepare(tmp_path, text, refuse, options, says):
+    assert says in refuse("prepare", text, "--out", tmp_path / "corpus", *options)
+
+
+def test_a_pickle_is_no_tokenizer(tmp_path, text, refuse):
+    path = tmp_path / "tokenizer.pkl"
+    path.write_bytes(pickle.dumps({"a": 1}))
+    said = refuse("prepare", text, "--out", tmp_path / "corpus", "--tokenizer", path)
+    assert "pickled files are never opened" in said
+
+
+@pytest.mark.parametrize("out", ["{tmp}/file/corpus", "/proc/corpus", "/sys/corpus"])
+def test_a_corpus_where_nothing_can_be_written(tmp_path, text, refuse, out):
+    (tmp_path / "file").write_text("")
+    said = refuse("prepare", text, "--out", out.format(tmp=tmp_path), "--vocab-size", 150)
+    assert "choose another --out" in said
+
+
+def test_a_corpus_in_the_way_stays(tmp_path, text, refuse):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "mine").write_text("mine")
+    assert "exists already" in refuse("prepare", text, "--out", tmp_path / "corpus")
+
+
+# Config.
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (None, "No such file or directory"),
+        ("def get_config(:\n", "line 1: SyntaxError"),
+        ("x = 1\n\ny = z\n", "line 3: NameError"),
+        ("import nonesuch\n", "line 1: ModuleNotFoundError"),
+        ("pass\n", "has no get_config()"),
+        ("def get_config():\n    return 3\n", "returned int"),
+        ("def get_config():\n    raise SystemExit(0)\n", "line 2: SystemExit"),
+        (
+            "from bertjax.config import *\ndef get_config():\n"
+            "    return PretrainConfig(model=ModelConfig(num_heads=5))\n",
+            "model.num_heads=5 does not divide model.hidden_size=768",
+        ),
+        ("from bertjax.config import *\nModelConfig(hidden=5)\n", "line 2: TypeError"),
+    ],
+)
+def test_a_recipe_that_does_not_work(tmp_path, corpus, refuse, source, says):
+    recipe = tmp_path / "recipe.py"
+    if source is not None:
+        recipe.write_text(source)
+    said = refuse(*pretrain_argv(tmp_path / "run", recipe, corpus))
+    assert says in said and "recipe.py" in said
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"modle": {}}', '{"seed": "x"}', "\udcff"])
+def test_a_config_json_that_is_none(tmp_path, corpus, refuse, content):
+    recipe = tmp_path / "config.json"
+    recipe.write_text(content, errors="surrogateescape")
+    refuse(*pretrain_argv(tmp_path / "run", recipe, corpus))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("model.num_heads=5",), "model.num_heads=5 does not divide model.hidden_size=32"),
+        (("model.max_positions=16",), "rows of 32 tokens but model.max_positions=16"),
+        (("train.accumulate=3",), "train.accumulate=3 does not divide"),
+        (("data.phases.1.batch_size=20",), "use a multiple of 16"),
+        (("train.mesh.data=3",), "does not fit 8 devices"),
+        (("train.mesh.tensor=16",), "does not fit 8 devices"),
+        (("model.hidden_size=30", "train.mesh.fsdp=4"), "not divisible by train.mesh.fsdp=4"),
+        (("model.vocab_size=500",), "model.vocab_size=500 but the tokenizer of"),
+        (("optim.learning_rate=nan",), "optim.learning_rate=nan"),
+        (("data.corpus=",), "data.corpus is empty"),
+        (("data.corpus=/nonesuch",), "/nonesuch: no manifest.json"),
+        (("data.format=full_sentences",), "need data.pairs=none"),
+    ],
+)
+def test_a_config_that_does_not_fit(tmp_path, recipe, corpus, refuse, overrides, says):
+    said = refuse(*pretrain_argv(tmp_path / "run", recipe, corpus, *overrides))
+    assert says in said
+
+
+def test_a_cluster_that_is_none(tmp_path, recipe, corpus):
+    """In a process of its own: joining comes before the devices are known."""
+    process = tiny_run.start([*pretrain_argv(tmp_path / "run", recipe, corpus), "--distributed"])
+    said = tiny_run.finish(process, EXIT_BAD_INPUT)
+    assert said.startswith("bertjax: --distributed found no cluster") and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"JAX_COORDINATOR_ADDRESS": "localhost:1"}, "needs JAX_NUM_PROCESSES (seen: None)"),
+        (
+            {
+                "JAX_COORDINATOR_ADDRESS": "localhost:1",
+                "JAX_NUM_PROCESSES": "2",
+                "JAX_PROCESS_ID": "2",
+            },
+            "JAX_PROCESS_ID from 0 to one less (seen: 2)",
+        ),
+    ],
+)
+def test_processes_that_cannot_find_each_other(
+    tmp_path, recipe, corpus, refuse, monkeypatch, environment, says
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    said = refuse(*pretrain_argv(tmp_path / "run", recipe, corpus, "--distributed"))
+    assert says in said
+
+
+# Corpus.
+
+
+def test_a_corpus_without_a_held_out_split(tmp_path, recipe, text, refuse):
+    corpus = tiny_run.prepare(text, tmp_path / "corpus", "--held-out", "0")
+    said = refuse(*pretrain_argv(tmp_path / "run", recipe, corpus))
+    assert "no 'validation' split" in said
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+@pytest.mark.parametrize("pattern", ["flat/train/tokens*", "flat/validation/boundaries*"])
+def test_a_damaged_array_is_named(tmp_path, recipe, corpus, refuse, pattern, damage):
+    copy = shutil.copytree(corpus, tmp_path / "corpus")
+    (path,) = copy.glob(pattern)
+    spoil(path, damage)
+    for argv in (pretrain_argv(tmp_path / "run", recipe, copy), ["info", copy]):
+        said = refuse(*argv)
+        assert str(path) in said and "again" in said
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_shard_is_named(tmp_path, corpus, refuse, damage):
+    copy = shutil.copytree(corpus, tmp_path / "corpus")
+    path = next(copy.rglob("*array_record*"))
+    spoil(path, damage)
+    assert str(path) in refuse("info", copy)
+
+
+def spoil(path: Path, damage: str) -> None:
+    if damage == "flip":
+        tiny_run.flip_bit(path)
+    elif damage == "truncate":
+        path.write_bytes(path.read_bytes()[:-7])
+    else:
+        path.unlink()
+
+
+# Run directory.
+
+
+@pytest.mark.parametrize("workdir", ["{tmp}/file/run", "/proc/run", "/sys/run"])
+def test_a_run_where_nothing_can_be_written(tmp_path, recipe, corpus, refuse, workdir):
+    (tmp_path / "file").write_text("")
+    said = refuse(*pretrain_argv(Path(workdir.format(tmp=tmp_path)), recipe, corpus))
+    assert "cannot be written" in said
+
+
+def test_a_directory_of_something_else(tmp_path, recipe, corpus, refuse):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("mine")
+    said = refuse(*pretrain_argv(tmp_path / "thesis", recipe, corpus))
+    assert "not empty and not a run" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kilobytes", "says"),
+    [
+        (1, "run directory {run} cannot be written (File too large)"),
+        (3, "metrics.jsonl cannot be written (File too large)"),
+        (40, "checkpoint of step 24 was not saved in {run}/checkpoints: File too large"),
+    ],
+)
+def test_a_full_disk_loses_nothing(tmp_path, recipe, corpus, trained, kilobytes, says):
+    workdir = tiny_run.rewind(trained, tmp_path / "run", 10)
+    kept = snapshot(workdir / "checkpoints")
+    argv = pretrain_argv(workdir, recipe, corpus)
+    late = ("train.checkpoint_every=1000", "train.eval_every=1000")
+    process = tiny_run.start([*argv, *late], devices=8, file_limit=kilobytes << 10)
+    last = tiny_run.finish(process, EXIT_BAD_INPUT).splitlines()[-1]
+    assert last.startswith("bertjax: ") and says.format(run=workdir) in last
+    assert {k: v for k, v in snapshot(workdir / "checkpoints").items() if k in kept} == kept
+    assert newest_step(workdir / "checkpoints") == 10
+    # With room, the same command goes on from there, to the same end.
+    assert main(argv) == 0
+    assert metrics(workdir) == metrics(trained)
+
+
+@pytest.mark.slow
+def test_divergence_stops_with_the_rows_and_the_checkpoints(tmp_path, recipe, corpus, capfd):
+    workdir = tmp_path / "run"
+    diverging = ("optim.learning_rate=100", "optim.weight_decay=10", "optim.schedule=constant")
+    options = ("train.max_bad_steps=3", "train.checkpoint_every=1", "train.log_every=1")
+    argv = pretrain_argv(workdir, recipe, corpus, *diverging, *options, "train.steps=100")
+    assert main(argv) == EXIT_NON_FINITE
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("bertjax: loss or gradient was not finite for 3 steps in a row")
+    rows = json.loads((workdir / "bad_batch.json").read_text())
+    assert f"the batch of step {rows['step']}, whose rows are listed in {workdir}" in last
+    assert len(rows["epoch_and_row"]) == 16
+    reports = metrics(workdir, "train")
+    assert [r["step"] for r in reports] == list(range(1, rows["step"]))
+    assert [r["bad_steps"] for r in reports][-3:] == [0, 1, 2]
+    saved = newest_step(workdir / "checkpoints")
+    assert saved == rows["step"] - 1
+    good, bad = (tiny_run.state(workdir, step) for step in (saved - 2, saved))
+    params = [name for name in good if not name.endswith(("step", "bad_steps", "skipped"))]
+    tiny_run.assert_same_bits({n: good[n] for n in params}, {n: bad[n] for n in params})
+
+
+def test_devices_that_run_out_of_memory(tmp_path, recipe, corpus, capfd, monkeypatch):
+    def step(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr("bertjax.train.loop.make_train_step", lambda *_: step)
+    assert main(pretrain_argv(tmp_path / "run", recipe, corpus)) == EXIT_BAD_INPUT
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert "16 rows of 32 in 2 micro-batches: raise train.accumulate" in last
+
+
+# Weights.
+
+
+def no_weights(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+
+
+def truncated(directory: Path) -> None:
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def huge_header(directory: Path) -> None:
+    (directory / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
+
+
+def overlapping(directory: Path) -> None:
+    tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = json.dumps({"a": tensor, "b": tensor}).encode()
+    data = struct.pack("<Q", len(header)) + header + bytes(8)
+    (directory / "model.safetensors").write_bytes(data)
+
+
+def pickled(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+    (directory / "pytorch_model.bin").write_bytes(pickle.dumps({"a": 1}))
+
+
+def broken_config(directory: Path) -> None:
+    (directory / "config.json").write_text("{")
+
+
+def huge_config(directory: Path) -> None:
+    content = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(content | {"hidden_size": 2**40}))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, trained) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "hf"
+    assert main(["export", str(trained), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [no_weights, truncated, huge_header, overlapping, pickled, broken_config, huge_config],
+)
+def test_weights_that_cannot_be_read(tmp_path, recipe, corpus, exported, refuse, spoil):
+    directory = shutil.copytree(exported, tmp_path / "hf")
+    spoil(directory)
+    said = refuse("import", directory, "--out", tmp_path / "run")
+    assert str(directory) in said
+    refuse("fill-mask", directory, "a [MASK]")
+    refuse(*pretrain_argv(tmp_path / "run", recipe, corpus), "--init", directory)
+    if spoil is pickled:
+        assert "safetensors" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("fill-mask", "{run}", "no gap here"), "write [MASK] where a word is to be guessed"),
+        (("fill-mask", "{run}", "[MASK] " * 40), "the model 32 positions"),
+        (("fill-mask", "{run}", "[MASK]", "--top", "0"), "--top 0: use 1 to"),
+        (("fill-mask", "{tmp}", "[MASK]"), "neither a run of bertjax nor a Hugging Face"),
+        (("fill-mask", "{tmp}/x", "[MASK]"), "no such directory"),
+        (("export", "{tmp}", "--out", "{tmp}/hf"), "is not a run of bertjax"),
+        (("export", "{run}", "--out", "{run}"), "exists"),
+        (("export", "{run}", "--out", "/proc/hf"), "/proc/hf"),
+        (("import", "{tmp}", "--out", "{tmp}/run"), "config.json"),
+        (("import", "{run}", "--out", "{run}"), "exists already"),
+        (("info", "{tmp}"), "is no corpus"),
+        (("info", "{tmp}/x"), "no such directory"),
+    ],
+)
+def test_a_model_that_is_not_there(tmp_path, trained, refuse, argv, says):
+    before = snapshot(trained)
+    assert says in refuse(*(a.format(run=trained, tmp=tmp_path) for a in argv))
+    assert snapshot(trained) == before
+
+
+def test_a_damaged_run(trained_copy, tmp_path, refuse):
+    """The best checkpoint is what these verbs are for; they do not take another in silence."""
+    (best,) = (trained_copy / "best").iterdir()
+    damaged = tiny_run.largest_file(best)
+    tiny_run.flip_bit(damaged)
+    for argv in (
+        ("fill-mask", trained_copy, "[MASK]"),
+        ("export", trained_copy, "--out", tmp_path / "hf"),
+    ):
+        assert damaged.name in refuse(*argv, code=EXIT_DAMAGED)
+    shutil.rmtree(best)
+    shutil.rmtree(trained_copy / "checkpoints")
+    assert "no checkpoint in" in refuse("fill-mask", trained_copy, "[MASK]")

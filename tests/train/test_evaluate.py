@@ -1,0 +1,83 @@
+"""Evaluation sees every held-out row once, with masks that depend on nothing but the row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+import tiny_model
+from tiny_model import ROWS, RUN, SPECIAL, VOCAB
+
+from bertjax import model
+from bertjax.config import MaskingConfig, Phase, PretrainConfig
+from bertjax.data.corpus import Corpus
+from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entropy
+from bertjax.train.setup import fresh_state
+
+COUNT = 2 * ROWS + 4  # rows: two full batches, and one of four rows and padding
+
+
+@cache
+def params() -> model.Params:
+    return jax.device_get(fresh_state(RUN, tiny_model.mesh()).params)
+
+
+@cache
+def compiled(cfg: PretrainConfig, shape: tuple[int, int, int]):
+    mesh = tiny_model.mesh(*shape)
+    return mesh, make_evaluation_step(cfg, mesh, SPECIAL)
+
+
+def results(cfg: PretrainConfig = RUN, shape: tuple[int, int, int] = (1, 1, 1), rows: int = COUNT):
+    mesh, step = compiled(cfg, shape)
+    weights = params()  # made on a mesh of its own
+    with jax.set_mesh(mesh):
+        return evaluate(step, weights, tiny_model.source(cfg.data), mesh, rows)
+
+
+def test_evaluation_repeats_bit_for_bit():
+    assert results() == results()
+    assert set(results()) == {
+        "masked_lm_loss",
+        "masked_lm_accuracy",
+        "next_sentence_loss",
+        "next_sentence_accuracy",
+    }
+
+
+def test_a_short_last_batch_weighs_what_it_holds():
+    """Batches of four divide the rows, so that one has no padding anywhere."""
+    small = replace(RUN, data=replace(RUN.data, phases=(Phase(RUN.data.phases[0].seq_len, 4),)))
+    assert results() == pytest.approx(results(small), abs=1e-6)
+    assert results() != pytest.approx(results(rows=2 * ROWS), abs=1e-4)
+
+
+def test_eight_devices_another_seed_masking_and_dropout_give_the_same():
+    """None of them is the held-out data's business."""
+    other = replace(
+        RUN,
+        seed=1,
+        masking=MaskingConfig(unit="span", rate=0.5),
+        model=replace(RUN.model, hidden_dropout=0.5, attention_dropout=0.5),
+    )
+    assert results(other, (2, 2, 2)) == pytest.approx(results(), abs=1e-6)
+
+
+def test_more_rows_than_there_are_means_all():
+    rows = tiny_model.source().rows_per_epoch
+    assert results(rows=rows) == results(rows=10 * rows)
+
+
+def test_fresh_parameters_know_nothing():
+    assert results()["masked_lm_loss"] == pytest.approx(np.log(VOCAB), abs=0.5)
+
+
+def test_unigram_entropy():
+    corpus = tiny_model.corpus()
+    even = replace(corpus, tokens=np.repeat(np.arange(8, dtype=np.uint16), 5))
+    assert unigram_entropy(even) == pytest.approx(np.log(8))
+    skewed: Corpus = replace(corpus, tokens=np.array([7, 7, 7, 9], np.uint16))
+    assert unigram_entropy(skewed) == pytest.approx(0.75 * np.log(4 / 3) + 0.25 * np.log(4))
