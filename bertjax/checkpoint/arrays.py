@@ -20,12 +20,19 @@ Table = dict[str, list]  # slash-joined path of an array -> [shape, dtype name]
 class Writer:
     """Writes one folder at a time in the background."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name` tells this writer's meetings with other processes from another writer's."""
         # Its failures reach us as exceptions; its log of the same would bury the user's one line.
-        for name in ("absl", "asyncio"):
-            logging.getLogger(name).addFilter(_not_from_orbax)
+        for logger in ("absl", "asyncio"):
+            logging.getLogger(logger).addFilter(_not_from_orbax)
         _hush_abandoned_writes()
-        self._checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        meetings = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
+        self._checkpointer = ocp.AsyncCheckpointer(
+            ocp.CompositeCheckpointHandler(
+                composite_options=ocp.CompositeOptions(multiprocessing_options=meetings)
+            ),
+            multiprocessing_options=meetings,
+        )
 
     def begin(self, folder: Path, items: dict[str, Any]) -> None:
         """Copy the arrays off the devices, then go on writing `folder/<item>/` in a thread."""

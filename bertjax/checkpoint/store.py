@@ -73,7 +73,7 @@ class CheckpointStore:
                 self._prepare()
                 disk.require_room(step, self.directory, needed)
             processes.barrier(f"prepared {self.directory} {step}")
-            self._writer = self._writer or arrays.Writer()
+            self._writer = self._writer or arrays.Writer(str(self.directory))
             self._writer.begin(self._unfinished(step), items)
         table = {name: arrays.describe(tree) for name, tree in items.items()}
         self._pending = self._finisher.submit(self._finish, step, meta, table, needed)
