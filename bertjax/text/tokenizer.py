@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import processors
 
 from bertjax.errors import UserError
 from bertjax.text import words
 from bertjax.text.sentencepiece_json import PROBES, engine_from_model
 from bertjax.text.special import SpecialIds
+from bertjax.text.tokenizer_files import (
+    engine_from_vocabulary,
+    one_line,
+    parse_json,
+    read_bytes,
+)
 
-MAX_FILE_BYTES = 64 << 20
 MAX_VOCABULARY = 1 << 22  # as `ModelConfig.vocab_size`
 
 # What a special token may be called, BERT's name first, RoBERTa's second.
@@ -129,25 +134,14 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             f"{path}: not a tokenizer: give a tokenizer.json, a vocab.txt or a SentencePiece "
             ".model (pickled files are never opened)"
         )
-    data = _read(path)
+    data = read_bytes(path)
     if path.suffix == ".json":
-        return Tokenizer(_parse_json(path, data), str(path))
+        return Tokenizer(parse_json(path, data), str(path))
     if path.suffix == ".txt":
-        engine = _engine_from_vocabulary(path, data)
+        engine = engine_from_vocabulary(path, data)
     else:
         engine = engine_from_model(data, str(path))
     return Tokenizer(json.loads(engine.to_str()), str(path))
-
-
-def wordpiece_engine(
-    vocabulary: dict[str, int], normalizer: normalizers.Normalizer
-) -> tokenizers.Tokenizer:
-    """Return BERT's pipeline (google-research/bert tokenization.py) over a vocabulary."""
-    engine = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    engine.normalizer = normalizer
-    engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    engine.decoder = decoders.WordPiece(prefix=words.WORDPIECE)
-    return engine
 
 
 def _find_file(path: Path) -> Path:
@@ -160,69 +154,6 @@ def _find_file(path: Path) -> Path:
         if candidate.exists():
             return candidate
     raise UserError(f"{path}: holds no tokenizer.json, vocab.txt or .model: give one of them")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise UserError(
-                f"{path}: {size:,} bytes is too large for a tokenizer: the limit is "
-                f"{MAX_FILE_BYTES:,}"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _decode(path: Path, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")  # Windows editors put a byte order mark first
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8"
-        ) from None
-
-
-def _parse_json(path: Path, data: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(_decode(path, data))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({_one_line(error)}): copy it again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: a {type(content).__name__}, not a JSON object: copy it again")
-    return content
-
-
-def _engine_from_vocabulary(path: Path, data: bytes) -> tokenizers.Tokenizer:
-    lines = _decode(path, data).removesuffix("\n").split("\n")  # U+2028 is a piece, not a line
-    pieces = [line.removesuffix("\r") for line in lines]
-    vocabulary = {piece: i for i, piece in enumerate(pieces)}
-    for i, piece in enumerate(pieces):
-        if not piece:
-            raise UserError(f"{path}: line {i + 1} is blank: every line must hold one piece")
-        if vocabulary[piece] != i:
-            raise UserError(
-                f"{path}: {piece!r} is on lines {i + 1} and {vocabulary[piece] + 1}: "
-                "every piece may stand once"
-            )
-    options = _bert_options(path.with_name("tokenizer_config.json"), pieces)
-    return wordpiece_engine(vocabulary, normalizers.BertNormalizer(**options))
-
-
-def _bert_options(config: Path, pieces: list[str]) -> dict[str, Any]:
-    """Read Hugging Face's switches, or tell a cased vocabulary by its capital letters."""
-    names = {
-        "do_lower_case": "lowercase",
-        "strip_accents": "strip_accents",
-        "tokenize_chinese_chars": "handle_chinese_chars",
-    }
-    given = _parse_json(config, _read(config)) if config.exists() else {}
-    options = {ours: given[name] for name, ours in names.items() if name in given}
-    if "lowercase" not in options:
-        plain = (p for p in pieces if not re.fullmatch(r"\[.*\]|<.*>", p))
-        options["lowercase"] = not any(re.search("[A-Z]", p) for p in plain)
-    return options
 
 
 def _check_content(content: dict[str, Any], source: str) -> None:
@@ -247,7 +178,7 @@ def _one_line_errors(source: str) -> Iterator[None]:
     except BaseException as error:  # a panic in Rust is no Exception
         raise UserError(
             f"{source}: the tokenizers library {tokenizers.__version__} refuses it "
-            f"({_one_line(error)}): save it again with a current version"
+            f"({one_line(error)}): save it again with a current version"
         ) from None
 
 
@@ -327,7 +258,3 @@ def _refuse_surrogates(texts: Sequence[str]) -> None:
                 f"the text {text[:60]!r} is not Unicode: character {found.start() + 1} is half a "
                 "surrogate pair: give it as UTF-8"
             ) from None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

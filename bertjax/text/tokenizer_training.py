@@ -21,7 +21,8 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 
 from bertjax.errors import UserError, nearest
 from bertjax.text.sentencepiece_json import check_same_ids, engine_from_model
-from bertjax.text.tokenizer import MAX_VOCABULARY, Tokenizer, wordpiece_engine
+from bertjax.text.tokenizer import MAX_VOCABULARY, Tokenizer
+from bertjax.text.tokenizer_files import wordpiece_engine
 from bertjax.text.words import CJK, is_cjk
 
 KINDS = ("wordpiece", "unigram", "bpe")
