@@ -267,6 +267,7 @@ class TrainConfig:
     checkpoint_every: int = 1000  # also after the last step
     keep_checkpoints: int = 3  # newest ones; the best one is kept besides
     max_bad_steps: int = 10  # non-finite steps in a row before giving up
+    init: str = ""  # run or Hugging Face directory to take weights from; `--init` sets it
     tensorboard: bool = False  # needs the extra: pip install bertjax[tensorboard]
 
     def __post_init__(self) -> None:

@@ -223,9 +223,11 @@ def _read_text(declared: Any, text: str, name: str) -> Any:
         return text
     if typing.get_origin(declared) is tuple:
         value = _parse_json(text[:MAX_JSON_CHARACTERS], name)
-        _decode(declared, value, name)  # here, so that a later index finds a list of entries
-        return value
+        # Checked and completed here, so that a later item finds entries with all their fields.
+        return _encode(_decode(declared, value, name))
     try:
+        if declared is int and float(text).is_integer() and abs(float(text)) <= 2**53:
+            return int(text) if "e" not in text.lower() else int(float(text))
         return _BOOLEANS[text.lower()] if declared is bool else declared(text)
     except (KeyError, ValueError):
         raise UserError(f"{name}={text!r} cannot be read: it takes {_hint(declared)}") from None

@@ -5,8 +5,10 @@ XLA reads its flags when JAX starts, so they are set before anything imports it.
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,7 +19,10 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # Subprocesses of tests share it too; compilation is most of the suite's time.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="bertjax-xla-"))
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else this is a worker, or the user has one
+    _cache = tempfile.mkdtemp(prefix="bertjax-xla-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
+    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 # Torch is pinned to a build that not every Python has; parity is measured where it is.

@@ -9,7 +9,7 @@ from pydoc_data.topics import topics
 from bertjax.errors import UserError
 from bertjax.huggingface import CardFacts, export_model, without_next_sentence_head
 from bertjax.overrides import to_json
-from bertjax.train.initial import Initial, is_run, read_model, run_config
+from bertjax.train.initial import Initial, is_imported, is_run, read_model, run_config
 from bertjax.train.run_directory import describe_environment
 
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
     parser.add_argument("--license", default="unknown", help="identifier for the model card")
     parser.add_argument(
-        "--language", default="en", help="for the model card; several by commas (default en)"
+        "--language", help="for the model card; several by commas (default: what it was trained on)"
     )
     parser.add_argument(
         "--without-next-sentence-head",
@@ -35,7 +35,10 @@ def run(args: argparse.Namespace) -> None:
     initial = read_model(args.run)
     assert initial.tokenizer is not None, "every run holds its tokenizer"
     cfg, params = initial.cfg, initial.params
-    if args.without_next_sentence_head:
+    untrained = cfg.next_sentence_head and _head_is_random(args.run)
+    if untrained:
+        print("left     the next-sentence head: this run never trained it")
+    if args.without_next_sentence_head or untrained:
         cfg, params = without_next_sentence_head(cfg, params)
     report = export_model(
         cfg, params, initial.tokenizer, args.out, _card(args, initial), check_lines()
@@ -48,6 +51,12 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
+def _head_is_random(run: Path) -> bool:
+    """Whether a run's next-sentence head is as it was drawn."""
+    train = run_config(run).train
+    return not (train.next_sentence_loss or train.init or is_imported(run))
+
+
 def _card(args: argparse.Namespace, initial: Initial) -> CardFacts:
     environment = describe_environment()
     evaluation = initial.meta.get("evaluation") or {}
@@ -57,11 +66,25 @@ def _card(args: argparse.Namespace, initial: Initial) -> CardFacts:
         config=to_json(run_config(args.run)),
         versions={"bertjax": environment["bertjax"], **environment["packages"]},
         steps=initial.step,
+        start=_start(args.run),
         tokens=initial.meta.get("tokens", 0),
         results={name.replace("_", " "): value for name, value in evaluation.items()},
-        language=tuple(args.language.split(",")),
+        language=_languages(args.language, initial.meta.get("language")),
         license=args.license,
     )
+
+
+def _start(run: Path) -> str:
+    if is_imported(run):
+        return "weights imported from a Hugging Face directory"
+    return run_config(run).train.init
+
+
+def _languages(given: str | None, corpus: str | None) -> tuple[str, ...]:
+    """What the user says, else the language the corpus was prepared as, if it was one."""
+    if given:
+        return tuple(given.split(","))
+    return (corpus,) if corpus in ("en", "zh") else ()
 
 
 def check_lines() -> list[str]:

@@ -29,9 +29,12 @@ def run(args: argparse.Namespace) -> None:
             f"{args.model} has no masked-LM head (missing {', '.join(initial.fresh[:3])}, ...): "
             "its guesses would be random"
         )
-    for text in args.text:
+    found = [  # all of them before any is shown: the last may be what is refused
+        fill_mask(initial.cfg, initial.params, initial.tokenizer, text, args.top)
+        for text in args.text
+    ]
+    for text, masks in zip(args.text, found, strict=True):
         print(text)
-        found = fill_mask(initial.cfg, initial.params, initial.tokenizer, text, args.top)
-        for position, guesses in found:
+        for position, guesses in masks:
             shown = "  ".join(f"{g.piece} {g.probability:.3f}" for g in guesses)
             print(f"  token {position}: {shown}")

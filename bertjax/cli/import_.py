@@ -11,6 +11,7 @@ from bertjax.data.staging import check_vacant, staged
 from bertjax.errors import UserError
 from bertjax.huggingface import import_model
 from bertjax.overrides import to_json
+from bertjax.train.initial import is_run
 from bertjax.train.run_directory import open_run
 
 
@@ -23,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the imported weights as what a new run starts from."""
     check_vacant(args.out)
+    if is_run(args.directory):
+        raise UserError(
+            f"{args.directory} is a run of bertjax already: `pretrain --init {args.directory}` "
+            "starts from it"
+        )
     imported = import_model(args.directory)
     if imported.tokenizer is None:
         raise UserError(

@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> None:
     """Print what is there after checking its hashes or shapes."""
     path: Path = args.path
     if not path.is_dir():
-        raise UserError(f"{path}: no such directory")
+        what = "is a file" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}: give the directory of a corpus, a run or a model")
     if (path / "manifest.json").exists():
         rows = _corpus(path)
     elif is_run(path):
@@ -63,12 +64,13 @@ def _corpus(path: Path) -> dict[str, Any]:
 def _run(path: Path) -> dict[str, Any]:
     directory, cfg = RunDirectory(path.absolute()), run_config(path)
     rows: dict[str, Any] = {"kind": "run", **_architecture(cfg.model)}
-    rows["recipe"] = (
-        f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
-        f"{cfg.optim.learning_rate:g}"
-    )
-    if directory.initial.is_dir():
-        rows["began"] = "from imported weights"
+    if directory.metrics.exists():  # else it was imported and not trained yet
+        rows["recipe"] = (
+            f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
+            f"{cfg.optim.learning_rate:g}"
+        )
+    if directory.initial.is_dir() or cfg.train.init:
+        rows["began"] = f"from {cfg.train.init or 'imported weights'}"
     for name, folder in (("newest", directory.checkpoints), ("best", directory.best)):
         store = CheckpointStore(folder, keep=1)
         step = store.latest_verified_step()

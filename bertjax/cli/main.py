@@ -23,6 +23,8 @@ VERBS = {
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }
 
+TAKES_FIELDS = ("pretrain",)
+
 
 class _Parser(argparse.ArgumentParser):
     """Raises what it would print and exit for."""
@@ -75,7 +77,12 @@ def _check_options(parser: argparse.ArgumentParser, verb: str, argv: list[str]) 
     for item in itertools.takewhile(lambda item: item != "--", argv):
         name = item.partition("=")[0]
         if name.startswith("--") and name not in known:
-            raise UserError(f"unknown option {name!r} for {verb}: {nearest(name, known)}")
+            fields = (
+                ""
+                if verb not in TAKES_FIELDS
+                else "; fields of the config come without dashes, as in optim.learning_rate=1e-4"
+            )
+            raise UserError(f"unknown option {name!r} for {verb}: {nearest(name, known)}{fields}")
 
 
 if __name__ == "__main__":

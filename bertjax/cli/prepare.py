@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bertjax.data.build import BuildSettings, Progress, build_corpus
-from bertjax.data.staging import check_vacant
+from bertjax.data.staging import check_place, check_vacant
 from bertjax.errors import UserError, nearest
 from bertjax.text.sample import sample_sentences
 from bertjax.text.sources import Source, find_sources
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
-from bertjax.text.tokenizer_training import KINDS, train_tokenizer
+from bertjax.text.tokenizer_training import KINDS, check_size, train_tokenizer
+
+FEW_HELD_OUT = 20  # documents, below which evaluation means little
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     """Build the corpus and print what it holds and what to do next."""
     began = time.monotonic()
     settings = BuildSettings(args.language, args.held_out)
-    check_vacant(args.out)
+    _check(args)
     sources = find_sources(args.text, args.text_field, args.one_document_per_line)
     tokenizer = _tokenizer(args, sources)
     progress = _ProgressLine()
@@ -70,6 +72,16 @@ def run(args: argparse.Namespace) -> None:
     finally:
         progress.end()
     _print_summary(content, args.out, time.monotonic() - began)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what can be refused before anything takes long."""
+    check_vacant(args.out)
+    check_place(args.out)
+    if args.workers < 1:
+        raise UserError(f"--workers {args.workers}: give at least 1")
+    if args.tokenizer in KINDS:
+        check_size(args.vocab_size)
 
 
 def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:
@@ -129,6 +141,11 @@ def _print_summary(content: dict[str, Any], out: Path, seconds: float) -> None:
     splits = content["splits"]
     total = {key: sum(counts[key] for counts in splits.values()) for key in splits["train"]}
     held_out = splits.get("validation", {"documents": 0})["documents"]
+    if held_out < FEW_HELD_OUT:
+        _log(
+            f"note        {held_out} documents are held out: too few to measure by; a larger "
+            "--held-out gives more"
+        )
     print(
         f"corpus      {out}\n"
         f"documents   {total['documents']:,} ({content['duplicates']:,} duplicates dropped, "

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 
-from bertjax.config import PretrainConfig
-from bertjax.errors import UserError
+from bertjax.config import MaskingConfig, PretrainConfig
+from bertjax.errors import UserError, nearest
+from bertjax.objectives.presets import PRESETS
 from bertjax.overrides import apply_overrides, from_json, load_config_file
 from bertjax.train.initial import is_imported, read_imported, read_model
 from bertjax.train.loop import pretrain
@@ -29,8 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--init",
-        type=Path,
-        help="start from the weights of a run or of a Hugging Face directory",
+        help="start from the weights and the architecture of a run or a Hugging Face directory",
+    )
+    parser.add_argument(
+        "--masking", metavar="NAME", help=f"a published variant: {', '.join(sorted(PRESETS))}"
     )
     parser.add_argument(
         "--distributed",
@@ -49,20 +53,37 @@ def run(args: argparse.Namespace) -> int:
         cfg = from_json(PretrainConfig, _read(args.config))
     else:
         cfg = load_config_file(args.config, PretrainConfig)
-    cfg = apply_overrides(cfg, args.overrides)
+    if args.masking is not None:
+        cfg = replace(cfg, masking=_preset(args.masking))
+    named = [f"train.init={args.init}"] if args.init is not None else []
+    cfg = apply_overrides(cfg, [*named, *args.overrides])
     if args.distributed:
         _join_cluster()
     start_from = None
-    if args.init is not None or is_imported(args.workdir):
-        initial = read_model(args.init) if args.init else read_imported(args.workdir)
-        initial.check_corpus(Path(cfg.data.corpus))
-        start_from = (initial.cfg, initial.params)
+    if cfg.train.init or is_imported(args.workdir):
+        start_from = (
+            read_model(Path(cfg.train.init)) if cfg.train.init else read_imported(args.workdir)
+        )
+        start_from.check_corpus(Path(cfg.data.corpus))
+        start_from.check_overrides(args.overrides, cfg.model)
     return pretrain(cfg, args.workdir, start_from=start_from, command=["bertjax", *sys.argv[1:]])
+
+
+def _preset(name: str) -> MaskingConfig:
+    if name not in PRESETS:
+        raise UserError(f"--masking {name}: {nearest(name, PRESETS)}")
+    return PRESETS[name]
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        if '"model_type"' in text:
+            raise UserError(
+                f"config {path} is that of a Hugging Face model: give the directory to --init and "
+                "a recipe such as configs/bert_base.py to --config"
+            )
+        return text
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UserError(f"config {path} cannot be read ({reason}): give a file") from None

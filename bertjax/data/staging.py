@@ -21,6 +21,15 @@ def check_vacant(out: Path) -> None:
         raise UserError(f"{out}: exists already: choose another --out, or remove it first")
 
 
+def check_place(out: Path) -> None:
+    """Raise `UserError` unless a directory can be made at `out`; makes nothing."""
+    above = next(parent for parent in out.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise UserError(f"{out}: {above} is a file: choose another --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{out}: {above} is not writable: choose another --out")
+
+
 @contextmanager
 def staged(out: Path, log: Callable[[str], None]) -> Iterator[Path]:
     """Give a hidden sibling of `out` to fill; it takes that name when the block ends well.

@@ -29,10 +29,11 @@ class CardFacts:
     data_fingerprint: str  # identity of the corpus
     config: str  # the resolved config as JSON
     versions: Mapping[str, str]  # package -> version
-    steps: int  # 0: random weights, and the card says so
+    steps: int  # of pretraining here
+    start: str  # what they began from, such as "imported weights"; empty: random ones
     tokens: int  # real tokens seen
     results: Mapping[str, float]  # held-out measures, e.g. {"masked-LM loss": 2.31}
-    language: tuple[str, ...] = ("en",)
+    language: tuple[str, ...] = ()  # empty: not known
     license: str = "unknown"  # an identifier of the Hugging Face Hub
 
 
@@ -40,9 +41,10 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
     """Return the card: YAML front matter and Markdown."""
     architecture = architecture_of(cfg)
     name = scrub(facts.name)
-    tags = ["bertjax", architecture.model_type, *(["random-init"] if facts.steps == 0 else [])]
+    random = facts.steps == 0 and not facts.start
+    tags = ["bertjax", architecture.model_type, *(["random-init"] if random else [])]
     front = {
-        "language": list(facts.language),
+        **({"language": list(facts.language)} if facts.language else {}),
         "license": facts.license,
         "library_name": "transformers",
         "pipeline_tag": "fill-mask",
@@ -50,7 +52,11 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
     }
     mask = tokenizer.token(tokenizer.special.mask)
     trained = f"Pretrained for {facts.steps:,} steps on {facts.tokens:,} tokens."
-    if facts.steps == 0:
+    if facts.start:
+        trained = f"Began from {scrub(facts.start)}. " + (
+            trained if facts.steps else "It was not trained further here."
+        )
+    elif random:
         trained = "**Random weights, for smoke tests: this model was never trained.**"
     provenance = {
         "architecture": architecture.name,
@@ -71,8 +77,9 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
         "out as unexpected and new ones as missing. That is normal.",
         "## Held-out evaluation\n\n" + (_table("measure", results) or "None was made."),
         "## Provenance\n\n" + _table("what", provenance),
-        f"## Configuration\n\n```json\n{config}\n```",
     ]
+    if facts.steps:  # else there was no run that it would describe
+        sections.append(f"## Configuration\n\n```json\n{config}\n```")
     return "\n\n".join(sections) + "\n"
 
 

@@ -138,10 +138,14 @@ def _json_fields(chunk: Chunk, text: str) -> list[str]:
             raise UserError(f"{place}: a JSON {type(record).__name__}, not an object with the text")
         value = record.get(chunk.field)
         if not isinstance(value, str):
-            seen = f"holds {value!r:.40}, not a string" if chunk.field in record else "is missing"
+            if chunk.field in record:
+                raise UserError(
+                    f"{place}: field {chunk.field!r} holds {value!r:.40}, not a string: correct "
+                    "it, or set --text-field to the field that holds the text"
+                )
             raise UserError(
-                f"{place}: field {chunk.field!r} {seen}: set --text-field to the field that holds "
-                f"the text; {nearest(chunk.field, record)}"
+                f"{place}: field {chunk.field!r} is missing: set --text-field to the field that "
+                f"holds the text; {nearest(chunk.field, record)}"
             )
         # JSON can spell half a surrogate pair, which no encoder takes.
         texts.append(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

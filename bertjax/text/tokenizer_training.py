@@ -47,17 +47,22 @@ def train_tokenizer(
     """
     if kind not in KINDS:
         raise UserError(f"tokenizer kind {kind!r} is not known: {nearest(kind, KINDS)}")
-    if not len(SPECIAL_TOKENS) < vocab_size <= MAX_VOCABULARY:
-        raise UserError(
-            f"a vocabulary of {vocab_size}: {len(SPECIAL_TOKENS)} pieces are the special tokens: "
-            f"use {len(SPECIAL_TOKENS) + 1} to {MAX_VOCABULARY}"
-        )
+    check_size(vocab_size)
     lines = list(texts)
     if kind == "wordpiece":
         engine = _train_wordpiece(lines, vocab_size, lowercase)
     else:
         engine = _train_sentencepiece(kind, lines, vocab_size, lowercase)
     return Tokenizer(json.loads(engine.to_str()))
+
+
+def check_size(vocab_size: int) -> None:
+    """Raise `UserError` for a number of pieces that no vocabulary can have."""
+    if not len(SPECIAL_TOKENS) < vocab_size <= MAX_VOCABULARY:
+        raise UserError(
+            f"a vocabulary of {vocab_size}: {len(SPECIAL_TOKENS)} pieces are the special tokens: "
+            f"use {len(SPECIAL_TOKENS) + 1} to {MAX_VOCABULARY}"
+        )
 
 
 def _train_wordpiece(lines: list[str], vocab_size: int, lowercase: bool) -> tokenizers.Tokenizer:

@@ -29,7 +29,7 @@ def make_evaluation_step(
     """Jitted (params, batch) -> sums of each objective over the batch."""
     shapes = model.abstract_params(cfg.model)
     places = sharding.parameter_shardings(mesh, shapes)
-    with_pairs = cfg.data.pairs != "none" and cfg.model.next_sentence_head
+    with_pairs = cfg.train.next_sentence_loss  # a head that is not trained has nothing to show
 
     def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Sums]:
         params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ class Initial:
                 "--tokenizer set to the model's directory"
             )
 
+    def check_overrides(self, overrides: Sequence[str], asked: ModelConfig) -> None:
+        """Refuse `model.*` on the command line where it is not what the weights have."""
+        for item in overrides:
+            name = item.partition("=")[0]
+            field = name.removeprefix("model.")
+            if not name.startswith("model.") or field in ("hidden_dropout", "attention_dropout"):
+                continue
+            wanted, given = getattr(asked, field, None), getattr(self.cfg, field, None)
+            if wanted != given:
+                raise UserError(
+                    f"{name}={wanted}, but the model of {self.source} has {given}: its weights fix "
+                    "the architecture; leave the option out, or start without --init"
+                )
+
 
 def read_model(path: Path) -> Initial:
     """Read a run directory or a Hugging Face directory, told apart by their config.json.
@@ -63,7 +78,7 @@ def read_model(path: Path) -> Initial:
     raise UserError(
         f"{path} is neither a run of bertjax nor a Hugging Face directory: it has no config.json"
         if path.exists()
-        else f"{path}: no such directory"
+        else f"{path}: no such directory: give a run or a Hugging Face directory"
     )
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import sys
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -91,12 +92,19 @@ class Terminal:
         self._stream: TextIO = sys.stderr if speaks else io.StringIO()
         self._live = self._stream.isatty()
         self._width = 0
+        self._shown = 0.0  # when the live line last changed
+
+    def pass_by(self, text: str) -> None:
+        """Replace the live line, if there is one and it is a second old."""
+        if self._live and time.monotonic() - self._shown > 1:
+            self.progress(text)
 
     def progress(self, text: str) -> None:
         """Replace the live line, or print a line of its own."""
         if self._live:
             self._stream.write("\r" + text.ljust(self._width))
             self._width = len(text)
+            self._shown = time.monotonic()
         else:
             self._stream.write(text + "\n")
         self._stream.flush()

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,30 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from bertjax import model, sharding
+from bertjax import sharding
 from bertjax.checkpoint import CheckpointStore
-from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource, PhaseSchedule
 from bertjax.data.loader import load_batches
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.overrides import to_json
 from bertjax.train import setup
 from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entropy
-from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count
+from bertjax.train.initial import Initial
+from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count, duration
 from bertjax.train.run_directory import RunDirectory, open_run
 from bertjax.train.signals import EXIT_CODES, StopSignals
 from bertjax.train.step import make_train_step
 from bertjax.train.window import Window
+
+MIN_HELD_OUT = 20  # documents, below which a run says that its evaluation means little
 
 
 def pretrain(
     cfg: PretrainConfig,
     workdir: str | Path,
     *,
-    start_from: tuple[ModelConfig, model.Params] | None = None,
+    start_from: Initial | None = None,
     command: Sequence[str] = (),
 ) -> int:
     """Train, or go on training, the run in `workdir`; returns the process's exit code.
@@ -42,7 +46,8 @@ def pretrain(
     Args:
         cfg: the run; `model.vocab_size` 0 takes the corpus's.
         workdir: its directory. If it holds checkpoints, the newest that verifies is resumed.
-        start_from: architecture and parameters to begin with instead of random ones.
+        start_from: the model whose architecture and parameters to begin with, instead of the
+            config's and random ones.
         command: what was typed, for command.txt.
 
     Raises:
@@ -51,16 +56,18 @@ def pretrain(
     with StopSignals() as stop:
         # All that can be refused without the directory is refused before it is made.
         if start_from is not None:
-            cfg = setup.adopt_architecture(cfg, start_from[0])
+            cfg = setup.adopt_architecture(cfg, start_from.cfg)
         cfg, data = setup.open_data(cfg)
         mesh = setup.make_mesh(cfg)
         with open_run(workdir) as run, jax.set_mesh(mesh), setup.memory_errors(cfg):
             saved = CheckpointStore(run.checkpoints, keep=1).read_meta()
             if saved is not None:
                 setup.check_same_run(run, saved, cfg, data)
+            else:
+                setup.check_same_start(run, cfg)
             loop = Loop(cfg, run, data, mesh, stop)
             try:
-                step = loop.start(None if start_from is None else start_from[1])
+                step = loop.start(start_from)
                 if jax.process_index() == 0:  # only now: a run that is refused stays as it was
                     run.describe(to_json(cfg), command)
                     setup.copy_tokenizer(cfg, run)
@@ -83,15 +90,19 @@ class Loop:
         self.newest = CheckpointStore(run.checkpoints, cfg.train.keep_checkpoints)
         self.best = CheckpointStore(run.best, keep=1)
         self.best_loss = float("inf")
+        self.compiling_since: float | None = None  # until the first step of a shape has ended
         self.tokens = 0  # real ones seen, over all starts of the run
         self.train_step = make_train_step(cfg, mesh, data.train.special)
         self.evaluation_step = make_evaluation_step(cfg, mesh, data.train.special)
 
-    def start(self, params: model.Params | None) -> int:
+    def start(self, initial: Initial | None) -> int:
         """Restore the newest checkpoint that verifies, or begin; returns the steps behind it."""
         found = self.newest.restore(setup.abstract_items(self.cfg, self.mesh))
         if found is None:
+            params = None if initial is None else initial.params
             self.state, self.saved_step = setup.fresh_state(self.cfg, self.mesh, params), 0
+            if initial is not None:
+                self.terminal.say(f"start  weights and architecture of {initial.source}")
             self.window = Window(self.cfg)
             return 0
         for reason in found.rejected:
@@ -146,6 +157,12 @@ class Loop:
             f"train  {cfg.train.steps} steps, {cfg.optim.optimizer} · "
             + (f"resuming after step {step}" if step else "from the start")
         )
+        held_out = len(self.data.held_out.document_starts) - 1
+        if held_out < MIN_HELD_OUT:
+            self.terminal.say(
+                f"note   {held_out} held-out documents: what is measured on them is mostly chance; "
+                "prepare the text again with a larger --held-out"
+            )
 
     def _phase(self, phase: int, steps: range, step: int) -> tuple[int, signal.Signals | None]:
         """Train from `step` to the end of the phase; returns where it stopped, and why."""
@@ -154,6 +171,7 @@ class Loop:
         source = self.data.training(cfg, phase)
         held_out = self.data.evaluation(cfg, phase)
         self.window.compiling()
+        self.compiling_since = time.monotonic()
         self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
         stream = load_batches(
             source,
@@ -210,6 +228,18 @@ class Loop:
             self.terminal.progress(self.window.line(step, report))
             self.newest.check()
             self.best.check()
+        else:
+            self._tick(step, values)
+        self.compiling_since = None
+
+    def _tick(self, step: int, values: dict[str, float]) -> None:
+        """Show that there is life between reports: the first step, then once a second."""
+        line = f"step {step}/{self.cfg.train.steps} · loss {values['masked_lm_loss']:.4f}"
+        if self.compiling_since is not None:
+            took = duration(time.monotonic() - self.compiling_since)
+            self.terminal.progress(f"{line} · the first step took {took}, compiling it included")
+        else:
+            self.terminal.pass_by(line)
 
     def _give_up(self, step: int, bad: int, source: BatchSource) -> None:
         schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
@@ -254,6 +284,7 @@ class Loop:
             "tokens": self.tokens,
             "tokenizer": self.data.train.fingerprint,
             "corpus": self.data.train.identity,
+            "language": self.data.language,
             "best_loss": best,
             "unreported": self.window.metrics,  # so that the next report is the unbroken run's
         }

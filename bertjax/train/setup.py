@@ -18,7 +18,7 @@ from bertjax import model, sharding
 from bertjax.checkpoint import CheckpointStore, Restored
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource
-from bertjax.data.corpus import Corpus, open_corpus
+from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.errors import UserError
 from bertjax.overrides import describe_difference, from_json
 from bertjax.train.run_directory import RunDirectory
@@ -50,6 +50,7 @@ class Data:
 
     train: Corpus
     held_out: Corpus
+    language: str  # as the corpus was prepared: auto, en or zh
 
     def training(self, cfg: PretrainConfig, phase: int) -> BatchSource:
         """Batches of one phase."""
@@ -72,6 +73,7 @@ def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
     data = Data(
         open_corpus(cfg.data.corpus, "train", verify),
         open_corpus(cfg.data.corpus, "validation", verify),
+        describe_corpus(cfg.data.corpus)["settings"]["language"],
     )
     size = data.train.vocab_size
     if cfg.model.vocab_size not in (0, size):
@@ -107,10 +109,22 @@ def check_same_run(
     _check_corpus(run, meta, data)
     changes = describe_difference(from_json(PretrainConfig, json.dumps(meta["config"])), cfg)
     barred = [change for change in changes if change.split(":")[0] not in MAY_CHANGE]
+    _refuse_changes(run, barred)
+
+
+def check_same_start(run: RunDirectory, cfg: PretrainConfig) -> None:
+    """The same for a run that ended before its first checkpoint; an imported one has no recipe."""
+    if run.config.exists() and not run.initial.is_dir():
+        before = from_json(PretrainConfig, run.config.read_text(encoding="utf-8"))
+        changes = describe_difference(before, cfg)
+        _refuse_changes(run, [c for c in changes if c.startswith("train.init:")])
+
+
+def _refuse_changes(run: RunDirectory, barred: list[str]) -> None:
     if barred:
         raise UserError(
             f"{run.path} was started with another config ({'; '.join(barred)}): use the same "
-            "values to resume it, or another --workdir"
+            f"values to resume it, or another --workdir (--init {run.path} takes its weights there)"
         )
 
 

@@ -417,7 +417,7 @@ def test_weights_that_cannot_be_read(tmp_path, recipe, corpus, exported, refuse,
         (("import", "{tmp}", "--out", "{tmp}/run"), "config.json"),
         (("import", "{run}", "--out", "{run}"), "exists already"),
         (("info", "{tmp}"), "is no corpus"),
-        (("info", "{tmp}/x"), "no such directory"),
+        (("info", "{tmp}/x"), "does not exist"),
     ],
 )
 def test_a_model_that_is_not_there(tmp_path, trained, refuse, argv, says):

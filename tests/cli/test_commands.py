@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_run
 from safetensors.numpy import load_file
-from tiny_run import metrics, pretrain_argv
+from tiny_run import RECIPE, metrics, pretrain_argv
 
 from bertjax import __version__
 from bertjax.cli.main import VERBS, main
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import EXIT_BAD_INPUT
+from bertjax.objectives.presets import GOOGLE_WWM
 from bertjax.train.initial import read_model, run_config
 from bertjax.train.run_directory import open_run
 
@@ -196,19 +199,64 @@ def assert_continues(loss: float, trained: Path) -> None:
 
 
 def test_init_takes_the_weights_of_a_run_or_of_a_directory(
-    tmp_path, recipe, corpus, trained, exported, reexported_corpus
+    tmp_path, corpus, trained, exported, reexported_corpus
 ):
+    # The recipe's architecture gives way to that of the weights.
+    recipe = tmp_path / "other.py"
+    recipe.write_text(
+        RECIPE.replace("size=32, num_layers=2, num_heads=2", "size=48, num_layers=2, num_heads=3")
+    )
     first = []
     for name, source, data in (("a", trained, corpus), ("b", exported, reexported_corpus)):
         workdir = tmp_path / name
         argv = pretrain_argv(workdir, recipe, data, "train.log_every=1", "train.steps=1")
-        # The recipe's architecture gives way to that of the weights.
-        argv += ["--init", str(source), "model.hidden_size=48", "model.num_heads=3"]
+        argv += ["--init", str(source)]
         assert main(argv) == 0
         assert run_config(workdir).model == run_config(trained).model
         first.append(metrics(workdir, "train")[0]["masked_lm_loss"])
     assert_continues(first[0], trained)
     np.testing.assert_allclose(first[0], first[1], atol=1e-6)
+
+
+def test_what_a_run_began_from_belongs_to_it(tmp_path, recipe, corpus, trained, capfd):
+    argv = pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=1", "train.eval_every=9")
+    assert main([*argv, "--init", str(trained), "model.num_layers=3"]) == EXIT_BAD_INPUT
+    assert "model.num_layers=3, but the model of" in capfd.readouterr().err
+    assert main([*argv, "--init", str(trained)]) == 0
+    assert f"start  weights and architecture of {trained}" in capfd.readouterr().err
+    assert main(argv) == EXIT_BAD_INPUT
+    assert "train.init" in capfd.readouterr().err
+
+
+def test_an_imported_model_is_not_called_random(tmp_path, exported, capfd):
+    assert main(["import", str(exported), "--out", str(tmp_path / "run")]) == 0
+    assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "hf")]) == 0
+    card = (tmp_path / "hf" / "README.md").read_text()
+    assert "Began from weights imported" in card and "not trained further" in card
+    assert "random-init" not in card and "Configuration" not in card
+    assert main(["info", str(tmp_path / "run")]) == 0
+    assert "recipe" not in capfd.readouterr().out
+
+
+def test_a_next_sentence_head_that_was_not_trained_is_neither_measured_nor_exported(
+    tmp_path, recipe, corpus, capfd
+):
+    argv = pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=4")
+    assert main([*argv, "train.next_sentence_loss=false"]) == 0
+    assert "nsp acc" not in capfd.readouterr().err
+    assert "next_sentence_loss" not in metrics(tmp_path / "run", "evaluation")[0]
+    assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "hf")]) == 0
+    assert "this run never trained it" in capfd.readouterr().out
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["architectures"] == ["BertForMaskedLM"]
+
+
+def test_a_masking_variant_by_name(tmp_path, recipe, corpus, capfd):
+    argv = pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=1", "masking.rate=0.2")
+    assert main([*argv, "--masking", "googel_wwm"]) == EXIT_BAD_INPUT
+    assert "did you mean 'google_wwm'" in capfd.readouterr().err
+    assert main([*argv, "--masking", "google_wwm"]) == 0
+    assert run_config(tmp_path / "run").masking == replace(GOOGLE_WWM, rate=0.2)
 
 
 # What must not go on.

@@ -333,7 +333,7 @@ def test_bad_input_is_refused_and_leaves_nothing(vocab, tmp_path) -> None:
     refuse("--language 'fr': choose", out, text, *options, "--language", "fr")
     refuse("--workers 0", out, text, "--tokenizer", vocab, "--workers", 0)
     refuse("did you mean 'wordpiece'", out, text, "--tokenizer", "wordpeice")
-    refuse("cannot be written", text / "out", text, *options)  # its parent is a file
+    refuse("is a file: choose another", text / "out", text, *options)  # its parent is a file
 
 
 def test_bad_byte_late_in_the_input_stops_parallel_workers(vocab, tmp_path) -> None:

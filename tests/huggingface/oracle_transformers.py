@@ -33,6 +33,7 @@ CARD = huggingface.CardFacts(
     config='{"seed": 1}',
     versions={"bertjax": "0"},
     steps=0,
+    start="",
     tokens=0,
     results={},
 )
