@@ -67,6 +67,26 @@ def from_json(cls: type[T], text: str) -> T:
     return _decode(cls, _parse_json(text, "the config"), "")
 
 
+def load_config(path: Path, expected: type[T]) -> T:
+    """Load a recipe (`.py`, which is run) or the stored config of a run (`.json`).
+
+    Raises UserError where `from_json` and `load_config_file` do, and for an unreadable file.
+    """
+    if path.suffix != ".json":
+        return load_config_file(path, expected)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"config {path} cannot be read ({reason}): give a file") from None
+    if '"model_type"' in text:
+        raise UserError(
+            f"config {path} is that of a Hugging Face model: give its directory to --init, and a "
+            "recipe such as configs/bert_base.py to --config"
+        )
+    return from_json(expected, text)
+
+
 def load_config_file(path: str | Path, expected: type[T]) -> T:
     """Run the Python recipe at `path` and return what its `get_config()` returns.
 

@@ -28,7 +28,7 @@ RULES = (
     (r"layer_\d+/feed_forward/intermediate/kernel", PartitionSpec("fsdp", "tensor")),
     (r"layer_\d+/(attention|feed_forward)/output/kernel", PartitionSpec("tensor", "fsdp")),
     (r"(masked_lm/transform|pooler/dense)/kernel", PartitionSpec("fsdp", "tensor")),
-    (r"next_sentence/classifier/kernel|.*/(bias|scale)", PartitionSpec()),
+    (r"next_sentence/classifier/kernel|head/.*|.*/(bias|scale)", PartitionSpec()),
 )
 
 

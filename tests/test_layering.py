@@ -29,6 +29,9 @@ ALLOWED = {
     "checkpoint": BASE,
     "huggingface": BASE | {"model", "text"},
     "recipes": BASE | {"objectives"},
+    "finetune_recipes": BASE,
+    "metrics": {"errors"},
+    "tasks": BASE | {"metrics", "text"},
     "predict": BASE | {"model", "text"},
     "train": BASE
     | {
@@ -43,23 +46,38 @@ ALLOWED = {
         "sharding",
         "text",
     },
+    "finetune": BASE
+    | {
+        "checkpoint",
+        "data",
+        "huggingface",
+        "model",
+        "objectives",
+        "optim",
+        "overrides",
+        "sharding",
+        "tasks",
+        "text",
+        "train",
+    },
 }
 EVERYTHING = {"cli", "__main__"}
 
 # Third-party package -> the only places that may import it.
 CONFINED = {
     "flax": {"model"},
-    "optax": {"optim", "train/step.py"},
+    "optax": {"optim", "train/step.py", "finetune/step.py"},
     "orbax": {"checkpoint"},
     "grain": {"data/loader.py", "data/batches.py"},
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
-    "tensorflow_datasets": {"data", "text"},
+    "tensorflow_datasets": {"data", "text", "tasks/records.py"},
+    "matplotlib": {"finetune/plots.py"},
     "tensorboardX": {"train/log.py"},
     "jieba": {"text/words.py"},
 }
 NEVER = {"torch", "transformers", "tensorflow"}
-NO_JAX = {"text", "data", "config", "errors", "overrides"}
+NO_JAX = {"text", "data", "config", "errors", "overrides", "tasks", "metrics"}
 
 
 def imports(path: Path) -> set[str]:
@@ -96,10 +114,15 @@ def test_imports_go_one_way(path):
             assert layer in allowed or str(relative) in allowed, f"{relative} imports {name}"
 
 
+OF_CONFIGS = ("config", "recipes", "finetune_recipes")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda p: p.name)
 def test_configs_import_only_config_and_recipes(path):
     for name in imports(path):
-        assert name.startswith(("bertjax.config.", "bertjax.recipes.")), name
+        assert name.startswith(
+            ("bertjax.config.", "bertjax.recipes.", "bertjax.finetune_recipes.")
+        ), name
 
 
 def test_nothing_imports_scripts_tests_or_configs():

@@ -7,7 +7,16 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 from bertjax.errors import UserError
-from bertjax.huggingface import CardFacts, export_model, without_next_sentence_head
+from bertjax.finetune.saved import is_finetuned, open_saved
+from bertjax.finetune.settle import task_shape
+from bertjax.huggingface import (
+    CardFacts,
+    ExportReport,
+    export_encoder,
+    export_model,
+    export_task_model,
+    without_next_sentence_head,
+)
 from bertjax.overrides import to_json
 from bertjax.train.initial import Initial, is_imported, is_run, read_model, run_config
 from bertjax.train.run_directory import describe_environment
@@ -15,12 +24,16 @@ from bertjax.train.run_directory import describe_environment
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax export`."""
-    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("run", type=Path, help="run of `pretrain` or `finetune`")
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
     parser.add_argument("--license", default="unknown", help="identifier for the model card")
     parser.add_argument(
         "--language", help="for the model card; several by commas (default: what it was trained on)"
     )
+    parser.add_argument(
+        "--encoder", action="store_true", help="the encoder alone, for AutoModel, without any head"
+    )
+    parser.add_argument("--model", help="of a fine-tuned run, such as seed-1 (default: the best)")
     parser.add_argument(
         "--without-next-sentence-head",
         action="store_true",
@@ -30,8 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write, read back, compare, and say what can load it."""
+    if is_finetuned(args.run):
+        _say(args.run, _export_task(args))
+        return
     if not is_run(args.run):
-        raise UserError(f"{args.run} is not a run of bertjax: give the --workdir of `pretrain`")
+        raise UserError(
+            f"{args.run} is not a run of bertjax: give the --workdir of `pretrain` or `finetune`"
+        )
     initial = read_model(args.run)
     assert initial.tokenizer is not None, "every run holds its tokenizer"
     cfg, params = initial.cfg, initial.params
@@ -40,11 +58,48 @@ def run(args: argparse.Namespace) -> None:
         print("left     the next-sentence head: this run never trained it")
     if args.without_next_sentence_head or untrained:
         cfg, params = without_next_sentence_head(cfg, params)
-    report = export_model(
-        cfg, params, initial.tokenizer, args.out, _card(args, initial), check_lines()
+    export = export_encoder if args.encoder else export_model
+    card = _card(args, initial)
+    _say(initial.source, export(cfg, params, initial.tokenizer, args.out, card, check_lines()))
+
+
+def _export_task(args: argparse.Namespace) -> ExportReport:
+    saved = open_saved(args.run)
+    member = saved.member(args.model) if args.model else saved.best
+    entry = saved.results["models"][saved.members.index(member)]
+    environment = describe_environment()
+    card = CardFacts(
+        name=args.out.name,
+        data_fingerprint=saved.cfg.task.name,
+        config=to_json(saved.cfg),
+        versions={"bertjax": environment["bertjax"], **environment["packages"]},
+        steps=entry["steps"],
+        start=saved.results["convention"]["start"],
+        tokens=entry["tokens"],
+        results={f"dev {name}": value for name, value in entry["dev"].items()},
+        language=_languages(args.language, None),
+        license=args.license,
     )
+    params, tokenizer = saved.parameters(member), saved.tokenizer
+    if args.encoder:
+        return export_encoder(saved.cfg.model, params, tokenizer, args.out, card, check_lines())
+    task = saved.cfg.task
+    return export_task_model(
+        saved.cfg.model,
+        saved.cfg.head,
+        task_shape(saved.cfg),
+        task.labels,
+        params,
+        tokenizer,
+        args.out,
+        card,
+        check_lines(),
+    )
+
+
+def _say(source: object, report: ExportReport) -> None:
     print(
-        f"exported {initial.source}\n"
+        f"exported {source}\n"
         f"to       {report.path}: {report.architecture}, {report.parameters:,} parameters, "
         f"{report.bytes / 1e6:.1f} MB\n"
         f"checked  weights bit for bit, ids on {report.lines:,} lines"

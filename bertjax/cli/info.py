@@ -1,4 +1,4 @@
-"""`bertjax info`: what a corpus, a run or a Hugging Face directory holds, verified."""
+"""`bertjax info`: what a corpus, a run of either kind or a Hugging Face directory holds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
 from bertjax.errors import UserError
+from bertjax.finetune.saved import is_finetuned, open_saved
 from bertjax.train.initial import is_run, read_model, run_config
 from bertjax.train.log import count
 from bertjax.train.run_directory import RunDirectory
@@ -33,6 +34,8 @@ def run(args: argparse.Namespace) -> None:
         rows = _corpus(path)
     elif is_run(path):
         rows = _run(path)
+    elif is_finetuned(path):
+        rows = _finetuned(path)
     elif (path / "config.json").exists():
         initial = read_model(path)
         rows = {"kind": "Hugging Face directory", **_architecture(initial.cfg)}
@@ -81,6 +84,22 @@ def _run(path: Path) -> dict[str, Any]:
         rows[name] = f"step {step:,}, verified, {count(meta.get('tokens', 0))} tokens seen"
         for key, value in meta.get("evaluation", {}).items():
             rows[f"{name} {key.replace('_', ' ')}"] = f"{value:.4f}"
+    return rows
+
+
+def _finetuned(path: Path) -> dict[str, Any]:
+    saved = open_saved(path)
+    results, task = saved.results, saved.cfg.task
+    rows: dict[str, Any] = {"kind": "fine-tuned run", **_architecture(saved.cfg.model)}
+    rows["task"] = f"{task.name}, {task.family}" + (
+        f", {len(task.labels)} labels" if task.labels else ""
+    )
+    rows["began"] = f"from {results['convention']['start']}"
+    rows["models"] = ", ".join(entry["name"] for entry in results["models"])
+    for split, entry in results["splits"].items():
+        value = entry["models"][results["metric"]]
+        noise = f" ± {value['sd']:.4f}" if value["sd"] is not None else ""
+        rows[f"{split} {results['metric']}"] = f"{value['mean']:.4f}{noise}"
     return rows
 
 

@@ -17,13 +17,16 @@ from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
 VERBS = {
     "prepare": ("bertjax.cli.prepare", "text -> tokenized corpus"),
     "pretrain": ("bertjax.cli.pretrain", "corpus -> run (the same command again resumes it)"),
+    "finetune": ("bertjax.cli.finetune", "run or Hugging Face directory + labelled files -> model"),
+    "evaluate": ("bertjax.cli.evaluate", "fine-tuned runs on a labelled file"),
+    "predict": ("bertjax.cli.predict", "fine-tuned runs on unlabelled text"),
     "fill-mask": ("bertjax.cli.fill_mask", "run -> what it thinks stands at [MASK]"),
     "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
     "import": ("bertjax.cli.import_", "Hugging Face directory -> run, to continue pretraining"),
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }
 
-TAKES_FIELDS = ("pretrain",)
+TAKES_FIELDS = ("pretrain", "finetune")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -13,8 +13,8 @@ import jax
 from bertjax.config import MaskingConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
 from bertjax.objectives.presets import PRESETS
-from bertjax.overrides import apply_overrides, from_json, load_config_file
-from bertjax.train.initial import is_imported, read_imported, read_model
+from bertjax.overrides import apply_overrides, load_config
+from bertjax.train.initial import check_overrides, is_imported, read_imported, read_model
 from bertjax.train.loop import pretrain
 
 
@@ -49,10 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
-    if args.config.suffix == ".json":
-        cfg = from_json(PretrainConfig, _read(args.config))
-    else:
-        cfg = load_config_file(args.config, PretrainConfig)
+    cfg = load_config(args.config, PretrainConfig)
     if args.masking is not None:
         cfg = replace(cfg, masking=_preset(args.masking))
     named = [f"train.init={args.init}"] if args.init is not None else []
@@ -65,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             read_model(Path(cfg.train.init)) if cfg.train.init else read_imported(args.workdir)
         )
         start_from.check_corpus(Path(cfg.data.corpus))
-        start_from.check_overrides(args.overrides, cfg.model)
+        check_overrides(args.overrides, cfg.model, start_from.cfg, start_from.source)
     return pretrain(cfg, args.workdir, start_from=start_from, command=["bertjax", *sys.argv[1:]])
 
 
@@ -73,20 +70,6 @@ def _preset(name: str) -> MaskingConfig:
     if name not in PRESETS:
         raise UserError(f"--masking {name}: {nearest(name, PRESETS)}")
     return PRESETS[name]
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if '"model_type"' in text:
-            raise UserError(
-                f"config {path} is that of a Hugging Face model: give the directory to --init and "
-                "a recipe such as configs/bert_base.py to --config"
-            )
-        return text
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UserError(f"config {path} cannot be read ({reason}): give a file") from None
 
 
 def _join_cluster() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
-from bertjax.huggingface.names import architecture_of
+from bertjax.huggingface.names import Architecture, shifts_positions
 from bertjax.text.special import SpecialIds
 
 MAX_JSON_BYTES = 1 << 20  # a config.json has about 1,000
@@ -58,12 +58,13 @@ _REFUSED: tuple[tuple[str, tuple[Any, ...], str], ...] = (
 
 def first_position(cfg: ModelConfig, special: SpecialIds) -> int:
     """Row of position 0 in the table that Hugging Face's class reads."""
-    return special.pad + 1 if architecture_of(cfg).shifts_positions else 0
+    return special.pad + 1 if shifts_positions(cfg) else 0
 
 
-def to_hub_config(cfg: ModelConfig, special: SpecialIds) -> dict[str, Any]:
-    """Return the content of `config.json`; UserError if no class of transformers fits."""
-    architecture = architecture_of(cfg)
+def to_hub_config(
+    cfg: ModelConfig, special: SpecialIds, architecture: Architecture
+) -> dict[str, Any]:
+    """Return what `config.json` says of the encoder, held by a class of transformers."""
     same = {theirs: getattr(cfg, ours) for ours, theirs, _, _ in _FIELDS}
     return {
         "architectures": [architecture.name],
@@ -94,14 +95,14 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
     for key, harmless, reason in _REFUSED:
         value = content.get(key)
         if value is not None and value not in harmless:
-            raise UserError(f"{source}: {key}={_short(value)}: {reason}")
+            raise UserError(f"{source}: {key}={short(value)}: {reason}")
     values = {
-        ours: _typed(content, theirs, kind, default, source)
+        ours: typed(content, theirs, kind, default, source)
         for ours, theirs, kind, default in _FIELDS
     }
     shifts = model_type != "bert"
-    offset = _typed(content, "pad_token_id", int, 1, source) + 1 if shifts else 0
-    rows = _typed(content, "max_position_embeddings", int, 512, source)
+    offset = typed(content, "pad_token_id", int, 1, source) + 1 if shifts else 0
+    rows = typed(content, "max_position_embeddings", int, 512, source)
     try:
         cfg = ModelConfig(
             family="roberta" if shifts else "bert",
@@ -112,7 +113,6 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
             next_sentence_head=False,
             **values,
         )
-        architecture_of(cfg)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     _check_size(cfg, source)
@@ -144,19 +144,19 @@ def _activation(content: dict[str, Any], source: Path) -> str:
     name = content.get("hidden_act", "gelu")
     if name not in tuple(_ACTIVATIONS_READ):
         raise UserError(
-            f"hidden_act={_short(name)} is not supported: bertjax has "
-            f"{', '.join(_ACTIVATIONS_READ)}"
+            f"hidden_act={short(name)} is not supported: bertjax has {', '.join(_ACTIVATIONS_READ)}"
         )
     return _ACTIVATIONS_READ[name]
 
 
-def _typed(content: dict[str, Any], key: str, kind: type, default: Any, source: Path) -> Any:
+def typed(content: dict[str, Any], key: str, kind: type, default: Any, source: Path) -> Any:
+    """Return a field of `config.json` that must be of a kind; UserError if it is another."""
     value = content.get(key, default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 1e9 else value
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UserError(
-            f"{source}: {key}={_short(value)} is no {'number' if kind is float else 'integer'}: "
+            f"{source}: {key}={short(value)} is no {'number' if kind is float else 'integer'}: "
             "correct the file or download it again"
         )
     return value
@@ -175,6 +175,7 @@ def _check_size(cfg: ModelConfig, source: Path) -> None:
         )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

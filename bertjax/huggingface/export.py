@@ -7,9 +7,10 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -20,7 +21,7 @@ from bertjax.errors import UserError
 from bertjax.huggingface.config_json import first_position, to_hub_config
 from bertjax.huggingface.importing import import_model
 from bertjax.huggingface.model_card import CardFacts, model_card
-from bertjax.huggingface.names import architecture_of, hub_names
+from bertjax.huggingface.names import Architecture, architecture_of, hub_names
 from bertjax.huggingface.tensors import flatten, to_hub
 from bertjax.huggingface.weights import FILE, write_weights
 from bertjax.text.special import SpecialIds
@@ -38,6 +39,17 @@ class ExportReport:
     parameters: int
     bytes: int  # of all files
     lines: int  # on which both tokenizers gave the same ids
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a directory will hold besides its tokenizer."""
+
+    cfg: ModelConfig
+    architecture: Architecture
+    config: dict[str, Any]  # config.json
+    tensors: dict[str, np.ndarray]  # model.safetensors
+    card: str  # README.md
 
 
 def export_model(
@@ -59,30 +71,76 @@ def export_model(
             not finite, the tokenizer has more pieces than the model, `out` is not empty or cannot
             be written, or what was read back differs.
     """
-    out = Path(out).absolute()
-    _check_input(cfg, params, tokenizer, check_lines)
-    tensors = to_hub_tensors(cfg, params, tokenizer.special)
+    check_params(model.abstract_params(cfg), params)
+    architecture = architecture_of(cfg)
+    config = to_hub_config(cfg, tokenizer.special, architecture)
+    content = make_content(cfg, architecture, config, params, tokenizer, card, "fill-mask")
+
+    def read_back(stage: Path) -> dict[str, np.ndarray]:
+        imported = import_model(stage)
+        return to_hub_tensors(imported.cfg, imported.params, tokenizer.special)
+
+    return write_directory(content, tokenizer, out, check_lines, read_back)
+
+
+def make_content(
+    cfg: ModelConfig,
+    architecture: Architecture,
+    config: dict[str, Any],
+    params: model.Params,
+    tokenizer: Tokenizer,
+    card: CardFacts,
+    purpose: str,
+) -> Content:
+    """Arrange parameters as an architecture's tensors, and describe them in a card."""
+    tensors = to_hub_tensors(cfg, params, tokenizer.special, architecture)
     parameters = sum(tensor.size for tensor in tensors.values())
+    text = model_card(architecture, purpose, tokenizer, card, parameters)
+    return Content(cfg, architecture, config, tensors, text)
+
+
+def write_directory(
+    content: Content,
+    tokenizer: Tokenizer,
+    out: Path,
+    check_lines: Sequence[str],
+    read_back: Callable[[Path], dict[str, np.ndarray]],
+) -> ExportReport:
+    """Write a directory beside `out`, compare what is there with what was meant, and name it.
+
+    `read_back` imports a directory and arranges its parameters as tensors again: every bit must
+    be the same. Raises UserError as `export_model` does.
+    """
+    out = Path(out).absolute()
+    _check_tokenizer(content.cfg, tokenizer, check_lines)
     with _appearing(out) as stage:
-        config = json.dumps(to_hub_config(cfg, tokenizer.special), indent=2) + "\n"
+        config = json.dumps(content.config, indent=2, ensure_ascii=False) + "\n"
         (stage / "config.json").write_text(config, encoding="utf-8")
-        write_weights(stage / FILE, tensors)
+        write_weights(stage / FILE, content.tensors)
         shutil.copymode(stage / "config.json", stage / FILE)  # safetensors makes files private
-        _write_tokenizer(stage, cfg, tokenizer)
-        text = model_card(cfg, tokenizer, card, parameters)
-        (stage / "README.md").write_text(text, encoding="utf-8")
-        _verify_weights(stage, tensors, tokenizer.special)
+        _write_tokenizer(stage, content.cfg, tokenizer)
+        (stage / "README.md").write_text(content.card, encoding="utf-8")
+        _compare_weights(stage, content.tensors, read_back(stage))
         _verify_ids(stage, tokenizer, check_lines)
         size = sum(file.stat().st_size for file in stage.iterdir())
-    return ExportReport(out, architecture_of(cfg).name, parameters, size, len(check_lines))
+    parameters = sum(tensor.size for tensor in content.tensors.values())
+    return ExportReport(out, content.architecture.name, parameters, size, len(check_lines))
 
 
 def to_hub_tensors(
-    cfg: ModelConfig, params: model.Params, special: SpecialIds
+    cfg: ModelConfig,
+    params: model.Params,
+    special: SpecialIds,
+    architecture: Architecture | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return all tensors under their Hugging Face names, in that layout; tied copies left out."""
+    """Return an architecture's tensors under their Hugging Face names, in that layout.
+
+    Tied copies are left out, and so are parameters that the architecture has no place for.
+    Without an architecture it is that of pretraining.
+    """
     leaves, first = flatten(params), first_position(cfg, special)
-    return {name: to_hub(cfg, path, leaves[path], first) for path, name in hub_names(cfg).items()}
+    names = hub_names(cfg, architecture)
+    return {name: to_hub(cfg, path, leaves[path], first) for path, name in names.items()}
 
 
 def without_next_sentence_head(
@@ -93,10 +151,9 @@ def without_next_sentence_head(
     return dataclasses.replace(cfg, next_sentence_head=False), kept
 
 
-def _check_input(
-    cfg: ModelConfig, params: model.Params, tokenizer: Tokenizer, check_lines: Sequence[str]
-) -> None:
-    expected, given = flatten(model.abstract_params(cfg)), flatten(params)
+def check_params(abstract: model.Params, params: model.Params) -> None:
+    """Raise a UserError unless `params` are finite and have the paths and shapes of `abstract`."""
+    expected, given = flatten(abstract), flatten(params)
     if expected.keys() != given.keys():
         path = min(expected.keys() ^ given.keys())
         raise UserError(
@@ -114,6 +171,9 @@ def _check_input(
                 f"parameter {path} has NaN or infinite values: training diverged; export an "
                 "earlier checkpoint"
             )
+
+
+def _check_tokenizer(cfg: ModelConfig, tokenizer: Tokenizer, check_lines: Sequence[str]) -> None:
     if tokenizer.vocab_size > cfg.vocab_size:
         raise UserError(
             f"the tokenizer has {tokenizer.vocab_size:,} pieces, the model {cfg.vocab_size:,}: "
@@ -135,10 +195,9 @@ def _write_tokenizer(stage: Path, cfg: ModelConfig, tokenizer: Tokenizer) -> Non
         file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _verify_weights(stage: Path, tensors: dict[str, np.ndarray], special: SpecialIds) -> None:
-    """Import what was written and arrange it again: every bit must come back."""
-    imported = import_model(stage)
-    again = to_hub_tensors(imported.cfg, imported.params, special)
+def _compare_weights(
+    stage: Path, tensors: dict[str, np.ndarray], again: dict[str, np.ndarray]
+) -> None:
     for name, tensor in tensors.items():
         if tensor.tobytes() != again[name].tobytes():
             raise UserError(

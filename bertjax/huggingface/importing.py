@@ -17,7 +17,7 @@ from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import from_hub_config, read_json
-from bertjax.huggingface.names import architecture_of, hub_names
+from bertjax.huggingface.names import Architecture, architecture_of, hub_names
 from bertjax.huggingface.tensors import flatten, from_hub, hub_shape, unflatten
 from bertjax.huggingface.weights import StoredTensor, open_weights
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -51,6 +51,30 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
             bertjax has; a tensor is missing, unknown, of another shape or not finite; the
             tokenizer has more pieces than the model.
     """
+    directory, content, cfg = open_model(directory)
+    config = directory / "config.json"
+    try:
+        prefix = architecture_of(cfg).prefix
+    except UserError as error:
+        raise UserError(f"{config}: {error}") from None
+    stored = canonical(open_weights(directory), prefix)
+    cfg = _with_heads(cfg, stored)
+    architecture = architecture_of(cfg)
+    stored, ignored = separate_heads(stored, cfg, architecture, directory)
+    stored = _tie(stored, cfg, config, tied=content.get("tie_word_embeddings", True) is not False)
+    names = hub_names(cfg)
+    missing = [path for path, name in names.items() if name not in stored]
+    refuse_absent([names[path] for path in missing if not path.startswith(_HEADS)], directory)
+    found = {path: stored[name] for path, name in names.items() if name in stored}
+    leaves = read_parameters(cfg, found, model.abstract_params(cfg))
+    leaves |= _fresh(cfg, missing, seed)
+    tokenizer = read_tokenizer(directory, cfg)
+    params = unflatten({path: leaves[path] for path in names})
+    return Imported(cfg, params, tokenizer, missing, ignored)
+
+
+def open_model(directory: Path) -> tuple[Path, dict[str, Any], ModelConfig]:
+    """Read a directory's `config.json`: its content, and the encoder that it describes."""
     directory = Path(directory)
     if not directory.is_dir():
         raise UserError(
@@ -58,27 +82,19 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
         )
     config = directory / "config.json"
     content = read_json(config)
-    cfg = from_hub_config(content, config)
-    stored = _canonical(open_weights(directory), architecture_of(cfg).prefix)
-    cfg = _with_heads(cfg, stored)
-    names = hub_names(cfg)
-    stored, ignored = _separate_heads(stored, cfg, set(names.values()), directory)
-    stored = _tie(stored, cfg, config, tied=content.get("tie_word_embeddings", True) is not False)
-    missing = [path for path, name in names.items() if name not in stored]
-    absent = [names[path] for path in missing if not path.startswith(_HEADS)]
-    if absent:
+    return directory, content, from_hub_config(content, config)
+
+
+def refuse_absent(names: Sequence[str], directory: Path) -> None:
+    """Raise a UserError if there are tensors without which the model is not whole."""
+    if names:
         raise UserError(
-            f"{directory} lacks {len(absent)} tensors that its config.json asks for, first "
-            f"{absent[0]}: config and weights do not belong together"
+            f"{directory} lacks {len(names)} tensors that its config.json asks for, first "
+            f"{names[0]}: config and weights do not belong together"
         )
-    leaves = _read(cfg, {path: stored[name] for path, name in names.items() if name in stored})
-    leaves |= _fresh(cfg, missing, seed)
-    tokenizer = _tokenizer(directory, cfg)
-    params = unflatten({path: leaves[path] for path in names})
-    return Imported(cfg, params, tokenizer, missing, ignored)
 
 
-def _canonical(stored: Mapping[str, StoredTensor], prefix: str) -> dict[str, StoredTensor]:
+def canonical(stored: Mapping[str, StoredTensor], prefix: str) -> dict[str, StoredTensor]:
     """Tensors under the names that `transformers` writes today; buffers are dropped."""
     found: dict[str, StoredTensor] = {}
     for name, tensor in stored.items():
@@ -104,11 +120,11 @@ def _with_heads(cfg: ModelConfig, stored: Mapping[str, StoredTensor]) -> ModelCo
     return dataclasses.replace(cfg, next_sentence_head=cfg.family == "bert" and present)
 
 
-def _separate_heads(
-    stored: dict[str, StoredTensor], cfg: ModelConfig, known: set[str], directory: Path
+def separate_heads(
+    stored: dict[str, StoredTensor], cfg: ModelConfig, architecture: Architecture, directory: Path
 ) -> tuple[dict[str, StoredTensor], list[str]]:
     """Split off heads of other tasks; refuse what would be a part of the encoder."""
-    architecture = architecture_of(cfg)
+    known = set(hub_names(cfg, architecture).values())
     decoder = f"{architecture.masked_lm}.decoder."
     unknown = [name for name in stored if name not in known and not name.startswith(decoder)]
     for name in unknown:
@@ -147,9 +163,11 @@ def _tie(
     return kept
 
 
-def _read(cfg: ModelConfig, wanted: Mapping[str, StoredTensor]) -> dict[str, np.ndarray]:
+def read_parameters(
+    cfg: ModelConfig, wanted: Mapping[str, StoredTensor], abstract: model.Params
+) -> dict[str, np.ndarray]:
     """Compare every shape with the config's before the first value is read."""
-    shapes = {p: leaf.shape for p, leaf in flatten(model.abstract_params(cfg)).items()}
+    shapes = {p: leaf.shape for p, leaf in flatten(abstract).items()}
     for path, tensor in wanted.items():
         expected = hub_shape(cfg, path, shapes[path])
         if tensor.shape != expected:
@@ -173,7 +191,7 @@ def _fresh(cfg: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, np.nd
     return jax.tree.map(np.asarray, initialise(cfg, jax.random.key(seed)))
 
 
-def _tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
+def read_tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
     """Load tokenizer.json or vocab.txt.
 
     A SentencePiece model alone is left: which ids it stands for depends on the class that

@@ -12,13 +12,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bertjax.config import ModelConfig
-from bertjax.huggingface.names import architecture_of
+from bertjax.huggingface.names import Architecture
 from bertjax.text.tokenizer import Tokenizer
 
 # Absolute places: scheme://..., /..., ~/..., C:\...
 _ROOT = r"(?:[a-z][a-z0-9+.-]*://|~[^/\s]*/|[A-Za-z]:[\\/]|/(?=[^\s/]))"
 _PLACE = re.compile(rf"(?<![^\s\"'=,;(\[]){_ROOT}[^\s\"']*")
+
+
+# What a model is for, in the Hub's words -> how it is called.
+_PIPELINE = "from transformers import pipeline\n\npipeline({purpose}, model={name})"
+_CLASS = """from transformers import AutoTokenizer, {architecture}
+
+tokenizer = AutoTokenizer.from_pretrained({name})
+model = {architecture}.from_pretrained({name})"""
+_USES = {
+    "fill-mask": _PIPELINE + "({masked})",
+    "text-classification": _PIPELINE + '("A text.")',
+    "token-classification": _PIPELINE + '("Words of a sentence.")',
+    "question-answering": _CLASS,
+    "multiple-choice": _CLASS,
+    "feature-extraction": _PIPELINE + '("A text.")',
+}
+_TRAINED = {"fill-mask": "Pretrained", "feature-extraction": "Trained"}  # and else: fine-tuned
 
 
 @dataclass(frozen=True)
@@ -37,9 +53,17 @@ class CardFacts:
     license: str = "unknown"  # an identifier of the Hugging Face Hub
 
 
-def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, parameters: int) -> str:
-    """Return the card: YAML front matter and Markdown."""
-    architecture = architecture_of(cfg)
+def model_card(
+    architecture: Architecture,
+    purpose: str,
+    tokenizer: Tokenizer,
+    facts: CardFacts,
+    parameters: int,
+) -> str:
+    """Return the card: YAML front matter and Markdown.
+
+    `purpose` is the Hub's name of the task, such as "fill-mask".
+    """
     name = scrub(facts.name)
     random = facts.steps == 0 and not facts.start
     tags = ["bertjax", architecture.model_type, *(["random-init"] if random else [])]
@@ -47,21 +71,28 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
         **({"language": list(facts.language)} if facts.language else {}),
         "license": facts.license,
         "library_name": "transformers",
-        "pipeline_tag": "fill-mask",
+        "pipeline_tag": purpose,
         "tags": tags,
     }
     mask = tokenizer.token(tokenizer.special.mask)
-    trained = f"Pretrained for {facts.steps:,} steps on {facts.tokens:,} tokens."
+    verb = _TRAINED.get(purpose, "Fine-tuned")
+    trained = f"{verb} for {facts.steps:,} steps on {facts.tokens:,} tokens."
     if facts.start:
         trained = f"Began from {scrub(facts.start)}. " + (
             trained if facts.steps else "It was not trained further here."
         )
     elif random:
         trained = "**Random weights, for smoke tests: this model was never trained.**"
+    use = _USES[purpose].format(
+        purpose=json.dumps(purpose),
+        name=json.dumps(name),
+        masked=json.dumps(f"One {mask} word."),
+        architecture=architecture.name,
+    )
     provenance = {
         "architecture": architecture.name,
         "parameters": f"{parameters:,}",
-        "corpus": facts.data_fingerprint,
+        "corpus" if purpose == "fill-mask" else "data": facts.data_fingerprint,
         "tokenizer": tokenizer.fingerprint,
         **{scrub(package): scrub(version) for package, version in facts.versions.items()},
     }
@@ -71,8 +102,7 @@ def model_card(cfg: ModelConfig, tokenizer: Tokenizer, facts: CardFacts, paramet
         "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items()) + "---",
         f"# {name}",
         f"{trained} Made with bertjax.",
-        f"## Use\n\n```python\nfrom transformers import pipeline\n\n"
-        f'pipeline("fill-mask", model="{name}")("One {mask} word.")\n```',
+        f"## Use\n\n```python\n{use}\n```",
         f"Loaded as anything but `{architecture.name}`, `transformers` reports the heads it leaves "
         "out as unexpected and new ones as missing. That is normal.",
         "## Held-out evaluation\n\n" + (_table("measure", results) or "None was made."),

@@ -7,10 +7,11 @@ and modeling_roberta_prelayernorm.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bertjax.config import ModelConfig
+from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
+from bertjax.model.task import SENTENCE_FAMILIES, TaskShape
 
 _TABLE = {"embedding": "weight"}
 _DENSE = {"kernel": "weight", "bias": "bias"}
@@ -58,39 +59,62 @@ _ROBERTA_MASKED_LM: Modules = {
 }
 
 
+# By task family; a class is named after its model type and this.
+_TASK_CLASSES = {
+    "classification": "ForSequenceClassification",
+    "multi_label": "ForSequenceClassification",
+    "regression": "ForSequenceClassification",
+    "tagging": "ForTokenClassification",
+    "span_qa": "ForQuestionAnswering",
+    "multiple_choice": "ForMultipleChoice",
+}
+_CLASSIFIER: Modules = {"head/classifier": ("classifier", _DENSE)}
+_SPAN: Modules = {"head/classifier": ("qa_outputs", _DENSE)}
+# Here the pooler is a part of the head, and called after what follows it. In training, dropout
+# comes before it once more than in ours.
+_ROBERTA_SENTENCE: Modules = {
+    "pooler/dense": ("classifier.dense", _DENSE),
+    "head/classifier": ("classifier.out_proj", _DENSE),
+}
+
+_CLASS_PREFIXES = {
+    "bert": "Bert",
+    "roberta": "Roberta",
+    "roberta-prelayernorm": "RobertaPreLayerNorm",
+}
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """A class of `transformers` that computes exactly what a `ModelConfig` describes."""
+    """A class of `transformers` that computes exactly what a config describes."""
 
     name: str  # the class
     model_type: str  # its name in config.json
     prefix: str  # of the encoder's tensors
-    masked_lm: str  # module that holds the vocabulary bias and the tied decoder
     encoder: Modules
     heads: Modules
+    masked_lm: str = ""  # module that holds the vocabulary bias and the tied decoder, if it has one
 
-    @property
-    def shifts_positions(self) -> bool:
-        """Whether position 0 is row `pad_token_id + 1` of the table, RoBERTa's way, or row 0."""
-        return self.model_type != "bert"
+
+def model_type_of(cfg: ModelConfig) -> str:
+    """Return the model type whose classes hold this encoder; pre-norm is RoBERTa's alone."""
+    return "roberta-prelayernorm" if cfg.norm == "pre" else cfg.family
+
+
+def shifts_positions(cfg: ModelConfig) -> bool:
+    """Whether position 0 is row `pad_token_id + 1` of the table, RoBERTa's way, or row 0."""
+    return model_type_of(cfg) != "bert"
 
 
 def architecture_of(cfg: ModelConfig) -> Architecture:
-    """Return the class that holds this model; UserError if there is none."""
-    if cfg.family == "bert" and cfg.norm == "post":
-        if cfg.next_sentence_head:
-            encoder, heads = _ENCODER | _POOLER, _BERT_MASKED_LM | _BERT_NEXT_SENTENCE
-            return Architecture(
-                "BertForPreTraining", "bert", "bert.", "cls.predictions", encoder, heads
-            )
-        return Architecture(
-            "BertForMaskedLM", "bert", "bert.", "cls.predictions", _ENCODER, _BERT_MASKED_LM
-        )
-    if cfg.norm == "post":
-        name, model_type, encoder = "RobertaForMaskedLM", "roberta", _ENCODER
-    else:
-        name, model_type = "RobertaPreLayerNormForMaskedLM", "roberta-prelayernorm"
-        encoder = _ENCODER | _PRE_NORM
+    """Return the class that holds this model with its pretraining heads; UserError if none does."""
+    model_type = model_type_of(cfg)
+    if model_type == "bert":
+        if not cfg.next_sentence_head:
+            return _architecture(cfg, "ForMaskedLM", {}, _BERT_MASKED_LM, "cls.predictions")
+        heads = _BERT_MASKED_LM | _BERT_NEXT_SENTENCE
+        return _architecture(cfg, "ForPreTraining", _POOLER, heads, "cls.predictions")
+    name = f"{_CLASS_PREFIXES[model_type]}ForMaskedLM"
     if cfg.next_sentence_head:
         raise UserError(
             f"model.family={cfg.family} with model.norm={cfg.norm} is {name} on Hugging Face, "
@@ -103,17 +127,66 @@ def architecture_of(cfg: ModelConfig) -> Architecture:
             "form of GELU in its masked-LM head: use model.activation=gelu, or model.family=bert "
             "with model.norm=post"
         )
-    prefix = model_type.replace("-", "_") + "."
-    return Architecture(name, model_type, prefix, "lm_head", encoder, _ROBERTA_MASKED_LM)
+    return _architecture(cfg, "ForMaskedLM", {}, _ROBERTA_MASKED_LM, "lm_head")
 
 
-def hub_names(cfg: ModelConfig) -> dict[str, str]:
+def task_architecture(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> Architecture:
+    """Return the class that holds this model with this head; UserError if none does."""
+    suffix = _TASK_CLASSES[shape.family]
+    _refuse_parts(head, shape, _CLASS_PREFIXES[model_type_of(cfg)] + suffix)
+    if shape.family == "tagging":
+        return _architecture(cfg, suffix, {}, _CLASSIFIER)
+    if shape.family == "span_qa":
+        return _architecture(cfg, suffix, {}, _SPAN)
+    if shape.family != "multiple_choice" and model_type_of(cfg) != "bert":
+        return _architecture(cfg, suffix, {}, _ROBERTA_SENTENCE)
+    return _architecture(cfg, suffix, _POOLER, _CLASSIFIER)
+
+
+def encoder_architecture(cfg: ModelConfig, *, pooler: bool) -> Architecture:
+    """Return the class of the encoder alone, which may have a pooler."""
+    return replace(_architecture(cfg, "Model", _POOLER if pooler else {}, {}), prefix="")
+
+
+def task_class_families(model_type: str, name: str) -> tuple[str, ...]:
+    """Return the task families that a class of transformers may hold; none if it has no head."""
+    prefix = _CLASS_PREFIXES[model_type]
+    return tuple(family for family, suffix in _TASK_CLASSES.items() if prefix + suffix == name)
+
+
+def _architecture(
+    cfg: ModelConfig, suffix: str, pooler: Modules, heads: Modules, masked_lm: str = ""
+) -> Architecture:
+    model_type = model_type_of(cfg)
+    encoder = _ENCODER | (_PRE_NORM if cfg.norm == "pre" else {}) | pooler
+    name, prefix = _CLASS_PREFIXES[model_type] + suffix, model_type.replace("-", "_") + "."
+    return Architecture(name, model_type, prefix, encoder, heads, masked_lm)
+
+
+def _refuse_parts(head: HeadConfig, shape: TaskShape, name: str) -> None:
+    """Refuse what no class of transformers has between the encoder and the classifier."""
+    parts = {
+        f"head.fusion={head.fusion}": head.fusion != "none",
+        f"head.sequence={head.sequence}": head.sequence != "none",
+        "head.crf=true": head.crf,
+        "head.pooling=mean": head.pooling == "mean" and shape.family in SENTENCE_FAMILIES,
+    }
+    for part, used in parts.items():
+        if used:
+            raise UserError(
+                f"{part}: {name} on Hugging Face has no place for it: export the encoder alone, "
+                "or train a head without it"
+            )
+
+
+def hub_names(cfg: ModelConfig, architecture: Architecture | None = None) -> dict[str, str]:
     """Map the path of every parameter (`layer_0/attention/query/kernel`) to its tensor's name.
 
     Names are unique, so `{name: path for path, name in hub_names(cfg).items()}` is the inverse.
-    Raises UserError where `architecture_of` does.
+    Without an architecture it is that of pretraining; raises UserError where `architecture_of`
+    does.
     """
-    architecture = architecture_of(cfg)
+    architecture = architecture or architecture_of(cfg)
     names: dict[str, str] = {}
     for prefix, modules in (
         (architecture.prefix, architecture.encoder),

@@ -132,7 +132,7 @@ class Block(nnx.Module):
     def __call__(self, x_RD: Array, mask_B1TT: Array, key: Array | None) -> Array:
         """[R, D] -> [R, D] in the compute dtype; a key turns dropout on."""
         cfg = self.cfg
-        key_weights, key_attention, key_forward = _split(key, 3)
+        key_weights, key_attention, key_forward = split_key(key, 3)
 
         def branch(x, norm, function, key_out):
             inside = norm(x).astype(self.dtype) if cfg.norm == "pre" else x
@@ -148,5 +148,6 @@ class Block(nnx.Module):
         return branch(x_RD, self.feed_forward_norm, self.feed_forward, key_forward)
 
 
-def _split(key: Array | None, count: int):
+def split_key(key: Array | None, count: int) -> list[Array] | list[None]:
+    """Keys for `count` uses of dropout; none of them without a key."""
     return [None] * count if key is None else list(jax.random.split(key, count))

@@ -17,8 +17,8 @@ from bertjax.optim.schedules import learning_rate
 GROUPS = {
     "table": r"embeddings/\w+_embeddings/embedding",
     "block_matrix": r"layer_\d+/(attention|feed_forward)/\w+/kernel",
-    "head_matrix": r"(masked_lm/transform|pooler/dense|next_sentence/classifier)/kernel",
-    "vector": r".*/(bias|scale)",
+    "head_matrix": r"(masked_lm/transform|pooler/dense|next_sentence/classifier|head/.+)/kernel",
+    "vector": r".*/(bias|scale)|head/(mix|crf)/\w+",
 }
 
 

@@ -43,19 +43,22 @@ class Initial:
                 "--tokenizer set to the model's directory"
             )
 
-    def check_overrides(self, overrides: Sequence[str], asked: ModelConfig) -> None:
-        """Refuse `model.*` on the command line where it is not what the weights have."""
-        for item in overrides:
-            name = item.partition("=")[0]
-            field = name.removeprefix("model.")
-            if not name.startswith("model.") or field in ("hidden_dropout", "attention_dropout"):
-                continue
-            wanted, given = getattr(asked, field, None), getattr(self.cfg, field, None)
-            if wanted != given:
-                raise UserError(
-                    f"{name}={wanted}, but the model of {self.source} has {given}: its weights fix "
-                    "the architecture; leave the option out, or start without --init"
-                )
+
+def check_overrides(
+    overrides: Sequence[str], asked: ModelConfig, given: ModelConfig, source: str
+) -> None:
+    """Refuse `model.*` on the command line where it is not what the weights of `source` have."""
+    for item in overrides:
+        name = item.partition("=")[0]
+        field = name.removeprefix("model.")
+        if not name.startswith("model.") or field in ("hidden_dropout", "attention_dropout"):
+            continue
+        wanted, there = getattr(asked, field, None), getattr(given, field, None)
+        if wanted != there:
+            raise UserError(
+                f"{name}={wanted}, but the model of {source} has {there}: its weights fix the "
+                "architecture; leave the option out, or start from other weights"
+            )
 
 
 def read_model(path: Path) -> Initial:

@@ -56,7 +56,8 @@ def pretrain(
     with StopSignals() as stop:
         # All that can be refused without the directory is refused before it is made.
         if start_from is not None:
-            cfg = setup.adopt_architecture(cfg, start_from.cfg)
+            architecture = setup.adopt_architecture(cfg.model, start_from.cfg)
+            cfg = dataclasses.replace(cfg, model=architecture)
         cfg, data = setup.open_data(cfg)
         mesh = setup.make_mesh(cfg)
         with open_run(workdir) as run, jax.set_mesh(mesh), setup.memory_errors(cfg):

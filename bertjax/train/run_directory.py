@@ -135,8 +135,6 @@ def open_run(path: str | Path) -> Iterator[RunDirectory]:
         _take_lock(run, file)
         with _as_user_errors(run.path):
             run.tokenizer.mkdir(exist_ok=True)
-            run.checkpoints.mkdir(exist_ok=True)
-            run.best.mkdir(exist_ok=True)
         yield run
 
 

@@ -179,14 +179,11 @@ def abstract_items(cfg: PretrainConfig, mesh: Mesh) -> dict[str, Any]:
     return checkpoint_items(placed)
 
 
-def adopt_architecture(cfg: PretrainConfig, source: ModelConfig) -> PretrainConfig:
-    """`cfg` with the architecture of the model it starts from; dropout stays the config's."""
-    adopted = dataclasses.replace(
-        source,
-        hidden_dropout=cfg.model.hidden_dropout,
-        attention_dropout=cfg.model.attention_dropout,
+def adopt_architecture(cfg: ModelConfig, source: ModelConfig) -> ModelConfig:
+    """The architecture of the model that is started from; dropout stays that of `cfg`."""
+    return dataclasses.replace(
+        source, hidden_dropout=cfg.hidden_dropout, attention_dropout=cfg.attention_dropout
     )
-    return dataclasses.replace(cfg, model=adopted)
 
 
 @contextlib.contextmanager

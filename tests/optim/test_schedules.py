@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertjax.config import SCHEDULES, OptimConfig
+from bertjax.config import OptimConfig
+from bertjax.config.optim import SCHEDULES
 from bertjax.optim.schedules import learning_rate
 
 PEAK = 1e-3

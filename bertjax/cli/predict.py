@@ -1,0 +1,43 @@
+"""`bertjax predict`: fine-tuned runs on unlabelled text, one JSON object an example."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bertjax.cli.evaluate import add_models
+from bertjax.finetune import results
+from bertjax.finetune.saved import ensemble, open_saved
+from bertjax.tasks.glue import write_submission
+from bertjax.tasks.unlabelled import read_unlabelled
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax predict`."""
+    add_models(parser)
+    parser.add_argument(
+        "--input",
+        required=True,
+        help="file laid out as the training file, without labels; or .txt, one text a line",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="predictions.jsonl to write")
+    parser.add_argument(
+        "--submission", type=Path, help="write the task's file for the GLUE server here too"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the predictions."""
+    runs = [open_saved(path) for path in args.runs]
+    examples, skipped = read_unlabelled(args.input, runs[0].cfg)
+    _, together = ensemble(runs, examples, args.weights, args.every)
+    predictions = runs[0].task.predict(examples, together)
+    results.write_predictions(args.out, predictions)
+    print(
+        f"predicted {len(predictions):,} examples of {args.input}"
+        + (f", {skipped:,} bad rows left out" if skipped else "")
+        + f"\nto        {args.out}"
+    )
+    if args.submission:
+        write_submission(runs[0].cfg.task.name, predictions, args.submission)
+        print(f"          {args.submission}")

@@ -1,0 +1,44 @@
+"""Every option, as frozen dataclasses that validate themselves.
+
+These files are the schema and nothing else: no files are read and no JAX is imported. A recipe in
+`configs/` returns a `PretrainConfig` or a `FinetuneConfig`; `bertjax.overrides` changes single
+fields from the command line and turns a config into JSON and back.
+
+Shapes are written with these letters everywhere in the package: B rows in a batch, T tokens in a
+row, D hidden size, N attention heads, H size of one head, F feed-forward size, V vocabulary,
+K prediction slots in a row, M examples packed in a row, C classes, W words in a row.
+"""
+
+from bertjax.config.finetune import (
+    ExamplesConfig,
+    FinetuneConfig,
+    HeadConfig,
+    TaskConfig,
+    TuneConfig,
+)
+from bertjax.config.model import ModelConfig
+from bertjax.config.optim import OptimConfig
+from bertjax.config.pretrain import (
+    DataConfig,
+    MaskingConfig,
+    MeshConfig,
+    Phase,
+    PretrainConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "DataConfig",
+    "ExamplesConfig",
+    "FinetuneConfig",
+    "HeadConfig",
+    "MaskingConfig",
+    "MeshConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "Phase",
+    "PretrainConfig",
+    "TaskConfig",
+    "TrainConfig",
+    "TuneConfig",
+]

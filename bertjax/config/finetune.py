@@ -1,0 +1,225 @@
+"""Every option of a fine-tuning run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bertjax.config.checks import one_of, require, within
+from bertjax.config.model import ModelConfig
+from bertjax.config.optim import OptimConfig
+
+TASK_FAMILIES = (
+    "classification",
+    "multi_label",
+    "regression",
+    "tagging",
+    "span_qa",
+    "multiple_choice",
+)
+TAG_SCHEMES = ("none", "IO", "IOB1", "IOB2", "IOBES")
+QA_SCORINGS = ("squad", "cmrc")
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What is predicted, and how it is scored."""
+
+    family: str = "classification"
+    name: str = "task"  # in results, file names and model cards
+    labels: tuple[str, ...] = ()  # in order of their ids; empty: those of the training file, sorted
+    metric: str = ""  # chooses the best epoch; empty: the family's first
+    balanced: bool = False  # classes weigh inversely to their frequency in the training file
+    class_weights: tuple[float, ...] = ()  # or one weight a label
+    scheme: str = "none"  # tagging: how entities are written in the files; none: plain tags
+    train_scheme: str = ""  # tagging: the scheme that is learnt; empty: that of the files
+    no_answer: bool = False  # span_qa: questions may have none (SQuAD 2.0)
+    max_query: int = 64  # span_qa: tokens of the question
+    max_answer: int = 30  # span_qa: tokens of an answer
+    n_best: int = 20  # span_qa: candidates a question
+    scoring: str = "squad"  # span_qa: squad | cmrc, which counts characters
+
+    def __post_init__(self) -> None:
+        one_of("task.family", self.family, TASK_FAMILIES)
+        one_of("task.scheme", self.scheme, TAG_SCHEMES)
+        one_of("task.train_scheme", self.train_scheme, ("", *TAG_SCHEMES))
+        one_of("task.scoring", self.scoring, QA_SCORINGS)
+        within("task.max_query", self.max_query, 1, 4096)
+        within("task.max_answer", self.max_answer, 1, 4096)
+        within("task.n_best", self.n_best, 1, 1000)
+        require(
+            len(set(self.labels)) == len(self.labels),
+            f"task.labels={list(self.labels)} names a label twice: give each once",
+        )
+        require(
+            not (self.balanced and self.class_weights),
+            "task.balanced=true with task.class_weights: give one of them",
+        )
+        require(
+            not self.class_weights or len(self.class_weights) == len(self.labels),
+            f"task.class_weights has {len(self.class_weights)} entries for "
+            f"{len(self.labels)} task.labels: give one a label, in their order",
+        )
+        require(
+            not self.train_scheme or (self.scheme != "none") == (self.train_scheme != "none"),
+            f"task.train_scheme={self.train_scheme} with task.scheme={self.scheme}: plain tags "
+            "cannot be converted; name the scheme of the files",
+        )
+
+
+LAYOUTS = ("", "tsv", "csv", "jsonl", "parquet", "conll", "conllu", "cluener", "squad")
+TRUNCATIONS = ("head", "tail", "middle")
+
+
+@dataclass(frozen=True)
+class ExamplesConfig:
+    """Labelled files and how their rows become rows of tokens.
+
+    A column is named by its header or field; in files without a header, and in CoNLL files, by
+    its number from 1, or from -1 counting from the last.
+    """
+
+    train: str = ""  # a file, or tfds:NAME:SPLIT
+    dev: str = ""  # empty: a share of train is held out
+    test: str = ""  # empty: none
+    dev_share: float = 0.1  # of train, by hash of the example, when there is no dev
+    layout: str = ""  # tsv, csv, jsonl, parquet, conll, conllu, cluener or squad; empty: by suffix
+    header: bool = True  # tsv and csv: the first line names the columns
+    text: str = "text"
+    text_pair: str = ""  # second text of a pair; empty: single texts
+    choices: tuple[str, ...] = ()  # multiple_choice: columns of the endings
+    label: str = "label"
+    label_separator: str = ","  # multi_label: between labels of one row
+    skip_bad_rows: bool = False  # leave out and count what is otherwise refused
+    max_rows: int = 0  # of train, the first so many; 0: all
+    max_length: int = 128  # T at most, special tokens included
+    truncation: str = "head"  # which end of a long text is kept: head | tail | middle cut out
+    window_step: int = 0  # tokens from the start of one window to the next; 0: truncate instead
+
+    def __post_init__(self) -> None:
+        one_of("data.layout", self.layout, LAYOUTS)
+        one_of("data.truncation", self.truncation, TRUNCATIONS)
+        within("data.dev_share", self.dev_share, 0.0, 0.9)
+        within("data.max_rows", self.max_rows, 0, 10**9)
+        within("data.max_length", self.max_length, 8, 2**16)
+        within("data.window_step", self.window_step, 0, self.max_length)
+
+
+POOLINGS = ("cls", "mean")
+FUSIONS = ("none", "concat", "mean", "scalar_mix")
+SEQUENCE_LAYERS = ("none", "bilstm", "cnn")
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """What stands between the encoder and the answer; all parts combine."""
+
+    pooling: str = "cls"  # of sentence tasks: BERT's pooler over [CLS] | mean over real tokens
+    fusion: str = "none"  # of the last `fusion_layers`: concat, mean or scalar_mix (ELMo)
+    fusion_layers: int = 4
+    sequence: str = "none"  # a bilstm or a cnn over the tokens
+    sequence_size: int = 256  # its width: both directions, or all filter widths, together
+    crf: bool = False  # tagging: a linear-chain CRF over the words (Lafferty et al. 2001)
+    dropout: float = 0.1  # before the last layer
+
+    def __post_init__(self) -> None:
+        one_of("head.pooling", self.pooling, POOLINGS)
+        one_of("head.fusion", self.fusion, FUSIONS)
+        one_of("head.sequence", self.sequence, SEQUENCE_LAYERS)
+        within("head.fusion_layers", self.fusion_layers, 1, 1024)
+        within("head.sequence_size", self.sequence_size, 6, 2**14)
+        within("head.dropout", self.dropout, 0.0, 0.99)
+        require(
+            self.sequence_size % 6 == 0 or self.sequence != "cnn",
+            f"head.sequence_size={self.sequence_size} does not divide over three filter widths: "
+            "use a multiple of 6",
+        )
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """Epochs, which parameters move and how fast, and how often it is all repeated."""
+
+    epochs: int = 3
+    batch_size: int = 32  # examples
+    evaluation_batch_size: int = 64
+    layers: int = -1  # the top so many encoder layers are trained; -1: all and the embeddings
+    layer_decay: float = 1.0  # rate of each layer relative to the one above it
+    head_rate: float = 1.0  # rate of new parameters relative to the top layer's
+    reinit_layers: int = 0  # the top so many encoder layers start from random weights
+    patience: int = 0  # epochs without a better metric before stopping; 0: never
+    seeds: tuple[int, ...] = (0,)  # one model a seed
+    folds: int = 0  # cross-validation: models a seed, each on all but one fold; 0: none
+    compute_dtype: str = "float32"
+    row_lengths: int = 4  # at most so many row lengths are compiled
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        within("tune.epochs", self.epochs, 1, 10**6)
+        within("tune.batch_size", self.batch_size, 1, 2**16)
+        within("tune.evaluation_batch_size", self.evaluation_batch_size, 1, 2**16)
+        within("tune.layers", self.layers, -1, 1024)
+        within("tune.layer_decay", self.layer_decay, 0.01, 1.0)
+        within("tune.head_rate", self.head_rate, 0.0, 1e6)
+        within("tune.reinit_layers", self.reinit_layers, 0, 1024)
+        within("tune.patience", self.patience, 0, 10**6)
+        within("tune.folds", self.folds, 0, 1000)
+        within("tune.row_lengths", self.row_lengths, 1, 64)
+        within("tune.log_every", self.log_every, 1, 10**9)
+        one_of("tune.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+        require(self.folds != 1, "tune.folds=1 leaves nothing to train on: use 0, or 2 and more")
+        require(len(self.seeds) > 0, "tune.seeds is empty: give at least one")
+        require(
+            len(set(self.seeds)) == len(self.seeds),
+            f"tune.seeds={list(self.seeds)} has one twice: give each once",
+        )
+        for seed in self.seeds:
+            within("tune.seeds", seed, 0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """A whole fine-tuning run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)  # that of --init, but for dropout
+    task: TaskConfig = field(default_factory=TaskConfig)
+    data: ExamplesConfig = field(default_factory=ExamplesConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(
+            learning_rate=3e-5, bias_correction=True, warmup_fraction=0.1
+        )
+    )
+    tune: TuneConfig = field(default_factory=TuneConfig)
+
+    def __post_init__(self) -> None:
+        family = self.task.family
+        require(
+            not self.head.crf or family == "tagging",
+            f"head.crf=true with task.family={family}: a CRF joins the tags of a sentence; "
+            "use task.family=tagging",
+        )
+        require(
+            (family == "multiple_choice") == bool(self.data.choices),
+            f"task.family={family} with data.choices={list(self.data.choices)}: multiple_choice, "
+            "and only that, names the columns of its endings there",
+        )
+        require(
+            family == "tagging" or self.task.scheme == "none",
+            f"task.scheme={self.task.scheme} with task.family={family}: only tagging has schemes",
+        )
+        require(
+            self.head.fusion == "none" or self.head.fusion_layers <= self.model.num_layers,
+            f"head.fusion_layers={self.head.fusion_layers} but the encoder has "
+            f"{self.model.num_layers} layers: use at most that many",
+        )
+        for name in ("layers", "reinit_layers"):
+            require(
+                getattr(self.tune, name) <= self.model.num_layers,
+                f"tune.{name}={getattr(self.tune, name)} but the encoder has "
+                f"{self.model.num_layers} layers: use at most that many",
+            )
+        require(
+            self.data.max_length <= self.model.max_positions,
+            f"data.max_length={self.data.max_length} but the encoder has "
+            f"{self.model.max_positions} positions: shorten the rows or use windows",
+        )

@@ -1,0 +1,46 @@
+"""Optimizer and learning-rate schedule, the same in every kind of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bertjax.config.checks import one_of, within
+
+OPTIMIZERS = ("adamw", "lamb", "muon")
+SCHEDULES = ("linear", "polynomial", "cosine", "wsd", "constant")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimizer and learning-rate schedule (defaults: google-research/bert optimization.py)."""
+
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-4
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-6
+    weight_decay: float = 0.01  # matrices and embeddings only; multiplied by the learning rate
+    bias_correction: bool = False  # BERT's Adam has none
+    clip_norm: float = 1.0  # global gradient norm; 0: no clipping
+    muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative
+    schedule: str = "linear"
+    warmup_fraction: float = 0.01  # of train.steps
+    decay_from_zero: bool = False  # the decay line starts at step 0, not after warm-up: BERT's kink
+    decay_fraction: float = 0.2  # wsd: last share of train.steps, in which the rate falls
+    power: float = 1.0  # polynomial
+    final_fraction: float = 0.0  # rate at the last step, relative to the peak
+
+    def __post_init__(self) -> None:
+        one_of("optim.optimizer", self.optimizer, OPTIMIZERS)
+        one_of("optim.schedule", self.schedule, SCHEDULES)
+        within("optim.learning_rate", self.learning_rate, 0.0, 100.0)
+        within("optim.b1", self.b1, 0.0, 1.0)
+        within("optim.b2", self.b2, 0.0, 1.0)
+        within("optim.eps", self.eps, 0.0, 1.0)
+        within("optim.weight_decay", self.weight_decay, 0.0, 10.0)
+        within("optim.clip_norm", self.clip_norm, 0.0, 1e6)
+        within("optim.muon_adam_ratio", self.muon_adam_ratio, 0.0, 100.0)
+        within("optim.warmup_fraction", self.warmup_fraction, 0.0, 1.0)
+        within("optim.decay_fraction", self.decay_fraction, 0.0, 1.0)
+        within("optim.power", self.power, 0.0, 100.0)
+        within("optim.final_fraction", self.final_fraction, 0.0, 1.0)

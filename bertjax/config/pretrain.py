@@ -1,0 +1,194 @@
+"""Every option of a pretraining run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bertjax.config.checks import one_of, require, within
+from bertjax.config.model import ModelConfig
+from bertjax.config.optim import OptimConfig
+
+FORMATS = ("full_sentences", "doc_sentences", "segment_pair", "sentence_pair")
+PAIR_LABELS = ("none", "nsp", "sop", "sop_strict")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training at one row length; BERT used 128 for 90 % of steps, then 512."""
+
+    seq_len: int = 128  # T
+    batch_size: int = 256  # B, rows over all devices and accumulation steps
+    fraction: float = 1.0  # share of train.steps; the fractions of all phases sum to 1
+
+    def __post_init__(self) -> None:
+        within("data.phases seq_len", self.seq_len, 8, 2**20)
+        within("data.phases batch_size", self.batch_size, 1, 2**20)
+        within("data.phases fraction", self.fraction, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How a corpus becomes batches (input formats: RoBERTa, Liu et al. 2019, section 4.2)."""
+
+    corpus: str = ""  # directory made by `bertjax prepare`
+    format: str = "segment_pair"
+    pairs: str = "nsp"  # label of segment_pair and sentence_pair rows; sop: ALBERT's, leak included
+    short_seq_prob: float = 0.1  # share of documents cut to a random shorter length
+    max_packed: int = 1  # M; above 1, short examples share a row and do not see each other
+    phases: tuple[Phase, ...] = (Phase(),)
+    workers: int = 0  # Grain worker processes; 0: in the training process
+    prefetch: int = 2  # batches made ahead by each worker
+
+    def __post_init__(self) -> None:
+        one_of("data.format", self.format, FORMATS)
+        one_of("data.pairs", self.pairs, PAIR_LABELS)
+        within("data.short_seq_prob", self.short_seq_prob, 0.0, 1.0)
+        within("data.max_packed", self.max_packed, 1, 256)
+        within("data.workers", self.workers, 0, 256)
+        within("data.prefetch", self.prefetch, 1, 1024)
+        require(len(self.phases) > 0, "data.phases is empty: give at least one phase")
+        total = sum(p.fraction for p in self.phases)
+        require(
+            abs(total - 1.0) < 1e-6,
+            f"data.phases fractions sum to {total:g}: they must sum to 1",
+        )
+        paired = self.format in ("segment_pair", "sentence_pair")
+        require(
+            paired == (self.pairs != "none"),
+            f"data.format={self.format} with data.pairs={self.pairs}: the pair formats need "
+            "nsp, sop or sop_strict; the other two need data.pairs=none",
+        )
+        require(
+            not (self.format == "full_sentences" and self.max_packed > 1),
+            f"data.max_packed={self.max_packed} with data.format=full_sentences: those rows are "
+            "full already; use doc_sentences to pack documents with isolation",
+        )
+
+
+UNITS = ("piece", "word", "ngram", "span")
+COUNTS = ("rounded", "fairseq", "bernoulli", "floor")
+RANDOM_IDS = ("vocabulary", "non_special", "row_max")
+
+
+@dataclass(frozen=True)
+class MaskingConfig:
+    """Which tokens the masked LM predicts and what replaces them.
+
+    The published variants are the presets in `bertjax.objectives.presets`.
+    """
+
+    rate: float = 0.15
+    slots: int = 0  # K; 0: the most that `rate` can ask for in a row
+    unit: str = "piece"
+    count: str = "rounded"  # how many: max(1, round(rate·n)) | fairseq | bernoulli | floor
+    count_unit: str = "piece"  # n counts pieces or units (fairseq counts words)
+    count_specials: bool = True  # n includes [CLS] and [SEP] (Google, ELECTRA)
+    mask_share: float = 0.8
+    random_share: float = 0.1  # the rest is kept
+    exact_shares: bool = False  # shares as exact counts per row (cramming), not draws
+    share_unit: str = "piece"  # one mask/random/keep draw per piece or per unit
+    random_ids: str = "non_special"
+    mask_specials: bool = False  # [CLS] and [SEP] may be chosen (cramming, ModernBERT)
+    with_replacement: bool = False  # positions drawn with replacement, duplicates merged (ELECTRA)
+    max_ngram: int = 3  # ngram: n words, 1 ≤ n ≤ max_ngram, p(n) ∝ 1/n
+    span_p: float = 0.2  # span: length ~ Geometric(span_p) words, at most span_max
+    span_max: int = 10
+    static_copies: int = 0  # 0: a new mask each epoch; n: n fixed masks in turn (dupe_factor)
+
+    def __post_init__(self) -> None:
+        within("masking.rate", self.rate, 0.0, 1.0)
+        within("masking.slots", self.slots, 0, 2**20)
+        one_of("masking.unit", self.unit, UNITS)
+        one_of("masking.count", self.count, COUNTS)
+        one_of("masking.count_unit", self.count_unit, ("piece", "unit"))
+        one_of("masking.share_unit", self.share_unit, ("piece", "unit"))
+        one_of("masking.random_ids", self.random_ids, RANDOM_IDS)
+        within("masking.mask_share", self.mask_share, 0.0, 1.0)
+        within("masking.random_share", self.random_share, 0.0, 1.0)
+        within("masking.mask_share + random_share", self.mask_share + self.random_share, 0, 1)
+        within("masking.max_ngram", self.max_ngram, 1, 16)
+        within("masking.span_p", self.span_p, 0.01, 1.0)
+        within("masking.span_max", self.span_max, 1, 64)
+        within("masking.static_copies", self.static_copies, 0, 1000)
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """Devices along each mesh axis; -1 for `data` takes all that the others leave."""
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+
+    def __post_init__(self) -> None:
+        require(
+            self.data == -1 or self.data >= 1, f"train.mesh.data={self.data}: use -1 or 1 and up"
+        )
+        within("train.mesh.fsdp", self.fsdp, 1, 2**16)
+        within("train.mesh.tensor", self.tensor, 1, 2**16)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The loop: how long, in what precision, on which mesh, and what is written when."""
+
+    steps: int = 1_000_000
+    accumulate: int = 1  # micro-batches per step; each holds batch_size / accumulate rows
+    compute_dtype: str = "float32"  # float32 | bfloat16; parameters and optimizer stay float32
+    next_sentence_loss: bool = True  # independent of data.format: the NSP ablation's fourth cell
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    log_every: int = 10
+    eval_every: int = 1000  # also after the last step
+    eval_rows: int = 1024  # held-out rows per evaluation
+    checkpoint_every: int = 1000  # also after the last step
+    keep_checkpoints: int = 3  # newest ones; the best one is kept besides
+    max_bad_steps: int = 10  # non-finite steps in a row before giving up
+    init: str = ""  # run or Hugging Face directory to take weights from; `--init` sets it
+    tensorboard: bool = False  # needs the extra: pip install bertjax[tensorboard]
+
+    def __post_init__(self) -> None:
+        within("train.steps", self.steps, 1, 10**9)
+        within("train.accumulate", self.accumulate, 1, 2**16)
+        one_of("train.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+        for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints"):
+            within(f"train.{name}", getattr(self, name), 1, 10**9)
+        within("train.eval_rows", self.eval_rows, 1, 10**9)
+        within("train.max_bad_steps", self.max_bad_steps, 1, 10**6)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """A whole pretraining run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("seed", self.seed, 0, 2**32 - 1)
+        longest = max(p.seq_len for p in self.data.phases)
+        require(
+            longest <= self.model.max_positions,
+            f"data.phases has rows of {longest} tokens but model.max_positions="
+            f"{self.model.max_positions}: shorten the rows or enlarge the position table",
+        )
+        for phase in self.data.phases:
+            require(
+                phase.batch_size % self.train.accumulate == 0,
+                f"train.accumulate={self.train.accumulate} does not divide a phase's "
+                f"batch_size={phase.batch_size}: choose a divisor",
+            )
+        require(
+            self.data.pairs == "none" or self.model.type_vocab_size >= 2,
+            f"data.format={self.data.format} needs two token types but model.type_vocab_size="
+            f"{self.model.type_vocab_size}: use 2, or a format without pairs",
+        )
+        require(
+            not self.train.next_sentence_loss
+            or (self.data.pairs != "none" and self.model.next_sentence_head),
+            "train.next_sentence_loss=true needs data.pairs (nsp, sop, sop_strict) and "
+            "model.next_sentence_head=true: set those, or train.next_sentence_loss=false",
+        )

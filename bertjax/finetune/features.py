@@ -1,0 +1,75 @@
+"""A frozen encoder is run once: what the head sees of it is kept for all epochs and models."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from bertjax import model, sharding
+from bertjax.config import FinetuneConfig
+from bertjax.finetune import parameters
+from bertjax.finetune.batches import evaluation_plan, row_indices
+from bertjax.finetune.inference import to_devices
+from bertjax.finetune.settle import task_shape
+from bertjax.model.task import encoder_states
+from bertjax.tasks.task import Rows
+
+if TYPE_CHECKING:
+    from bertjax.finetune.run import Material
+
+
+@contextmanager
+def frozen_states(
+    cfg: FinetuneConfig, material: Material, encoder: model.Params, directory: Path
+) -> Iterator[None]:
+    """Give all rows their `states` while the block runs, if the encoder is frozen as it came.
+
+    They lie in a memory-mapped file in `directory`, which may be large (4 bytes · tokens · D, times
+    the fused layers) and is removed at the end.
+    """
+    if cfg.tune.layers != 0 or cfg.tune.reinit_layers or not cfg.tune.epochs:
+        yield
+        return
+    shape = task_shape(cfg)
+    params, _ = parameters.initial_parameters(cfg, shape, encoder, cfg.tune.seeds[0])
+    everywhere, rows_apart = (
+        sharding.replicated(material.mesh),
+        sharding.batch_sharding(material.mesh),
+    )
+
+    def states(params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+        return encoder_states(
+            cfg.model, cfg.head, shape, params, batch, dtype=cfg.tune.compute_dtype
+        )
+
+    run = jax.jit(states, in_shardings=(everywhere, rows_apart), out_shardings=everywhere)
+    with tempfile.TemporaryDirectory(prefix="states.", dir=directory) as folder:
+        for name, encoded in material.encoded.items():
+            rows, size = encoded.rows, cfg.tune.evaluation_batch_size
+            file = Path(folder) / name
+            for plan in evaluation_plan(rows, material.lengths, size):
+                pad = material.tokenizer.special.pad
+                batch = to_devices(material.mesh, rows, plan, size, pad)
+                found = np.asarray(run(params, batch))
+                if not rows.states:
+                    rows.states = _room(file, rows, found.shape[2:])
+                for place, row in enumerate(row_indices(rows, plan)):
+                    rows.states[row][:] = found[place, : len(rows.tokens[row])]
+        try:
+            yield
+        finally:
+            for encoded in material.encoded.values():
+                encoded.rows.states = []
+
+
+def _room(file: Path, rows: Rows, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """A part [n, ...] of one mapped file for every row."""
+    ends = np.cumsum([len(tokens) for tokens in rows.tokens])
+    flat = np.memmap(file, np.float32, "w+", shape=(int(ends[-1]), *shape))
+    return np.split(flat, ends[:-1])

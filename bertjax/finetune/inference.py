@@ -1,0 +1,75 @@
+"""From parameters and rows to the scores of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from bertjax import sharding
+from bertjax.config import FinetuneConfig
+from bertjax.finetune.batches import Plan, evaluation_plan, make_batch, row_indices
+from bertjax.finetune.step import Steps
+from bertjax.tasks.task import Rows, Scores, Task
+from bertjax.text.tokenizer import Tokenizer
+
+
+def to_devices(mesh: Mesh, rows: Rows, plan: Plan, size: int, pad: int) -> dict[str, jax.Array]:
+    """A plan's rows over the devices, in as many groups, `size` or a few more, as divide."""
+    while size * rows.group % mesh.devices.size:
+        size += 1
+    return sharding.to_devices(mesh, make_batch(rows, plan, size, pad), size * rows.group)
+
+
+class Predictor:
+    """Runs a compiled `predict` over rows, in few shapes."""
+
+    def __init__(
+        self,
+        cfg: FinetuneConfig,
+        steps: Steps,
+        mesh: Mesh,
+        tokenizer: Tokenizer,
+        lengths: Sequence[int],
+    ):
+        self.steps, self.mesh, self.lengths = steps, mesh, lengths
+        self.pad = tokenizer.special.pad
+        self.size = cfg.tune.evaluation_batch_size
+
+    def batch(self, rows: Rows, plan: Plan, size: int) -> dict[str, jax.Array]:
+        """A plan's rows over the devices, in as many groups, `size` or a few more, as divide."""
+        return to_devices(self.mesh, rows, plan, size, self.pad)
+
+    def outputs(self, params: Any, rows: Rows) -> list[dict[str, np.ndarray]]:
+        """What the model says of every row, without padding."""
+        found: list[dict[str, np.ndarray]] = [{} for _ in rows.tokens]
+        waiting: list[tuple[np.ndarray, dict[str, jax.Array]]] = []
+
+        def collect(indices: np.ndarray, outputs: dict[str, jax.Array]) -> None:
+            arrays = jax.device_get(outputs)
+            for place, row in enumerate(indices):
+                sizes = {name: self._size(rows, row, a[place]) for name, a in arrays.items()}
+                found[row] = {n: arrays[n][place][: sizes[n]] for n in arrays}
+
+        for plan in evaluation_plan(rows, self.lengths, self.size):
+            batch = self.batch(rows, plan, self.size)
+            waiting.append((row_indices(rows, plan), self.steps.predict(params, batch)))
+            if len(waiting) > 1:  # the next batch is under way while this one is read
+                collect(*waiting.pop(0))
+        for indices, outputs in waiting:
+            collect(indices, outputs)
+        return found
+
+    def scores(self, params: Any, task: Task, rows: Rows) -> list[Scores]:
+        """The scores of every example."""
+        return task.merge(rows, self.outputs(params, rows))
+
+    @staticmethod
+    def _size(rows: Rows, row: int, array: np.ndarray) -> int | None:
+        """How much of a row's output is real: words, tokens, or all of a sentence's classes."""
+        if "word_positions" in rows.ragged:
+            return len(rows.ragged["word_positions"][row])
+        return len(rows.tokens[row]) if array.ndim == 2 else None

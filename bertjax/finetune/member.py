@@ -1,0 +1,272 @@
+"""Train one model of a fine-tuning run: one seed, and one fold where there are folds.
+
+member directory (`seed-0/`, `seed-0-fold-3/`)
+  checkpoints/          the newest state, for resuming
+  best/                 parameters of the best epoch
+  metrics.jsonl         loss and rate as it went, dev metrics of each epoch
+  result.json           written last: what the run's results are made of
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bertjax import sharding
+from bertjax.checkpoint import CheckpointStore
+from bertjax.checkpoint.manifest import replace_file
+from bertjax.config import FinetuneConfig
+from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.finetune import parameters
+from bertjax.finetune.batches import Plan, training_plan
+from bertjax.finetune.inference import Predictor
+from bertjax.finetune.step import Steps, TuneState
+from bertjax.tasks.task import Example, Rows, Task
+from bertjax.train.log import MetricsFile, Terminal, count, duration
+from bertjax.train.signals import StopSignals
+
+MAX_BAD_STEPS = 10  # non-finite steps in a row before giving up
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Labelled examples and their rows."""
+
+    examples: list[Example]
+    rows: Rows
+
+    def select(self, kept: np.ndarray) -> Encoded:
+        """Some of the examples, ascending, with their rows."""
+        return Encoded([self.examples[i] for i in kept], self.rows.select(kept))
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model to train."""
+
+    seed: int
+    fold: int | None
+    run: Path
+
+    @property
+    def name(self) -> str:
+        """`seed-0` or `seed-0-fold-3`."""
+        return f"seed-{self.seed}" + ("" if self.fold is None else f"-fold-{self.fold}")
+
+    @property
+    def directory(self) -> Path:
+        """Where everything of this model lies."""
+        return self.run / self.name
+
+    @property
+    def result(self) -> Path:
+        """Written when the model is done."""
+        return self.directory / "result.json"
+
+
+def read_result(member: Member) -> dict[str, Any] | None:
+    """The result of a model that is done; None while it is not."""
+    if not member.result.exists():
+        return None
+    return json.loads(member.result.read_text(encoding="utf-8"))
+
+
+def metric_values(score: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics in what a task's `score` returns, without its tables and flags."""
+    return {
+        name: float(value)
+        for name, value in score.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+class Interrupted(Exception):
+    """A signal asked for an end; everything up to here is saved."""
+
+    def __init__(self, request: signal.Signals):
+        super().__init__(request.name)
+        self.request = request
+
+
+class Training:
+    """The state of one member's training, and the few moves it makes."""
+
+    def __init__(
+        self,
+        cfg: FinetuneConfig,
+        task: Task,
+        member: Member,
+        train: Encoded,
+        dev: Encoded,
+        predictor: Predictor,
+        steps: Steps,
+        terminal: Terminal,
+    ):
+        self.cfg, self.task, self.member = cfg, task, member
+        self.train, self.dev = train, dev
+        self.predictor, self.steps = predictor, steps
+        self.terminal = terminal
+        member.directory.mkdir(exist_ok=True)
+        self.newest = CheckpointStore(member.directory / "checkpoints", keep=1)
+        self.best = CheckpointStore(member.directory / "best", keep=1)
+        self.per_epoch = len(self._plan(0))
+        self.metric = cfg.task.metric or task.metrics[0]
+        self.history: list[dict[str, Any]] = []  # one entry an epoch that was evaluated
+        self.seconds = 0.0  # of training steps in the epoch so far
+
+    def run(self, initial: Any, stop: StopSignals) -> dict[str, Any]:
+        """Train to the end and return the content of result.json.
+
+        Raises:
+            Interrupted: a signal came; the same command goes on from there, bit for bit.
+            UserError: the loss or gradient was not finite too often.
+        """
+        trained, self.kept = parameters.separate(self.cfg, initial)
+        state, step = self._restore(trained)
+        key = jax.random.key(self.member.seed)
+        log = MetricsFile(self.member.directory / "metrics.jsonl", step)
+        try:
+            while not self._is_over(step):
+                state, step = self._epoch(state, step, key, log, stop)
+        finally:
+            log.close()
+        self.newest.wait()
+        self.best.wait()
+        return self._result()
+
+    def _plan(self, epoch: int) -> list[Plan]:
+        return training_plan(
+            self.train.rows,
+            self.predictor.lengths,
+            self.cfg.tune.batch_size,
+            self.member.seed,
+            epoch,
+        )
+
+    def _restore(self, trained: Any) -> tuple[TuneState, int]:
+        place = sharding.replicated(self.predictor.mesh)
+        shapes = jax.eval_shape(self.steps.init, trained)
+        wanted = jax.tree.map(
+            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes
+        )
+        found = self.newest.restore({"state": wanted._asdict()})
+        if found is None:
+            return self.steps.init(trained), 0
+        for reason in found.rejected:
+            self.terminal.say(f"passed over checkpoint {reason}")
+        self.history, self.seconds = found.meta["history"], found.meta["seconds"]
+        return TuneState(**found.items["state"]), found.step
+
+    def _is_over(self, step: int) -> bool:
+        epochs, patience = len(self.history), self.cfg.tune.patience
+        if epochs >= self.cfg.tune.epochs:
+            return True
+        return 0 < patience <= epochs - self._best_epoch()
+
+    def _best_epoch(self) -> int:
+        """The first epoch with the best metric, from 1; 0 before any."""
+        if not self.history:
+            return 0
+        values = [entry["dev"][self.metric] for entry in self.history]
+        return int(np.argmax(values)) + 1
+
+    def _epoch(
+        self,
+        state: TuneState,
+        step: int,
+        key: jax.Array,
+        log: MetricsFile,
+        stop: StopSignals,
+    ) -> tuple[TuneState, int]:
+        """Train from `step` to the end of its epoch, evaluate and save."""
+        cfg, epoch = self.cfg, step // self.per_epoch
+        plans = self._plan(epoch)
+        began, since, pending = time.monotonic(), step, None
+        for plan in plans[step % self.per_epoch :]:
+            batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
+            state, metrics = self.steps.train(state, self.kept, key, batch)
+            if pending is not None:
+                self._read(pending, step, began, since, log)
+            pending, step = metrics, step + 1
+            if stop.requested is not None and step % self.per_epoch:
+                self._read(pending, step, began, since, log)
+                self.seconds += time.monotonic() - began
+                self._save(state, step)
+                self.newest.wait()
+                raise Interrupted(stop.requested)
+        if pending is not None:
+            self._read(pending, step, began, since, log)
+        self.seconds += time.monotonic() - began
+        self._evaluate(state, step, log)
+        self._save(state, step)
+        if stop.requested is not None:
+            self.newest.wait()
+            self.best.wait()
+            raise Interrupted(stop.requested)
+        return state, step
+
+    def _read(self, metrics: dict, step: int, began: float, since: int, log: MetricsFile) -> None:
+        """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
+        if int(metrics["bad_steps"]) >= MAX_BAD_STEPS:
+            raise UserError(
+                f"{self.member.name}: loss or gradient was not finite for {MAX_BAD_STEPS} steps in "
+                f"a row, last in step {step}: lower optim.learning_rate",
+                EXIT_NON_FINITE,
+            )
+        if step % self.cfg.tune.log_every and step % self.per_epoch:
+            return
+        values = {name: float(metrics[name]) for name in ("loss", "gradient_norm")}
+        log.write("train", step, values)
+        total = self.per_epoch * self.cfg.tune.epochs
+        rate = (time.monotonic() - began) / max(1, step - since)
+        self.terminal.progress(
+            f"{self.member.name} · step {step:>{len(str(total))}}/{total} · "
+            f"loss {values['loss']:.4f} · {count(self.cfg.tune.batch_size / rate)} examples/s · "
+            f"ETA {duration(rate * (total - step))}"
+        )
+
+    def _evaluate(self, state: TuneState, step: int, log: MetricsFile) -> None:
+        params = parameters.join(state.params, self.kept)
+        scores = self.predictor.scores(params, self.task, self.dev.rows)
+        found = self.task.score(self.dev.examples, scores)
+        numbers = metric_values(found)
+        entry = {"epoch": step // self.per_epoch, "dev": numbers, "seconds": self.seconds}
+        self.history.append(entry)
+        self.seconds = 0.0
+        log.write("evaluation", step, {"epoch": entry["epoch"], **numbers})
+        names = dict.fromkeys((self.metric, *self.task.metrics[:3]))
+        shown = " · ".join(f"{name} {numbers[name]:.4f}" for name in names)
+        self.terminal.say(f"{self.member.name} · epoch {entry['epoch']} · {shown}")
+        if self._best_epoch() == len(self.history):
+            self.best.save(step, {"params": params}, {"epoch": entry["epoch"], "dev": numbers})
+
+    def _save(self, state: TuneState, step: int) -> None:
+        meta = {"history": self.history, "seconds": self.seconds}
+        self.newest.save(step, {"state": state._asdict()}, meta)
+
+    def _result(self) -> dict[str, Any]:
+        best = self._best_epoch()
+        result = {
+            "seed": self.member.seed,
+            "fold": self.member.fold,
+            "best_epoch": best,
+            "steps": best * self.per_epoch,
+            "tokens": best * sum(map(len, self.train.rows.tokens)),
+            "epochs": len(self.history),
+            "dev": self.history[best - 1]["dev"],
+            "history": [{"epoch": e["epoch"], **e["dev"]} for e in self.history],
+            "seconds_per_epoch": float(np.median([e["seconds"] for e in self.history])),
+        }
+        text = json.dumps(result, indent=2) + "\n"
+        replace_file(self.member.result, text.encode())
+        shutil.rmtree(self.newest.directory)  # only a model in training needs its moments
+        return result

@@ -1,0 +1,132 @@
+"""What a run came to, as JSON and as a table, each number with the convention it follows."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bertjax.checkpoint.manifest import replace_file
+from bertjax.config import FinetuneConfig
+from bertjax.finetune.member import Member, metric_values
+from bertjax.tasks.task import Example, Scores, Task
+
+if TYPE_CHECKING:
+    from bertjax.finetune.run import Material, Start
+
+
+def summarise(
+    cfg: FinetuneConfig,
+    start: Start,
+    material: Material,
+    members: Sequence[Member],
+    found: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """The content of results.json, but for the scores of its `splits`.
+
+    The dev numbers of a model are those of its best epoch, chosen on the same dev examples: the
+    convention says so, and numbers of other conventions are never averaged with them.
+    """
+    models: list[dict[str, Any]] = [
+        {"name": member.name, **{k: result[k] for k in _KEPT}}
+        for member, result in zip(members, found, strict=True)
+    ]
+    return {
+        "task": cfg.task.name,
+        "family": cfg.task.family,
+        "metric": cfg.task.metric or material.task.metrics[0],
+        "convention": {
+            "selection": "best epoch by the metric on dev"
+            if not cfg.tune.folds
+            else "best epoch by the metric on the held-out fold",
+            "start": start.source,
+            "start_task": start.task or None,  # such as mnli for an MNLI-initialised run
+            "max_rows": cfg.data.max_rows or None,
+            "truncation": f"windows every {cfg.data.window_step} tokens"
+            if cfg.data.window_step
+            else cfg.data.truncation,
+        },
+        "models": models,
+        "splits": {},
+        "cut": {
+            name: {
+                "tokens": encoded.rows.cut_tokens,
+                "examples": encoded.rows.cut_examples,
+                "of": len(encoded.examples),
+            }
+            for name, encoded in material.encoded.items()
+        },
+        "skipped": material.splits.skipped,
+    }
+
+
+def scored(
+    task: Task,
+    examples: Sequence[Example],
+    by_model: Sequence[Sequence[Scores]],
+    together: Sequence[Scores],
+) -> dict[str, Any]:
+    """What a split's entry in results.json holds: of each model, and of all `together`."""
+    single = [task.score(examples, scores) for scores in by_model]
+    combined = task.score(examples, together)
+    return {
+        "examples": len(examples),
+        "models": spread([metric_values(score) for score in single]),
+        "ensemble": metric_values(combined) if len(by_model) > 1 else None,
+        "collapsed": sum(bool(score.get("collapsed")) for score in single),
+        "report": combined.get("report"),
+    }
+
+
+_KEPT = ("seed", "fold", "best_epoch", "epochs", "steps", "tokens", "dev", "seconds_per_epoch")
+
+
+def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Mean, sample standard deviation (null for one model), best and all values, by metric."""
+    return {
+        name: {
+            "mean": statistics.fmean(score[name] for score in scores),
+            "sd": statistics.stdev(score[name] for score in scores) if len(scores) > 1 else None,
+            "best": max(score[name] for score in scores),
+            "values": [score[name] for score in scores],
+        }
+        for name in scores[0]
+    }
+
+
+def table(content: Mapping[str, Any]) -> str:
+    """The metrics of a run for the terminal."""
+    lines = []
+    for split, entry in content["splits"].items():
+        for name in _shown(content, entry["models"]):
+            value = entry["models"][name]
+            line = f"{split:<12}{name:<12}{value['mean']:.4f}"
+            if value["sd"] is not None:
+                line += f" ± {value['sd']:.4f} (best {value['best']:.4f})"
+            if entry["ensemble"]:
+                line += f" · together {entry['ensemble'][name]:.4f}"
+            lines.append(line)
+        if entry["collapsed"]:
+            lines.append(
+                f"{split:<12}{entry['collapsed']} of the models predict one class only: lower the "
+                "learning rate, train longer or set task.balanced=true"
+            )
+    return "\n".join(lines)
+
+
+def _shown(content: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
+    """The metric that chooses first, then the others in the task's order."""
+    return sorted(models, key=lambda name: name != content["metric"])[:5]
+
+
+def write_predictions(path: Path, predictions: Sequence[dict]) -> None:
+    """One JSON object a line; the file is there whole or not at all."""
+    lines = (json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+    replace_file(path, "".join(lines).encode())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Indented JSON; the file is there whole or not at all."""
+    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,264 @@
+"""A fine-tuning run: one model a seed, and a fold where there are folds, then their results.
+
+ft/sst2/
+  config.json, environment.json, command.txt, lock, tokenizer/     as in a pretraining run
+  seed-0/ ...           one directory a model (bertjax.finetune.member)
+  dev.jsonl, test.jsonl predictions of the model, or of all models together
+  out_of_fold.jsonl     with folds: of each training example by the model that did not see it
+  curve.png, confusion.png
+  results.json          written last: every score, its mean and noise, and what was cut
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bertjax import model, sharding
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import FinetuneConfig, MeshConfig
+from bertjax.errors import UserError, nearest
+from bertjax.finetune import parameters, plots, results
+from bertjax.finetune.batches import row_lengths, training_plan
+from bertjax.finetune.features import frozen_states
+from bertjax.finetune.inference import Predictor
+from bertjax.finetune.member import Encoded, Interrupted, Member, Training, read_result
+from bertjax.finetune.settle import settle, task_shape
+from bertjax.finetune.splits import Splits, folds, open_splits
+from bertjax.finetune.step import make_steps
+from bertjax.model.task import abstract_task_params
+from bertjax.overrides import describe_difference, from_json, to_json
+from bertjax.tasks.families import task_of, tune_threshold
+from bertjax.tasks.task import Example, Scores, Task
+from bertjax.text.tokenizer import Tokenizer
+from bertjax.train.log import Terminal, count
+from bertjax.train.run_directory import RunDirectory, open_run
+from bertjax.train.signals import EXIT_CODES, StopSignals
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from."""
+
+    source: str  # for people, and for results
+    params: model.Params
+    tokenizer: Tokenizer
+    task: str = ""  # of the fine-tuned run it comes from, such as mnli; empty: pretrained only
+
+
+def finetune(
+    cfg: FinetuneConfig, workdir: str | Path, start: Start, command: Sequence[str] = ()
+) -> int:
+    """Train every model of the run in `workdir`, or go on; returns the exit code.
+
+    Models that are done are not trained again, so the same command resumes.
+
+    Raises:
+        UserError: bad config or data, or a directory that holds another run.
+    """
+    with StopSignals() as stop:
+        splits = open_splits(cfg)
+        cfg = settle(cfg, splits)
+        material = Material(cfg, splits, start.tokenizer)
+        _check_metric(cfg, material.task)
+        with open_run(workdir) as directory, jax.set_mesh(material.mesh):
+            _check_same_run(directory, cfg)
+            directory.describe(to_json(cfg), command)
+            start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
+            run = FinetuneRun(cfg, directory, material, start)
+            with frozen_states(cfg, material, start.params, directory.path):
+                try:
+                    members = run.members()
+                    found = [run.train(member, stop) for member in members]
+                except Interrupted as interrupted:
+                    run.terminal.say(f"{interrupted}: saved; the same command resumes")
+                    return EXIT_CODES[interrupted.request]
+                finally:
+                    run.terminal.close()
+                run.conclude(members, found)
+    return 0
+
+
+class Material:
+    """Examples and their rows, encoded once for all models."""
+
+    def __init__(self, cfg: FinetuneConfig, splits: Splits, tokenizer: Tokenizer):
+        self.cfg, self.splits, self.tokenizer = cfg, splits, tokenizer
+        self.task = task_of(cfg, splits.labels)
+        parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
+        self.encoded = {name: self.encode(part) for name, part in parts.items() if part}
+        sizes = [len(t) for encoded in self.encoded.values() for t in encoded.rows.tokens]
+        self.lengths = row_lengths(sizes, cfg.tune.row_lengths)
+        self.mesh = sharding.make_mesh(MeshConfig())
+
+    def encode(self, examples: list) -> Encoded:
+        """Examples with their rows."""
+        return Encoded(examples, self.task.encode(examples, self.tokenizer))
+
+    def parts(self, fold: int | None) -> tuple[Encoded, Encoded]:
+        """What a model trains on, and what it is evaluated on each epoch."""
+        if fold is None:
+            return self.encoded["train"], self.encoded["dev"]
+        train = self.encoded["train"]
+        held = folds(len(train.examples), self.cfg.tune.folds)[fold]
+        kept = np.setdiff1d(np.arange(len(train.examples)), held)
+        return train.select(kept), train.select(held)
+
+
+class FinetuneRun:
+    """The models of a run, and what they come to together."""
+
+    def __init__(
+        self, cfg: FinetuneConfig, directory: RunDirectory, material: Material, start: Start
+    ):
+        self.cfg, self.directory, self.material, self.start = cfg, directory, material, start
+        self.shape = task_shape(cfg)
+        self.terminal = Terminal()
+
+    def members(self) -> list[Member]:
+        """Every model of the run, in order."""
+        ways: list[int | None] = list(range(self.cfg.tune.folds)) or [None]
+        return [
+            Member(seed, fold, self.directory.path) for seed in self.cfg.tune.seeds for fold in ways
+        ]
+
+    def train(self, member: Member, stop: StopSignals) -> dict[str, Any]:
+        """Train one model, unless it is done; returns its result."""
+        done = read_result(member)
+        if done is not None:
+            return done
+        cfg, material = self.cfg, self.material
+        train, dev = material.parts(member.fold)
+        plan = training_plan(train.rows, material.lengths, cfg.tune.batch_size, member.seed, 0)
+        initial, fresh = parameters.initial_parameters(
+            cfg, self.shape, self.start.params, member.seed
+        )
+        steps = make_steps(cfg, self.shape, material.mesh, max(1, len(plan) * cfg.tune.epochs))
+        self._announce(member, train, dev, len(plan), fresh)
+        predictor = Predictor(cfg, steps, material.mesh, material.tokenizer, material.lengths)
+        training = Training(cfg, material.task, member, train, dev, predictor, steps, self.terminal)
+        return training.run(initial, stop)
+
+    def conclude(self, members: list[Member], found: list[dict[str, Any]]) -> None:
+        """Score the best epoch of every model, and all together, and write what came of it."""
+        scores = self._scores(members)
+        content = results.summarise(self.cfg, self.start, self.material, members, found)
+        task = self.material.task
+        if self.cfg.task.no_answer:
+            split = "dev" if "dev" in scores else "out_of_fold"
+            together = task.combine(scores[split], [1.0] * len(scores[split]))
+            threshold = tune_threshold(task, self._examples(split), together)
+            content["null_threshold"] = threshold
+            task = task_of(self.cfg, self.cfg.task.labels, threshold)
+        for name, by_model in scores.items():
+            examples = self._examples(name)
+            together = task.combine(by_model, [1.0] * len(by_model))
+            content["splits"][name] = results.scored(task, examples, by_model, together)
+            predictions = task.predict(examples, together)
+            results.write_predictions(self.directory.path / f"{name}.jsonl", predictions)
+        histories = [(m.name, result["history"]) for m, result in zip(members, found, strict=True)]
+        if not plots.draw(self.directory.path, content, histories):
+            self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
+        results.write_json(self.directory.path / "results.json", content)
+        self.terminal.say(results.table(content))
+
+    def _scores(self, members: list[Member]) -> dict[str, list[list[Scores]]]:
+        """By split, what each model says of the examples; `out_of_fold` has one list a seed."""
+        material, task = self.material, self.material.task
+        scores: dict[str, list[list[Scores]]] = {
+            name: [] for name in material.encoded if name != "train"
+        }
+        held_out: list[list[Scores]] = []
+        steps = make_steps(self.cfg, self.shape, material.mesh, 1)
+        predictor = Predictor(self.cfg, steps, material.mesh, material.tokenizer, material.lengths)
+        for member in members:
+            params = best_parameters(self.cfg, member)
+            for name, made in scores.items():
+                made.append(predictor.scores(params, task, material.encoded[name].rows))
+            if member.fold is not None:
+                if member.fold == 0:
+                    held_out.append([None] * len(material.splits.train))
+                held = folds(len(material.splits.train), self.cfg.tune.folds)[member.fold]
+                rows = material.parts(member.fold)[1].rows
+                for i, score in zip(held, predictor.scores(params, task, rows), strict=True):
+                    held_out[-1][i] = score
+        return scores | ({"out_of_fold": held_out} if held_out else {})
+
+    def _examples(self, split: str) -> list[Example]:
+        splits = self.material.splits
+        return {"dev": splits.dev, "test": splits.test, "out_of_fold": splits.train}[split]
+
+    def _announce(
+        self, member: Member, train: Encoded, dev: Encoded, per_epoch: int, fresh: list[str]
+    ) -> None:
+        if member != self.members()[0]:
+            return
+        cfg, lengths = self.cfg, self.material.lengths
+        tokens = sum(map(len, train.rows.tokens))
+        self.terminal.say(
+            f"run    {self.directory.path}\n"
+            f"start  {self.start.source}; new: "
+            f"{', '.join(sorted({p.rpartition('/')[0] for p in fresh})) or 'nothing'}\n"
+            f"task   {cfg.task.name}, {cfg.task.family}"
+            + (f", {len(cfg.task.labels)} labels" if cfg.task.labels else "")
+            + f"\ndata   {len(train.examples):,} examples, {len(train.rows.tokens):,} rows, "
+            f"{count(tokens)} tokens; dev {len(dev.examples):,}; rows of "
+            f"{', '.join(map(str, lengths))}\n"
+            f"train  {cfg.tune.epochs} epochs of {per_epoch} steps, {len(self.members())} models"
+        )
+        for name, encoded in self.material.encoded.items():
+            if encoded.rows.cut_examples:
+                self.terminal.say(
+                    f"cut    {name}: {encoded.rows.cut_tokens:,} tokens of "
+                    f"{encoded.rows.cut_examples:,} examples are beyond data.max_length="
+                    f"{cfg.data.max_length}"
+                )
+        for name, skipped in self.material.splits.skipped.items():
+            if skipped:
+                self.terminal.say(f"left   {name}: {skipped:,} bad rows left out")
+
+
+def best_parameters(cfg: FinetuneConfig, member: Member) -> model.Params:
+    """Parameters of the best epoch of a trained model, on the first device.
+
+    Raises:
+        UserError: it has none, or none that verifies.
+    """
+    wanted = abstract_task_params(cfg.model, cfg.head, task_shape(cfg))
+    found = CheckpointStore(member.directory / "best", keep=1).restore({"params": wanted})
+    if found is None:
+        raise UserError(f"{member.directory} holds no trained model: run `bertjax finetune` again")
+    return found.items["params"]
+
+
+def _check_metric(cfg: FinetuneConfig, task: Task) -> None:
+    if cfg.task.metric not in ("", *task.metrics):
+        raise UserError(
+            f"task.metric={cfg.task.metric} is not one that {cfg.task.family} always gives: "
+            f"{nearest(cfg.task.metric, task.metrics)}"
+        )
+
+
+def _check_same_run(directory: RunDirectory, cfg: FinetuneConfig) -> None:
+    """Refuse to go on with a run under another config."""
+    if not directory.config.exists():
+        return
+    text = directory.config.read_text(encoding="utf-8")
+    if "tune" not in json.loads(text):
+        raise UserError(
+            f"{directory.path} is a pretraining run: give --workdir another directory, and this "
+            "one to --init"
+        )
+    changes = describe_difference(from_json(FinetuneConfig, text), cfg)
+    barred = [change for change in changes if not change.startswith("tune.log_every:")]
+    if barred:
+        raise UserError(
+            f"{directory.path} was started with another config ({'; '.join(barred)}): use the "
+            "same values to resume it, or another --workdir"
+        )

@@ -1,0 +1,133 @@
+"""Fine-tuned runs, alone or together, on new examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import jax
+
+from bertjax import model, sharding
+from bertjax.config import FinetuneConfig, MeshConfig
+from bertjax.errors import UserError, nearest
+from bertjax.finetune.batches import row_lengths
+from bertjax.finetune.inference import Predictor
+from bertjax.finetune.member import Member
+from bertjax.finetune.run import best_parameters
+from bertjax.finetune.settle import task_shape
+from bertjax.finetune.step import make_steps
+from bertjax.overrides import from_json
+from bertjax.tasks.families import task_of
+from bertjax.tasks.task import Example, Scores, Task
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.train.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run of `bertjax finetune` whose models are all trained."""
+
+    path: Path
+    cfg: FinetuneConfig
+    tokenizer: Tokenizer
+    results: dict  # the content of its results.json
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, with the labels of the run."""
+        threshold = self.results.get("null_threshold", 0.0)
+        return task_of(self.cfg, self.cfg.task.labels, threshold)
+
+    @property
+    def members(self) -> list[Member]:
+        """Its models, in order."""
+        return [Member(entry["seed"], entry["fold"], self.path) for entry in self.results["models"]]
+
+    @property
+    def best(self) -> Member:
+        """The model with the best metric on dev (or on its fold)."""
+        values = [entry["dev"][self.results["metric"]] for entry in self.results["models"]]
+        return self.members[values.index(max(values))]
+
+    def member(self, name: str) -> Member:
+        """The model of that name, such as `seed-1`; UserError if there is none."""
+        names = [member.name for member in self.members]
+        if name not in names:
+            raise UserError(f"{self.path} has no model {name!r}: {nearest(name, names)}")
+        return self.members[names.index(name)]
+
+    def parameters(self, member: Member) -> model.Params:
+        """Parameters of a model's best epoch."""
+        return best_parameters(self.cfg, member)
+
+    def scores(self, members: Sequence[Member], examples: Sequence[Example]) -> list[list[Scores]]:
+        """What each of `members` says of the examples."""
+        rows = self.task.encode(examples, self.tokenizer)
+        lengths = row_lengths([len(t) for t in rows.tokens], self.cfg.tune.row_lengths)
+        mesh = sharding.make_mesh(MeshConfig())
+        with jax.set_mesh(mesh):
+            steps = make_steps(self.cfg, task_shape(self.cfg), mesh, 1)
+            predictor = Predictor(self.cfg, steps, mesh, self.tokenizer, lengths)
+            return [predictor.scores(self.parameters(m), self.task, rows) for m in members]
+
+
+def is_finetuned(path: Path) -> bool:
+    """Whether `path` is the directory of a fine-tuning run."""
+    try:
+        content = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "tune" in content and "task" in content
+
+
+def open_saved(path: Path) -> SavedRun:
+    """Open a fine-tuning run.
+
+    Raises:
+        UserError: it is not one, or it is not finished.
+    """
+    if not is_finetuned(path):
+        raise UserError(f"{path} is not a run of `bertjax finetune`: give the --workdir of one")
+    run = RunDirectory(path.absolute())
+    cfg = from_json(FinetuneConfig, run.config.read_text(encoding="utf-8"))
+    try:
+        results = json.loads((run.path / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(
+            f"{path} has no results.json: it is not finished; the same `bertjax finetune` goes on"
+        ) from None
+    return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), results)
+
+
+def ensemble(
+    runs: Sequence[SavedRun], examples: Sequence[Example], weights: Sequence[float], every: bool
+) -> tuple[list[tuple[str, list[Scores]]], list[Scores]]:
+    """Scores of each model of the runs by name, and of all together.
+
+    `weights` has one a run (empty: all equal); a run's models share its weight. With `every` all
+    models of each run take part, else its best one.
+
+    Raises:
+        UserError: the runs do not predict the same labels, or the weights do not fit.
+    """
+    first = runs[0].cfg.task
+    for run in runs[1:]:
+        if (run.cfg.task.family, run.cfg.task.labels) != (first.family, first.labels):
+            raise UserError(
+                f"{run.path} predicts {run.cfg.task.family} {list(run.cfg.task.labels)[:5]}, "
+                f"{runs[0].path} {first.family} {list(first.labels)[:5]}: an ensemble needs the "
+                "same family and labels; set task.labels in both"
+            )
+    weights = list(weights) or [1.0] * len(runs)
+    if len(weights) != len(runs) or min(weights) < 0 or sum(weights) == 0:
+        raise UserError(f"--weights {weights} for {len(runs)} runs: give one of 0 or more a run")
+    named, shares = [], []
+    for run, weight in zip(runs, weights, strict=True):
+        members = run.members if every else [run.best]
+        for member, scores in zip(members, run.scores(members, examples), strict=True):
+            named.append((f"{run.path.name}/{member.name}", scores))
+            shares.append(weight / len(members))
+    return named, runs[0].task.combine([scores for _, scores in named], shares)

@@ -1,0 +1,49 @@
+"""What only the data can tell of a config, and what the model is told of the task."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
+from bertjax.finetune.splits import Splits
+from bertjax.model.task import TagRules, TaskShape
+from bertjax.tasks.tag_schemes import allowed_transitions
+
+
+def settle(cfg: FinetuneConfig, splits: Splits) -> FinetuneConfig:
+    """`cfg` with the labels, and the weights of balanced classes, of the training examples.
+
+    A class weighs n / (classes · its examples), so that all weigh the same together (King and
+    Zeng 2001; scikit-learn's "balanced").
+    """
+    task = replace(cfg.task, labels=splits.labels)
+    if task.balanced:
+        if task.family != "classification":
+            raise UserError(
+                f"task.balanced=true with task.family={task.family}: only classification weighs "
+                "classes by their frequency; give task.class_weights, or leave it out"
+            )
+        counts = Counter(example.label for example in splits.train)
+        total = len(splits.train)
+        weights = tuple(total / (len(task.labels) * max(1, counts[c])) for c in task.labels)
+        task = replace(task, balanced=False, class_weights=weights)
+    return replace(cfg, task=task)
+
+
+def task_shape(cfg: FinetuneConfig) -> TaskShape:
+    """What model and loss have to know of the task of a settled config."""
+    task = cfg.task
+    classes = {
+        "regression": 1,
+        "span_qa": 2,
+        "multiple_choice": len(cfg.data.choices),
+    }.get(task.family, len(task.labels))
+    rules = None
+    if cfg.head.crf:
+        scheme = task.train_scheme or task.scheme
+        start, transition, end = allowed_transitions(task.labels, scheme)
+        rows = tuple(tuple(row) for row in transition.tolist())
+        rules = TagRules(tuple(start.tolist()), rows, tuple(end.tolist()))
+    return TaskShape(task.family, classes, task.class_weights, rules)

@@ -1,0 +1,101 @@
+"""One fine-tuning step, and prediction, jitted over the devices: each takes a share of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.sharding import Mesh
+
+from bertjax import sharding
+from bertjax.config import FinetuneConfig
+from bertjax.finetune.parameters import join
+from bertjax.model.task import TaskShape, apply_task
+from bertjax.objectives import task_losses
+from bertjax.optim.layer_rates import layer_rates, optimizer_by_layer
+
+Batch = dict[str, Array]
+
+
+class TuneState(NamedTuple):
+    """All that a step changes."""
+
+    step: Any  # int32: steps taken
+    params: Any  # float32, the trained ones
+    optimizer: Any  # optax state
+    bad_steps: Any  # int32: non-finite steps in a row
+
+
+class Steps(NamedTuple):
+    """The jitted functions of a run; every model of it shares what was compiled."""
+
+    init: Callable[[Any], TuneState]  # trained parameters -> state
+    train: Callable[[TuneState, Any, Array, Batch], tuple[TuneState, dict[str, Array]]]
+    predict: Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> outputs
+
+
+def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) -> Steps:
+    """Compile-once functions for a run of `steps` steps.
+
+    `train(state, kept, key, batch)` donates the state; its metrics are the scalars `loss` (the
+    task's own mean), `gradient_norm` and `bad_steps`. A step that is not finite changes nothing.
+    """
+    everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
+    tune, dtype = cfg.tune, cfg.tune.compute_dtype
+
+    def rule(params):
+        rates = layer_rates(params, cfg.model.num_layers, tune.layer_decay, tune.head_rate)
+        return optimizer_by_layer(cfg.optim, steps, rates)
+
+    def init(params) -> TuneState:
+        zero = jnp.zeros((), jnp.int32)
+        return TuneState(zero, params, rule(params).init(params), zero)
+
+    def train(state: TuneState, kept, key: Array, batch: Batch):
+        step_key = jax.random.fold_in(key, state.step)
+
+        def loss(params):
+            outputs = apply_task(
+                cfg.model,
+                cfg.head,
+                shape,
+                join(params, kept),
+                batch,
+                dtype=dtype,
+                key=step_key,
+            )
+            nll, weight = task_losses.loss(shape, outputs, batch)
+            return nll / jnp.maximum(weight, 1e-6)
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        updates, moments = rule(state.params).update(grads, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        params, moments = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            (params, moments),
+            (state.params, state.optimizer),
+        )
+        bad = jnp.where(finite, 0, state.bad_steps + 1)
+        metrics = {"loss": value, "gradient_norm": norm, "bad_steps": bad}
+        return TuneState(state.step + 1, params, moments, bad), metrics
+
+    def predict(params, batch: Batch) -> dict[str, Array]:
+        outputs = apply_task(cfg.model, cfg.head, shape, params, batch, dtype=dtype)
+        return task_losses.probabilities(shape, outputs, batch)
+
+    return Steps(
+        jax.jit(init, out_shardings=everywhere),
+        jax.jit(
+            train,
+            in_shardings=(everywhere, everywhere, everywhere, rows),
+            out_shardings=everywhere,
+            donate_argnums=0,
+        ),
+        jax.jit(predict, in_shardings=(everywhere, rows), out_shardings=everywhere),
+    )

@@ -1,0 +1,1 @@
+"""Scores of predictions, in plain Python and NumPy; each file names the script it must equal."""

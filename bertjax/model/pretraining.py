@@ -1,0 +1,90 @@
+"""The encoder with its pretraining heads, and the door to it: `init` and `apply`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from bertjax.config import ModelConfig
+from bertjax.model import heads
+from bertjax.model.encoder import Encoder, Params, params_of
+
+
+class PretrainingModel(Encoder):
+    """The encoder, the masked-LM head and, if the config has it, the next-sentence head."""
+
+    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+        super().__init__(cfg, dtype, rngs)
+        self.masked_lm = heads.MaskedLMHead(cfg, dtype, rngs)
+        if cfg.next_sentence_head:
+            self.pooler = heads.Pooler(cfg, dtype, rngs)
+            self.next_sentence = heads.NextSentenceHead(cfg, rngs)
+
+    def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:
+        """What `apply` returns."""
+        encoded = self.encode(batch, key)
+        outputs: dict[str, Any] = {"hidden": encoded.hidden_BTD, "hidden_states": encoded.states}
+        if "predict_positions" in batch:
+            table_VD = self.embeddings.word_embeddings.embedding[...]
+            picked_BKD = heads.gather_positions(encoded.hidden_BTD, batch["predict_positions"])
+            outputs["masked_lm_logits"] = self.masked_lm(picked_BKD, table_VD)
+        if self.cfg.next_sentence_head:
+            cls_BMD = heads.gather_positions(encoded.hidden_BTD, batch["cls_positions"])
+            outputs["pooled"] = self.pooler(cls_BMD)
+            outputs["next_sentence_logits"] = self.next_sentence(outputs["pooled"])
+        return outputs
+
+
+@lru_cache(maxsize=64)
+def _graph(cfg: ModelConfig, dtype: str) -> nnx.GraphDef:
+    """The module's structure, made once a config without allocating any parameter."""
+    shape = nnx.eval_shape(lambda: PretrainingModel(cfg, jnp.dtype(dtype), nnx.Rngs(0)))
+    return nnx.split(shape)[0]
+
+
+def init(cfg: ModelConfig, key: Array) -> Params:
+    """Fresh parameters: a nested dict of float32 arrays.
+
+    Kernels and tables are truncated normal, biases zero, norm scales one; table rows past
+    `vocab_size` are zero and stay so.
+    Jit it with `out_shardings` to create the parameters in place on a mesh.
+    """
+    return params_of(cfg, PretrainingModel(cfg, jnp.float32, nnx.Rngs(params=key)))
+
+
+def apply(
+    cfg: ModelConfig,
+    params: Params,
+    batch: dict[str, Array],
+    *,
+    dtype: str = "float32",
+    key: Array | None = None,
+) -> dict[str, Any]:
+    """Run the encoder and the heads the batch asks for.
+
+    Args:
+        cfg: the architecture.
+        params: from `init`.
+        batch: int32 [B, T] `tokens`, `token_types`, `positions`, `segments` (0 is padding;
+            tokens attend only within their own segment); int32 [B, M] `cls_positions` if the
+            model has a next-sentence head; optional int32 [B, K] `predict_positions`.
+        dtype: compute dtype of matrix products, "float32" or "bfloat16".
+        key: dropout key; None runs deterministically.
+
+    Returns:
+        `hidden` [B, T, D]; `hidden_states`, one [B, T, D] for the embeddings and each layer;
+        with predict_positions `masked_lm_logits` float32 [B, K, padded V], padded ids at the
+        lowest finite value; with a next-sentence head `pooled` [B, M, D] and
+        `next_sentence_logits` float32 [B, M, 2]. What is not used is not computed under jit.
+    """
+    return nnx.merge(_graph(cfg, dtype), params)(batch, key)
+
+
+def abstract_params(cfg: ModelConfig) -> Params:
+    """Shapes and dtypes of `init`'s result, computed without memory."""
+    return jax.eval_shape(lambda key: init(cfg, key), jax.random.key(0))

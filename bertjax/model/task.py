@@ -1,0 +1,179 @@
+"""The encoder with the head of a task, and the door to it: `init_task` and `apply_task`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from bertjax.config import HeadConfig, ModelConfig
+from bertjax.errors import UserError
+from bertjax.model import heads, layers
+from bertjax.model.crf import TagRules
+from bertjax.model.encoder import Encoder, Params, params_of
+from bertjax.model.task_heads import TaskHead, mean_pool
+
+__all__ = [
+    "TagRules",
+    "TaskShape",
+    "abstract_task_params",
+    "apply_task",
+    "encoder_states",
+    "has_pooler",
+    "init_task",
+]
+
+SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
+WEIGHTED_FAMILIES = ("classification", "multi_label", "tagging")
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """What model and loss have to know of a task; hashable, so that it can be static under jit."""
+
+    family: str  # one of config.TASK_FAMILIES
+    classes: int  # labels; endings of a multiple_choice; 1 for regression, 2 for span_qa
+    class_weights: tuple[float, ...] = ()  # in the loss, one a label; empty: all 1
+    tag_rules: TagRules | None = None  # tagging with a CRF: what the scheme allows; None: all
+
+    def __post_init__(self) -> None:
+        weights = self.class_weights
+        if weights and self.family not in WEIGHTED_FAMILIES:
+            raise UserError(
+                f"task.class_weights={list(weights)} with task.family={self.family}: only "
+                f"{', '.join(WEIGHTED_FAMILIES)} have classes to weigh; leave the weights out"
+            )
+        if weights and len(weights) != self.classes:
+            raise UserError(
+                f"task.class_weights has {len(weights)} entries for {self.classes} labels: give "
+                "one a label, in their order"
+            )
+
+    @property
+    def outputs(self) -> int:
+        """Logits at each place: a choice is between rows, so each of its rows has one."""
+        return 1 if self.family == "multiple_choice" else self.classes
+
+
+def has_pooler(head: HeadConfig, shape: TaskShape) -> bool:
+    """Whether the head contains BERT's pooler, `pooler/dense`: where it sees what it was made for.
+
+    That is one hidden state at [CLS]; the wider states of a concatenation or a sequence layer at
+    [CLS] go to the classifier as they are.
+    """
+    one_state = head.sequence == "none" and head.fusion != "concat"
+    return shape.family in SENTENCE_FAMILIES and head.pooling == "cls" and one_state
+
+
+class TaskModel(Encoder):
+    """The encoder, the pooler where the head has it, and the head."""
+
+    def __init__(self, cfg: ModelConfig, head: HeadConfig, shape: TaskShape, dtype, rngs: nnx.Rngs):
+        super().__init__(cfg, dtype, rngs)
+        self.shape = shape
+        if has_pooler(head, shape):
+            self.pooler = heads.Pooler(cfg, dtype, rngs)
+        self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, dtype, rngs)
+
+    def states(self, batch: dict[str, Array], key: Array | None) -> list[Array]:
+        """What the head sees of the encoder: its last hidden state, or those that are fused."""
+        encoded = self.encode(batch, key)
+        if self.head.cfg.fusion == "none":
+            return [encoded.hidden_BTD]
+        # Pre-norm states grow from layer to layer; the last norm makes them comparable.
+        return [self.finish(state) for state in encoded.states[-self.head.cfg.fusion_layers :]]
+
+    def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:
+        """What `apply_task` returns."""
+        head, real_BT = self.head.cfg, batch["segments"] != 0
+        key_encoder, key_head = layers.split_key(key, 2)
+        if "states" in batch:
+            states = list(jnp.unstack(batch["states"], axis=2))
+        else:
+            states = self.states(batch, key_encoder)
+        x = self.head.features(states, real_BT)
+        if self.shape.family == "tagging":
+            x = heads.gather_positions(x, jnp.maximum(batch["word_positions"], 0))
+        elif self.shape.family in SENTENCE_FAMILIES:
+            x = mean_pool(x, real_BT) if head.pooling == "mean" else x[:, 0]
+            if has_pooler(head, self.shape):
+                x = self.pooler(x)
+        outputs: dict[str, Any] = {"logits": self.head.classify(x, key_head)}
+        if head.crf:
+            outputs["crf"] = self.head.crf()
+        return outputs
+
+
+@lru_cache(maxsize=64)
+def _graph(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, dtype: str) -> nnx.GraphDef:
+    """The module's structure, made once without allocating any parameter."""
+    made = nnx.eval_shape(lambda: TaskModel(cfg, head, shape, jnp.dtype(dtype), nnx.Rngs(0)))
+    return nnx.split(made)[0]
+
+
+def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) -> Params:
+    """Fresh parameters: a nested dict of float32 arrays.
+
+    The encoder's have the paths of `model.init`, the pooler too where there is one (`has_pooler`);
+    all that is new lies under `head/`.
+    """
+    module = TaskModel(cfg, head, shape, jnp.float32, nnx.Rngs(params=key))
+    return params_of(cfg, module)
+
+
+def abstract_task_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> Params:
+    """Shapes and dtypes of `init_task`'s result, computed without memory."""
+    return jax.eval_shape(lambda key: init_task(cfg, head, shape, key), jax.random.key(0))
+
+
+def apply_task(
+    cfg: ModelConfig,
+    head: HeadConfig,
+    shape: TaskShape,
+    params: Params,
+    batch: dict[str, Array],
+    *,
+    dtype: str = "float32",
+    key: Array | None = None,
+) -> dict[str, Any]:
+    """Run the encoder and the head.
+
+    Args:
+        cfg: the architecture.
+        head: what stands between the encoder and the answer.
+        shape: of the task.
+        params: from `init_task`.
+        batch: int32 [B, T] `tokens`, `token_types`, `positions`, `segments` (0 is padding, at the
+            end of a row); for tagging int32 [B, W] `word_positions`, −1 is padding. With
+            `states`, [B, T, S, D] of `encoder_states`, the encoder is not run.
+        dtype: compute dtype of matrix products, "float32" or "bfloat16".
+        key: dropout key; None runs deterministically.
+
+    Returns:
+        `logits` float32: [B, outputs] for sentences ([B, 1] for an ending of a choice), [B, W, C]
+        for tagging, at the words' positions; [B, T, 2] for span_qa, start and end, padding and
+        question not masked. With `head.crf` also `crf`, the field's `Potentials`.
+    """
+    return nnx.merge(_graph(cfg, head, shape, dtype), params)(batch, key)
+
+
+def encoder_states(
+    cfg: ModelConfig,
+    head: HeadConfig,
+    shape: TaskShape,
+    params: Params,
+    batch: dict[str, Array],
+    *,
+    dtype: str = "float32",
+) -> Array:
+    """All that the head sees of the encoder, without dropout, float32 [B, T, S, D].
+
+    S is 1, or with fusion the number of fused layers.
+    """
+    states = nnx.merge(_graph(cfg, head, shape, dtype), params).states(batch, None)
+    return jnp.stack(states, axis=2).astype(jnp.float32)

@@ -1,0 +1,81 @@
+"""The family a config names: the one place where a family is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
+from bertjax.tasks import (
+    classification,
+    multi_label,
+    multiple_choice,
+    regression,
+    span_qa,
+    squad_file,
+    tagging,
+)
+from bertjax.tasks.task import Example, Scores, Task
+
+_READERS = {
+    "classification": classification.read,
+    "multi_label": multi_label.read,
+    "regression": regression.read,
+    "tagging": tagging.read,
+    "span_qa": squad_file.read,
+    "multiple_choice": multiple_choice.read,
+}
+_TASKS: dict[str, Callable[[FinetuneConfig, tuple[str, ...]], Task]] = {
+    "classification": classification.Classification,
+    "multi_label": multi_label.MultiLabel,
+    "regression": regression.Regression,
+    "tagging": tagging.Tagging,
+    "multiple_choice": multiple_choice.MultipleChoice,
+}
+_LABELS = {
+    "classification": classification.label_names,
+    "multi_label": multi_label.label_names,
+    "regression": regression.label_names,
+}
+
+
+def read_examples(
+    path: str, cfg: FinetuneConfig, *, labelled: bool = True
+) -> tuple[list[Example], int]:
+    """The examples of a file, and how many of its rows were left out as bad.
+
+    Raises:
+        UserError: the file, or a row that may not be left out, cannot be read.
+    """
+    examples, skipped = _READERS[cfg.task.family](path, cfg, labelled)
+    if not examples:
+        raise UserError(f"{path}: no examples in it ({skipped} bad rows left out): check the file")
+    return examples, skipped
+
+
+def label_names(cfg: FinetuneConfig, examples: Sequence[Example]) -> tuple[str, ...]:
+    """The labels in order of their ids: those of the config, else those of training examples.
+
+    Raises:
+        UserError: the examples leave nothing to learn, or lack a label that the config names.
+    """
+    named, family = cfg.task.labels, cfg.task.family
+    if family == "tagging":
+        return tagging.label_names(examples, named, cfg.task.train_scheme or cfg.task.scheme)
+    return _LABELS[family](examples, named) if family in _LABELS else ()
+
+
+def task_of(cfg: FinetuneConfig, labels: tuple[str, ...], null_threshold: float = 0.0) -> Task:
+    """The family's object for a config and its labels.
+
+    `null_threshold`: of span_qa, by how much no answer has to beat the best one.
+    """
+    if cfg.task.family == "span_qa":
+        return span_qa.SpanQA(cfg, labels, null_threshold)
+    return _TASKS[cfg.task.family](cfg, labels)
+
+
+def tune_threshold(task: Task, examples: Sequence[Example], scores: Sequence[Scores]) -> float:
+    """The `null_threshold` with the best F1 on labelled questions (SQuAD 2.0)."""
+    assert isinstance(task, span_qa.SpanQA)
+    return task.tune_threshold(examples, scores)

@@ -1,0 +1,102 @@
+"""Multi-label classification: any number of classes an example, none included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bertjax.config import FinetuneConfig
+from bertjax.metrics.classification import Counts
+from bertjax.tasks.labels import check_named, check_varied, label_id, ordered_labels
+from bertjax.tasks.sentences import (
+    SentenceTask,
+    all_labelled,
+    encode_sentences,
+    read_sentences,
+)
+from bertjax.tasks.task import Example, Rows
+from bertjax.text.tokenizer import Tokenizer
+
+THRESHOLD = 0.5  # a label is predicted from this probability on
+
+
+def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+    """Examples with a tuple of labels each, and how many bad rows were left out.
+
+    Raises:
+        UserError: the file cannot be read, or a row is bad and is not to be skipped.
+    """
+
+    def parse(value: str) -> tuple[str, ...]:
+        labels = [label.strip() for label in value.split(cfg.data.label_separator)]
+        found = tuple(dict.fromkeys(label for label in labels if label))
+        for label in found:
+            check_named(label, cfg.task.labels)
+        return found
+
+    return read_sentences(path, cfg, labelled, parse, blank_labels=True)
+
+
+def label_names(examples: Sequence[Example], named: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The labels of training examples in order of their ids; see `ordered_labels`.
+
+    Raises:
+        UserError: the labels are the same in every example, or one in `named` has no example.
+    """
+    check_varied(examples, (frozenset(example.label) for example in examples))
+    found = {label for example in examples for label in example.label}
+    return ordered_labels(examples, found, named)
+
+
+class MultiLabel(SentenceTask):
+    """Any of `labels` for every text or pair; scores are probabilities float64 [C]."""
+
+    metrics: tuple[str, ...] = ("micro_f1", "macro_f1", "exact_match")
+
+    def __init__(self, cfg: FinetuneConfig, labels: tuple[str, ...]):
+        self.data = cfg.data
+        self.labels = labels
+        self._ids = {label: i for i, label in enumerate(labels)}
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
+        """Rows with the target `label` float32 [R, C]; see `Task.encode`."""
+        truth = self._truth(examples) if all_labelled(examples) else None
+        rows = encode_sentences(examples, tokenizer, self.data)
+        if truth is not None:
+            rows.fixed["label"] = truth[rows.examples].astype(np.float32)
+        return rows
+
+    def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
+        """The labels from THRESHOLD on, and the probability of each."""
+        return [
+            {
+                "id": example.id,
+                "prediction": [self.labels[i] for i in np.flatnonzero(score >= THRESHOLD)],
+                "probabilities": dict(zip(self.labels, map(float, score), strict=True)),
+            }
+            for example, score in zip(examples, scores, strict=True)
+        ]
+
+    def score(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Metrics and a table of classes; `exact_match` counts examples with no label wrong."""
+        truth = self._truth(examples)
+        predicted = np.stack(scores) >= THRESHOLD
+        counts = Counts.of_sets(truth, predicted)
+        one_answer = bool((predicted == predicted[0]).all())
+        return {
+            "micro_f1": counts.micro_f1(),
+            "macro_f1": counts.macro_f1(),
+            "exact_match": float((truth == predicted).all(axis=1).mean()),
+            "collapsed": one_answer and not bool((truth == truth[0]).all()),
+            "report": {"classes": counts.table(self.labels)},
+        }
+
+    def _truth(self, examples: Sequence[Example]) -> np.ndarray:
+        """Bool [E, C]."""
+        truth = np.zeros((len(examples), len(self.labels)), bool)
+        for i, example in enumerate(examples):
+            for label in example.label:
+                truth[i, label_id(label, self._ids, example)] = True
+        return truth

@@ -1,0 +1,173 @@
+"""Multiple choice: which of the endings goes with a text, as in SWAG and RACE."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
+from bertjax.tasks.encode import frame, shares, truncate
+from bertjax.tasks.race_file import is_race, read_race
+from bertjax.tasks.sentences import all_labelled, weighted_mean
+from bertjax.tasks.tables import BadRows, read_table
+from bertjax.tasks.task import Example, Rows
+from bertjax.text.tokenizer import Tokenizer
+
+
+def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+    """Examples with texts (text, ending, ...), and how many bad rows were left out.
+
+    A table has the columns `data.text`, `data.choices` and `data.label`. Where `data.text_pair`
+    names one, it begins every ending: SWAG's `sent2`, a question. The label is the right ending's
+    number from 0, its letter (A, B, ...) or its column's name; it becomes the number. A directory
+    or a .json file, where no `data.layout` says otherwise, is RACE's: its questions have as many
+    options as `data.choices` has names, and one with a `_` in it has the option put there
+    (facebookresearch/fairseq examples/roberta/preprocess_RACE.py).
+
+    Raises:
+        UserError: the file cannot be read, or a row is bad and is not to be skipped.
+    """
+    bad = BadRows(cfg.data)
+    if not cfg.data.layout and is_race(path):
+        rows, skipped = _race(path), 0
+    else:
+        rows, skipped = _table(path, cfg, labelled)
+    examples = []
+    for place, id, texts, label in rows:
+        try:
+            if len(texts) - 1 != len(cfg.data.choices):
+                raise ValueError(
+                    f"{len(texts) - 1} options where data.choices names {len(cfg.data.choices)}"
+                )
+            if not all(text.strip() for text in texts):
+                raise ValueError("the text or one of its endings is blank")
+            number = _number(label, cfg.data.choices) if labelled else None
+        except ValueError as problem:
+            bad.add(place, str(problem))
+        else:
+            examples.append(Example(place, id, texts, number))
+    return examples, skipped + bad.count
+
+
+_Row = tuple[str, str, tuple[str, ...], str]  # place, id, text and endings, label
+
+
+def _table(path: str, cfg: FinetuneConfig, labelled: bool) -> tuple[Iterator[_Row], int]:
+    data = cfg.data
+    beginnings = (data.text_pair,) if data.text_pair else ()
+    labels = (data.label,) if labelled else ()
+    rows, skipped = read_table(path, data, (data.text, *beginnings, *data.choices, *labels))
+
+    def made() -> Iterator[_Row]:
+        for row in rows:
+            values = row.values
+            beginning = f"{values[data.text_pair].rstrip()} " if data.text_pair else ""
+            endings = (beginning + values[name] for name in data.choices)
+            label = values[data.label] if labelled else ""
+            yield row.place, row.id, (values[data.text], *endings), label
+
+    return made(), skipped
+
+
+def _race(path: str) -> Iterator[_Row]:
+    for item in read_race(path):
+        form = item.question if "_" in item.question else f"{item.question.rstrip()} _"
+        endings = (form.replace("_", option) for option in item.options)
+        yield item.place, item.id, (item.article, *endings), item.answer
+
+
+def _number(label: str, choices: Sequence[str]) -> int:
+    """The number of the ending that a label means; ValueError where it means none."""
+    label, letters = label.strip(), string.ascii_uppercase[: len(choices)]
+    if label.isdecimal() and int(label) < len(choices):
+        return int(label)
+    if label in choices:
+        return choices.index(label)
+    if len(label) == 1 and label.upper() in letters:
+        return letters.index(label.upper())
+    raise ValueError(
+        f"label {label!r} is none of the {len(choices)} endings: give 0 to {len(choices) - 1}, "
+        f"A to {letters[-1]}, or one of {', '.join(choices)}"
+    )
+
+
+class MultipleChoice:
+    """One of the endings of every text; scores are the endings' shares float64 [C]."""
+
+    metrics: tuple[str, ...] = ("accuracy",)
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, cfg: FinetuneConfig, labels: tuple[str, ...] = ()):
+        self.data = cfg.data
+        if cfg.data.window_step:
+            raise UserError(
+                f"data.window_step={cfg.data.window_step} with task.family=multiple_choice: an "
+                "ending is one row, which is truncated; use 0"
+            )
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
+        """Rows [CLS] text [SEP] ending [SEP], one an ending; see `Task.encode`.
+
+        The target `label` int32 [R] is the right ending's number in all rows of its example. Of
+        text and ending the longer one is truncated first, by `data.truncation`.
+        """
+        rows = Rows([], [], np.zeros(0, np.int64), group=len(self.data.choices))
+        ids = iter(tokenizer.encode_batch([text for example in examples for text in example.texts]))
+        budget, how = self.data.max_length - 3, self.data.truncation
+        for example in examples:
+            text, *endings = (np.array(next(ids), np.int32) for _ in example.texts)
+            lost = 0
+            for ending in endings:
+                kept = shares((len(text), len(ending)), budget)
+                pair = [
+                    part[truncate(len(part), room, how)]
+                    for part, room in zip((text, ending), kept, strict=True)
+                ]
+                tokens, types = frame(tokenizer.special, *pair)
+                rows.tokens.append(tokens)
+                rows.token_types.append(types)
+                lost += len(text) + len(ending) - sum(kept)
+            rows.cut_tokens += lost
+            rows.cut_examples += lost > 0
+        rows.examples = np.repeat(np.arange(len(examples)), rows.group)
+        if all_labelled(examples):
+            labels = np.array([example.label for example in examples], np.int32)
+            rows.fixed["label"] = labels[rows.examples]
+        return rows
+
+    def merge(self, rows: Rows, outputs: Sequence[dict[str, np.ndarray]]) -> list[np.ndarray]:
+        """The shares of each example's endings."""
+        values = [float(output["probabilities"][0]) for output in outputs]
+        return list(np.array(values).reshape(-1, rows.group))
+
+    def combine(
+        self, many: Sequence[Sequence[np.ndarray]], weights: Sequence[float]
+    ) -> list[np.ndarray]:
+        """The weighted mean of the models' shares."""
+        return weighted_mean(many, weights)
+
+    def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
+        """The number of the likeliest ending, its column's name, and the share of each."""
+        names = self.data.choices
+        return [
+            {
+                "id": example.id,
+                "prediction": int(np.argmax(score)),
+                "choice": names[int(np.argmax(score))],
+                "probabilities": dict(zip(names, map(float, score), strict=True)),
+            }
+            for example, score in zip(examples, scores, strict=True)
+        ]
+
+    def score(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Accuracy; `collapsed` where all predictions are one number although the labels vary."""
+        truth = np.array([example.label for example in examples])
+        predicted = np.argmax(scores, axis=1)
+        return {
+            "accuracy": float(np.mean(truth == predicted)),
+            "collapsed": bool(len(np.unique(predicted)) == 1 < len(np.unique(truth))),
+        }

@@ -1,0 +1,84 @@
+"""Questions of RACE as its authors publish them: a JSON object a passage, a file each.
+
+One file holds `article`, `questions`, `options` (a list a question) and `answers` (a letter a
+question); a directory of them, such as RACE/train/middle, is read whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertjax.errors import UserError
+from bertjax.tasks.files import open_text
+
+_FIX = "give RACE's JSON: article, questions, options and answers"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of a passage."""
+
+    place: str
+    id: str
+    article: str
+    question: str
+    options: tuple[str, ...]
+    answer: str  # empty where the file has none
+
+
+def is_race(path: str) -> bool:
+    """Whether `path` is a directory or a .json file, as nothing else here is."""
+    return Path(path).is_dir() or path.removesuffix(".xz").removesuffix(".gz").endswith(".json")
+
+
+def read_race(path: str) -> Iterator[Question]:
+    """The questions of a file, or of all .txt and .json files below a directory, by name.
+
+    Raises:
+        UserError: a file cannot be read or is laid out otherwise, or there is none.
+    """
+    files = [path]
+    if Path(path).is_dir():
+        files = sorted(str(p) for p in Path(path).rglob("*") if p.suffix in (".txt", ".json"))
+        if not files:
+            raise UserError(f"{path}: no .txt or .json file below it: give a directory of RACE's")
+    for file in files:
+        yield from _questions(file)
+
+
+def _questions(path: str) -> Iterator[Question]:
+    with open_text(path) as stream:
+        try:
+            content = json.load(stream)
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not JSON ({error}): {_FIX}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("article"), str):
+        raise UserError(f"{path}: no object with a text 'article': {_FIX}")
+    name = str(content.get("id") or Path(path).name)
+    questions = _texts(content.get("questions"))
+    options, answers = content.get("options"), _texts(content.get("answers", []))
+    if questions is None or answers is None or not isinstance(options, list):
+        raise UserError(f"{path}: 'questions', 'options' and 'answers' are not all lists: {_FIX}")
+    if len(options) != len(questions) or len(answers) not in (0, len(questions)):
+        raise UserError(
+            f"{path}: {len(questions)} questions with {len(options)} lists of options and "
+            f"{len(answers)} answers: give each one of both"
+        )
+    for i, question in enumerate(questions):
+        endings = _texts(options[i])
+        if endings is None:
+            raise UserError(f"{path}: the options of question {i} are no list of texts: {_FIX}")
+        answer = answers[i] if answers else ""
+        place = f"{path}:{i}"
+        yield Question(place, f"{name}-{i}", content["article"], question, tuple(endings), answer)
+
+
+def _texts(value: Any) -> list[str] | None:
+    good = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return value if good else None

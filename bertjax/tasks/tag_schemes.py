@@ -1,0 +1,117 @@
+"""Entities as tags and back: IO, IOB1, IOB2 and IOBES (also spelt BIOES and BILOU).
+
+scheme   first word      inside   last   alone    written where
+IO       I               I        I      I        adjacent entities of a type run together
+IOB1     I, or B right after an entity of its type        CoNLL-2003 as first published
+IOB2     B               I        I      B        most files called "BIO"
+IOBES    B               I        E      S        "IOBS", BIOES; BILOU has L and U for E and S
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bertjax.metrics.entities import Span
+
+LETTERS = {
+    "IO": ("I",),
+    "IOB1": ("B", "I"),
+    "IOB2": ("B", "I"),
+    "IOBES": ("B", "I", "E", "S"),
+}
+_SPELLINGS = {"L": "E", "U": "S", "M": "I"}
+OUTSIDE = "O"
+
+
+def split(tag: str) -> tuple[str, str]:
+    """`B-PER` -> (`B`, `PER`); `O` -> (`O`, ``). L, U and M are read as E, S and I."""
+    letter, _, kind = tag.partition("-")
+    return _SPELLINGS.get(letter, letter), kind
+
+
+def spans(tags: Sequence[str]) -> list[Span]:
+    """The entities in a sequence of tags of any scheme, valid or not, by conlleval's rules.
+
+    An entity begins at B or S, at anything after an E, an S or an O, and where the type changes.
+    """
+    found: list[Span] = []
+    start, before, kind = 0, OUTSIDE, ""
+    for i, tag in enumerate((*tags, OUTSIDE)):
+        letter, of = split(tag)
+        ends = before in ("E", "S") or letter in ("B", "S", OUTSIDE) or of != kind
+        if before != OUTSIDE and ends:
+            found.append((start, i, kind))
+        if letter != OUTSIDE and (before == OUTSIDE or ends):
+            start = i
+        before, kind = letter, of
+    return found
+
+
+def tags_of(entities: Sequence[Span], length: int, scheme: str) -> list[str]:
+    """Write entities that do not overlap, in ascending order, as `length` tags."""
+    tags = [OUTSIDE] * length
+    after: tuple[int, str] | None = None  # where the entity before ended, and its type
+    for start, end, kind in entities:
+        letters = ["I"] * (end - start)
+        if scheme == "IOB2" or (scheme == "IOB1" and after == (start, kind)):
+            letters[0] = "B"
+        elif scheme == "IOBES":
+            letters[0], letters[-1] = ("S", "S") if end - start == 1 else ("B", "E")
+        tags[start:end] = [f"{letter}-{kind}" for letter in letters]
+        after = (end, kind)
+    return tags
+
+
+def all_tags(kinds: Sequence[str], scheme: str) -> tuple[str, ...]:
+    """Every tag of a scheme over the given types, O first."""
+    return (OUTSIDE, *(f"{letter}-{kind}" for kind in kinds for letter in LETTERS[scheme]))
+
+
+def problem(tags: Sequence[str], scheme: str) -> tuple[int, str] | None:
+    """The first place at which tags break their scheme and what is wrong, or None."""
+    if scheme == "none":
+        return None
+    for i, tag in enumerate(tags):
+        if not is_tag(tag, scheme):
+            letters = ", ".join(LETTERS[scheme])
+            return i, f"{tag!r} is neither O nor one of {letters} with a type"
+        before = tags[i - 1] if i else None
+        if not may_follow(before, tag, scheme):
+            return i, f"{tag!r} cannot {f'follow {before!r}' if i else 'begin a sentence'}"
+    if tags and not may_follow(tags[-1], None, scheme):
+        return len(tags) - 1, f"{tags[-1]!r} cannot end a sentence"
+    return None
+
+
+def is_tag(tag: str, scheme: str) -> bool:
+    """Whether a scheme has such a tag."""
+    letter, kind = split(tag)
+    return tag == OUTSIDE or (letter in LETTERS[scheme] and bool(kind))
+
+
+def may_follow(before: str | None, after: str | None, scheme: str) -> bool:
+    """Whether a scheme allows a tag after another; None stands for the sentence's edge."""
+    old, old_kind = split(before) if before else (OUTSIDE, "")
+    new, new_kind = split(after) if after else (OUTSIDE, "")
+    goes_on = old in ("B", "I") and old_kind == new_kind
+    if scheme == "IOB1":
+        return new != "B" or goes_on
+    if scheme == "IOB2":
+        return new != "I" or goes_on
+    if scheme == "IOBES":  # an entity that was begun must be gone on with, and only such a one
+        return (new in ("I", "E") and goes_on) if old in ("B", "I") else new not in ("I", "E")
+    return True
+
+
+def allowed_transitions(
+    labels: Sequence[str], scheme: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a scheme allows: bool [C] at the start, [C, C] from the row's tag to the column's,
+    and [C] at the end.
+    """
+    start = np.array([may_follow(None, tag, scheme) for tag in labels])
+    transition = np.array([[may_follow(a, b, scheme) for b in labels] for a in labels])
+    end = np.array([may_follow(tag, None, scheme) for tag in labels])
+    return start, transition, end

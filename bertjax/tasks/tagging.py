@@ -1,0 +1,301 @@
+"""Token tagging: a tag for every word, and the entities that tags spell.
+
+A word is what the file says it is: a token, or a character of Chinese. It is cut into pieces by
+itself, and its first piece stands for it (Devlin et al. 2019, section 5.3).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
+from bertjax.metrics.classification import Counts, accuracy, confusion_matrix
+from bertjax.metrics.entities import entity_scores
+from bertjax.tasks.conll import Sentence, read_sentences
+from bertjax.tasks.encode import frame, truncate
+from bertjax.tasks.labels import label_id
+from bertjax.tasks.tag_schemes import (
+    OUTSIDE,
+    all_tags,
+    allowed_transitions,
+    is_tag,
+    problem,
+    spans,
+    split,
+    tags_of,
+)
+from bertjax.tasks.task import Example, Rows
+from bertjax.text.tokenizer import Tokenizer
+
+_FORBIDDEN = -1e9
+
+
+class WordScores(NamedTuple):
+    """What is said of the words of an example."""
+
+    probabilities: np.ndarray  # float64 [W, C]
+    path: np.ndarray | None  # int64 [W], the best tags of a CRF
+
+
+def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+    """Sentences with their tags in `task.train_scheme`, and how many bad ones were left out.
+
+    Raises:
+        UserError: the file cannot be read, or a sentence is bad (its line says where) and is not
+            to be skipped.
+    """
+    scheme = cfg.task.scheme
+    learnt = cfg.task.train_scheme or scheme
+    examples: list[Example] = []
+    skipped = 0
+    for sentence in read_sentences(path, cfg.data, labelled, scheme):
+        wrong, tags = sentence.problem, sentence.tags
+        if not wrong and tags is not None:
+            wrong = _problem(path, sentence, scheme, learnt)
+        if wrong:
+            if not cfg.data.skip_bad_rows:
+                raise UserError(
+                    f"{wrong}: correct the file, set task.scheme, data.text or data.label to what "
+                    "it holds, or leave such sentences out with data.skip_bad_rows=true"
+                )
+            skipped += 1
+            continue
+        if tags is not None and scheme != "none":  # also into the scheme's standard spelling
+            tags = tuple(tags_of(spans(tags), len(tags), learnt))
+        place = f"{path}:{sentence.lines[0]}"
+        examples.append(Example(place, sentence.id, sentence.words, tags))
+    return examples, skipped
+
+
+def _problem(path: str, sentence: Sentence, scheme: str, learnt: str) -> str:
+    """What is wrong with a sentence's tags; empty if nothing is."""
+    tags = sentence.tags or ()
+    found = problem(tags, scheme)
+    if found is not None:
+        return f"{path}:{sentence.lines[found[0]]}: {found[1]}, which {scheme} does not allow"
+    if learnt == "IO" and spans(tags_of(spans(tags), len(tags), "IO")) != spans(tags):
+        return (
+            f"{path}:{sentence.lines[0]}: neighbouring entities of one type, which "
+            "task.train_scheme=IO would join"
+        )
+    return ""
+
+
+def label_names(
+    examples: Sequence[Example], named: tuple[str, ...] = (), scheme: str = "none"
+) -> tuple[str, ...]:
+    """The tags in order of their ids: with a scheme all it has for the types seen, O first."""
+    if named:
+        return named
+    seen = Counter(tag for example in examples for tag in example.label)
+    if scheme == "none":
+        return tuple(sorted(seen))
+    return all_tags(sorted({split(tag)[1] for tag in seen if tag != OUTSIDE}), scheme)
+
+
+class Tagging:
+    """A tag for every word; scores are `WordScores`."""
+
+    def __init__(self, cfg: FinetuneConfig, labels: tuple[str, ...]):
+        self.data = cfg.data
+        self.labels = labels
+        self.scheme = cfg.task.train_scheme or cfg.task.scheme
+        self.metrics: tuple[str, ...] = (
+            ("accuracy", "macro_f1")
+            if self.scheme == "none"
+            else ("f1", "precision", "recall", "accuracy")
+        )
+        self._ids = {label: i for i, label in enumerate(labels)}
+        for tag in labels if self.scheme != "none" else ():
+            if not is_tag(tag, self.scheme) or OUTSIDE not in labels:
+                raise UserError(
+                    f"task.labels={list(labels)[:6]} are not tags of {self.scheme}: give O and a "
+                    "letter with every type, or leave them to the training file"
+                )
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
+        """Rows with `word_positions` and, for labelled examples, `tags`.
+
+        A long sentence is truncated by `data.truncation`, at words; those cut off are predicted
+        to be outside any entity, or as plain tags not at all, which is scored as wrong. With
+        `data.window_step` it becomes several rows.
+        """
+        flat = [word for example in examples for word in example.texts]
+        unknown = [tokenizer.special.unk]
+        pieces = iter([ids or unknown for ids in tokenizer.encode_batch(flat)])
+        budget = self.data.max_length - 2
+        labelled = all(example.label is not None for example in examples)
+        rows, owners = Rows([], [], np.zeros(0, np.int64)), []
+        rows.ragged = {"word_positions": [], **({"tags": []} if labelled else {})}
+        for i, example in enumerate(examples):
+            whole = [next(pieces) for _ in example.texts]
+            words = [word[:budget] for word in whole]
+            sizes = np.array([len(word) for word in words], np.int64)
+            ids = self._tag_ids(example) if labelled else None
+            kept: set[int] = set()
+            for chosen in self._rows_of(sizes, budget):
+                tokens, types = frame(tokenizer.special, [p for w in chosen for p in words[w]])
+                starts = 1 + np.cumsum(sizes[chosen]) - sizes[chosen]
+                rows.tokens.append(tokens)
+                rows.token_types.append(types)
+                rows.ragged["word_positions"].append(starts.astype(np.int32))
+                if ids is not None:
+                    rows.ragged["tags"].append(ids[chosen])
+                rows.details.append((chosen, len(words)))
+                owners.append(i)
+                kept.update(chosen.tolist())
+            lost = sum(map(len, whole)) - int(sizes[sorted(kept)].sum())
+            rows.cut_tokens += lost
+            rows.cut_examples += lost > 0
+        rows.examples = np.array(owners, np.int64)
+        return rows
+
+    def _rows_of(self, sizes: np.ndarray, budget: int) -> list[np.ndarray]:
+        """The words of each row, whole words only."""
+        ends = np.cumsum(sizes)
+        if ends[-1] <= budget:
+            return [np.arange(len(sizes))]
+        if not self.data.window_step:
+            pieces = truncate(int(ends[-1]), budget, self.data.truncation)
+            stay = np.add.reduceat(np.isin(np.arange(ends[-1]), pieces), ends - sizes)
+            kept = np.flatnonzero(stay == sizes)
+            return [kept if len(kept) else np.arange(1)]  # both ends may cut a long word
+        rows, start = [], 0
+        while True:
+            before = ends[start] - sizes[start]
+            end = int(np.searchsorted(ends, before + budget, side="right"))
+            rows.append(np.arange(start, end))
+            if end == len(sizes):
+                return rows
+            step = int(np.searchsorted(ends - sizes, before + self.data.window_step, side="right"))
+            start = min(max(start + 1, step - 1), end)
+
+    def merge(self, rows: Rows, outputs: Sequence[dict[str, np.ndarray]]) -> list[WordScores]:
+        """Of each word, what the row says in which it has most context."""
+        scores: list[WordScores] = []
+        best: list[np.ndarray] = []
+        for owner, (words, total), output in zip(rows.examples, rows.details, outputs, strict=True):
+            if owner == len(scores):
+                unsaid = np.zeros((total, len(self.labels)))
+                if OUTSIDE in self._ids:
+                    unsaid[:, self._ids[OUTSIDE]] = 1.0
+                path = unsaid.argmax(1) if "path" in output else None
+                scores.append(WordScores(unsaid, path))
+                best.append(np.full(total, -1.0))
+            place = np.arange(len(words))
+            context = np.minimum(place, len(words) - 1 - place) + 0.01 * len(words)
+            better = context > best[owner][words]
+            taken = words[better]
+            best[owner][taken] = context[better]
+            scores[owner].probabilities[taken] = output["probabilities"][better]
+            if scores[owner].path is not None:
+                scores[owner].path[taken] = output["path"][better]
+        for owner, rows_of_it in enumerate(np.bincount(rows.examples)):
+            if rows_of_it > 1 and scores[owner].path is not None:  # no path may be patched up
+                marginals = scores[owner].probabilities
+                scores[owner] = WordScores(marginals, self._best_path(marginals))
+        return scores
+
+    def combine(
+        self, many: Sequence[Sequence[WordScores]], weights: Sequence[float]
+    ) -> list[WordScores]:
+        """The weighted mean of each word's probabilities.
+
+        Of several CRFs, these are their marginals, and the path is the best of it that the scheme
+        allows; one model's path is its own.
+        """
+        if len(many) == 1:
+            return list(many[0])
+        combined = []
+        for versions in zip(*many, strict=True):
+            mean = np.average([v.probabilities for v in versions], axis=0, weights=weights)
+            paths = all(v.path is not None for v in versions)
+            combined.append(WordScores(mean, self._best_path(mean) if paths else None))
+        return combined
+
+    def _best_path(self, probabilities: np.ndarray) -> np.ndarray:
+        """Viterbi over log-probabilities and what the scheme forbids."""
+        start, transition, end = (
+            np.where(allowed, 0.0, _FORBIDDEN)
+            for allowed in allowed_transitions(self.labels, self.scheme)
+        )
+        emissions = np.log(np.maximum(probabilities, 1e-30))
+        score, back = start + emissions[0], []
+        for emission in emissions[1:]:
+            steps = score[:, None] + transition
+            back.append(steps.argmax(0))
+            score = steps.max(0) + emission
+        path = [int(np.argmax(score + end))]
+        for pointers in reversed(back):
+            path.append(int(pointers[path[-1]]))
+        return np.array(path[::-1])
+
+    def predict(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> list[dict]:
+        """The words with their tags, and the entities: type, words [start, end) and text."""
+        predictions = []
+        for example, tags in zip(examples, self._tags(scores), strict=True):
+            found: dict[str, Any] = {
+                "id": example.id,
+                "tokens": list(example.texts),
+                "prediction": tags,
+            }
+            if self.scheme != "none":
+                joint = "" if all(len(word) == 1 for word in example.texts) else " "
+                found["entities"] = [
+                    {"type": k, "start": a, "end": b, "text": joint.join(example.texts[a:b])}
+                    for a, b, k in spans([tag or OUTSIDE for tag in tags])
+                ]
+            predictions.append(found)
+        return predictions
+
+    def score(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> dict[str, Any]:
+        """Accuracy of words; entities as conlleval counts them or, of plain tags, macro F1."""
+        predicted = self._tags(scores)
+        truth = np.concatenate([self._tag_ids(example) for example in examples])
+        # A word about which nothing is said counts as taken for another tag.
+        flat = [tag for tags in predicted for tag in tags]
+        other = (truth + 1) % len(self.labels)
+        guessed = np.array(
+            [
+                int(wrong) if tag is None else self._ids[tag]
+                for tag, wrong in zip(flat, other, strict=True)
+            ]
+        )
+        confusion = confusion_matrix(truth, guessed, len(self.labels))
+        result: dict[str, Any] = {"accuracy": accuracy(confusion)}
+        result["collapsed"] = bool(len(np.unique(guessed)) == 1 < len(np.unique(truth)))
+        if self.scheme == "none":
+            counts = Counts.of_classes(confusion)
+            result["macro_f1"] = counts.macro_f1()
+            result["report"] = {
+                "classes": counts.table(self.labels),
+                "confusion": {"labels": list(self.labels), "counts": confusion.tolist()},
+            }
+            return result
+        table = entity_scores(
+            [spans(example.label) for example in examples],
+            [spans([tag or OUTSIDE for tag in tags]) for tags in predicted],
+        )
+        everything = table.pop("")
+        result |= {name: everything[name] for name in ("f1", "precision", "recall")}
+        result["report"] = {"entities": table}
+        return result
+
+    def _tags(self, scores: Sequence[WordScores]) -> list[list[str | None]]:
+        """The likeliest tags; None for a word that was cut off where no tag means "none"."""
+        found: list[list[str | None]] = []
+        for score in scores:
+            ids = score.probabilities.argmax(1) if score.path is None else score.path
+            said = np.any(score.probabilities, axis=1).tolist()
+            pairs = zip(ids.tolist(), said, strict=True)
+            found.append([self.labels[i] if s else None for i, s in pairs])
+        return found
+
+    def _tag_ids(self, example: Example) -> np.ndarray:
+        """int32 [W]."""
+        return np.array([label_id(tag, self._ids, example) for tag in example.label], np.int32)

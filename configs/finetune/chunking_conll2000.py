@@ -1,0 +1,20 @@
+"""Chunks of English, CoNLL-2000.
+
+    bertjax finetune --config configs/finetune/chunking_conll2000.py --init HF_DIR \
+        --workdir ft/chunking data.train=train.txt data.test=test.txt
+
+Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.
+Published: no score of BERT-base was checked at its source. There is no dev set: a tenth of train is
+held out.
+"""
+
+from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
+from bertjax.finetune_recipes import devlin_2019
+
+
+def get_config() -> FinetuneConfig:
+    return devlin_2019(
+        TaskConfig(family="tagging", name="chunking_conll2000", scheme="IOB2"),
+        ExamplesConfig(layout="conll", text="1", label="-1", max_length=256),
+        learning_rate=5e-5,
+    )

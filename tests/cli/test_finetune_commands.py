@@ -1,0 +1,132 @@
+"""Fine-tuning by the command line: learn, evaluate, predict, export, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from bertjax.cli.main import main
+from bertjax.errors import EXIT_BAD_INPUT
+
+pytestmark = pytest.mark.xdist_group("commands")
+
+CONFIG = """
+from bertjax.config import *
+
+
+def get_config():
+    return FinetuneConfig(
+        task=TaskConfig(name="tiny"),
+        data=ExamplesConfig(text="review", label="stars", max_length=24),
+        tune=TuneConfig(epochs=1, batch_size=16, row_lengths=1),
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("reviews")
+    (folder / "config.py").write_text(CONFIG)
+    draw = random.Random(0)
+    for name, count in (("train", 48), ("dev", 16)):
+        lines = ["id\treview\tstars"]
+        for i in range(count):
+            stars = draw.choice("135")
+            words = draw.choices(["river", "city", "garden", "old"], k=5)
+            lines.append(f"r{i}\tThe {' '.join(words)} {stars}.\t{stars}")
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def argv(files, workdir, start, *more) -> list[str]:
+    return [
+        "finetune", "--config", str(files / "config.py"), "--init", str(start),
+        "--workdir", str(workdir), f"data.train={files / 'train.tsv'}",
+        f"data.dev={files / 'dev.tsv'}", *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory, files, trained) -> Path:
+    workdir = tmp_path_factory.mktemp("tuned") / "ft"
+    assert main(argv(files, workdir, trained)) == 0
+    return workdir
+
+
+def test_what_was_learnt_is_evaluated_and_predicted(tuned, files, tmp_path, capfd):
+    dev = str(files / "dev.tsv")
+    assert main(["evaluate", str(tuned), "--data", dev, "--out", str(tmp_path / "s.json")]) == 0
+    said = capfd.readouterr().out
+    results = json.loads((tuned / "results.json").read_text())
+    accuracy = results["splits"]["dev"]["models"]["accuracy"]["mean"]
+    assert "ft/seed-0 " in said and f"accuracy {accuracy:.4f}" in said
+    assert (
+        json.loads((tmp_path / "s.json").read_text())["scores"]["ft/seed-0"]["accuracy"] == accuracy
+    )
+    out = tmp_path / "p.jsonl"
+    assert main(["predict", str(tuned), "--input", dev, "--out", str(out)]) == 0
+    assert out.read_bytes() == (tuned / "dev.jsonl").read_bytes()
+    (tmp_path / "x.txt").write_text("The old river 5.\n\nThe city 1.\n")
+    assert main(["predict", str(tuned), "--input", str(tmp_path / "x.txt"), "--out", str(out)]) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["1", "3"]
+    assert all(abs(sum(line["probabilities"].values()) - 1) < 1e-6 for line in lines)
+    assert main(["info", str(tuned)]) == 0
+    assert "tiny, classification, 3 labels" in capfd.readouterr().out
+
+
+def test_a_fine_tuned_run_is_a_start_for_the_next(tuned, files, tmp_path, capfd):
+    assert main(argv(files, tmp_path / "b", tuned, "tune.epochs=0")) == EXIT_BAD_INPUT
+    assert "tune.epochs=0" in capfd.readouterr().err
+    assert main(argv(files, tmp_path / "b", tuned)) == 0
+    convention = json.loads((tmp_path / "b" / "results.json").read_text())["convention"]
+    assert convention["start_task"] == "tiny" and str(tuned) in convention["start"]
+
+
+def test_export_with_its_head_and_without(tuned, tmp_path):
+    assert main(["export", str(tuned), "--out", str(tmp_path / "hf")]) == 0
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    assert config["id2label"] == {"0": "1", "1": "3", "2": "5"}
+    assert main(["export", str(tuned), "--out", str(tmp_path / "encoder"), "--encoder"]) == 0
+    names = load_file(tmp_path / "encoder" / "model.safetensors").keys()
+    assert names and not any(name.startswith("classifier") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["data.train=gone.tsv"], "gone.tsv"),
+        (["data.text=reveiw"], "did you mean 'review'"),
+        (["data.max_length=64"], "32 positions"),
+        (["tune.layers=9"], "2 layers"),
+        (["head.crf=true"], "task.family=tagging"),
+        (["task.metric=acuracy"], "did you mean 'accuracy'"),
+        (["tune.folds=1"], "tune.folds=1"),
+        (["tune.epoch=2"], "did you mean tune.epochs"),
+        (["model.num_layers=1"], "model.num_layers=1"),
+    ],
+)
+def test_refusals_are_one_line_and_make_nothing(options, says, files, trained, tmp_path, capfd):
+    assert main(argv(files, tmp_path / "run", trained, *options)) == EXIT_BAD_INPUT
+    said = capfd.readouterr().err
+    assert says in said and said.count("\n") == 1 and "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_runs_that_predict_other_labels_are_no_ensemble(tuned, files, trained, tmp_path, capfd):
+    more = ['task.labels=["1","3","5","7"]']
+    assert main(argv(files, tmp_path / "c", trained, *more)) == EXIT_BAD_INPUT
+    assert "no row has the label '7'" in capfd.readouterr().err
+    text = (files / "train.tsv").read_text().replace("\t5\n", "\t4\n")
+    (tmp_path / "t.tsv").write_text(text)
+    more = [f"data.train={tmp_path / 't.tsv'}", "data.dev="]
+    assert main(argv(files, tmp_path / "d", trained, *more)) == 0
+    capfd.readouterr()
+    runs = [str(tuned), str(tmp_path / "d")]
+    assert main(["evaluate", *runs, "--data", str(files / "dev.tsv")]) == EXIT_BAD_INPUT
+    assert "an ensemble needs the same family and labels" in capfd.readouterr().err

@@ -1,0 +1,192 @@
+"""Runs of a tiny encoder: they learn, repeat themselves bit for bit, and go on where they were."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tiny_task
+from tiny_task import config, start, write_table
+
+from bertjax.errors import EXIT_PREEMPTED, UserError
+from bertjax.finetune import run
+from bertjax.finetune.member import Training
+from bertjax.finetune.run import best_parameters, finetune
+from bertjax.finetune.saved import ensemble, open_saved
+from bertjax.huggingface.tensors import flatten
+from bertjax.tasks.families import read_examples
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    return write_table(folder / "train.tsv", 192), write_table(folder / "dev.tsv", 40, seed=1)
+
+
+def results(path):
+    return json.loads((path / "results.json").read_text())
+
+
+def parameters(path):
+    saved = open_saved(path)
+    return [flatten(jax.device_get(saved.parameters(member))) for member in saved.members]
+
+
+def assert_same_run(ours, theirs):
+    for a, b in zip(parameters(ours), parameters(theirs), strict=True):
+        assert a.keys() == b.keys()
+        assert all(a[name].tobytes() == b[name].tobytes() for name in a)
+    a, b = results(ours), results(theirs)
+    for content in (a, b):
+        for entry in content["models"]:
+            entry.pop("seconds_per_epoch")
+    assert a == b
+    assert (ours / "dev.jsonl").read_bytes() == (theirs / "dev.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tables, tmp_path_factory):
+    path = tmp_path_factory.mktemp("unbroken") / "run"
+    assert finetune(config(*tables), path, start()) == 0
+    return path
+
+
+def test_it_learns_and_writes_what_it_did(unbroken, tables):
+    content = results(unbroken)
+    assert content["splits"]["dev"]["models"]["accuracy"]["mean"] > 0.9
+    assert content["convention"]["start"] == "a tiny encoder"
+    predictions = [json.loads(line) for line in (unbroken / "dev.jsonl").read_text().splitlines()]
+    examples, _ = read_examples(str(tables[1]), config(*tables))
+    right = np.mean(
+        [p["prediction"] == e.label for p, e in zip(predictions, examples, strict=True)]
+    )
+    assert right == pytest.approx(content["splits"]["dev"]["models"]["accuracy"]["mean"])
+    assert not (unbroken / "seed-0" / "checkpoints").exists()
+    assert (unbroken / "curve.png").stat().st_size > 1000
+    assert (unbroken / "confusion.png").stat().st_size > 1000
+
+
+def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
+    assert finetune(config(*tables), tmp_path / "run", start()) == 0
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+class StopAfter:
+    """In the place of `StopSignals`: SIGTERM once so many steps have asked."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    @property
+    def requested(self):
+        self.left -= 1
+        return signal.SIGTERM if self.left < 0 else None
+
+
+def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, tables, tmp_path, monkeypatch):
+    """In the middle of an epoch, at its end, and once more."""
+    for steps in (3, 6, 2):
+        monkeypatch.setattr(run, "StopSignals", lambda steps=steps: StopAfter(steps))
+        assert finetune(config(*tables), tmp_path / "run", start()) == EXIT_PREEMPTED
+        assert not (tmp_path / "run" / "results.json").exists()
+    monkeypatch.undo()
+    assert finetune(config(*tables), tmp_path / "run", start()) == 0
+    assert_same_run(tmp_path / "run", unbroken)
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "run" / "seed-0" / "metrics.jsonl").read_text().splitlines()
+    ]
+    steps = [row["step"] for row in rows if row["kind"] == "train"]
+    assert steps == sorted(set(steps))
+
+
+def test_another_config_is_refused_and_nothing_is_lost(unbroken, tables):
+    before = (unbroken / "results.json").read_bytes()
+    with pytest.raises(UserError, match=r"another config \(optim.learning_rate: 0.005 -> 0.1"):
+        finetune(config(*tables, optim={"learning_rate": 0.1}), unbroken, start())
+    assert (unbroken / "results.json").read_bytes() == before
+
+
+def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
+    cfg = config(*tables, tune={"seeds": (1, 2, 3), "epochs": 1})
+    assert finetune(cfg, tmp_path / "run", start()) == 0
+    dev = results(tmp_path / "run")["splits"]["dev"]
+    values = dev["models"]["accuracy"]["values"]
+    assert len(values) == 3
+    assert dev["models"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+    assert dev["models"]["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
+    saved = open_saved(tmp_path / "run")
+    examples, _ = read_examples(str(tables[1]), cfg)
+    named, together = ensemble([saved], examples, [], every=True)
+    assert [name for name, _ in named] == ["run/seed-1", "run/seed-2", "run/seed-3"]
+    np.testing.assert_allclose(together, np.mean([scores for _, scores in named], axis=0))
+    assert saved.task.score(examples, together)["accuracy"] == dev["ensemble"]["accuracy"]
+    two = ensemble([saved, saved], examples, [3, 1], every=False)[1]
+    np.testing.assert_allclose(two, dict(named)[f"run/{saved.best.name}"])
+
+
+def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp_path, monkeypatch):
+    seen = []
+    original = Training.__init__
+
+    def watch(self, cfg, task, member, train, dev, *rest):
+        seen.append(({e.place for e in train.examples}, {e.place for e in dev.examples}))
+        original(self, cfg, task, member, train, dev, *rest)
+
+    monkeypatch.setattr(Training, "__init__", watch)
+    cfg = config(tables[0], tune={"folds": 3, "epochs": 1})
+    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert len(seen) == 3 and all(not train & held for train, held in seen)
+    places = set().union(*(held for _, held in seen))
+    assert len(places) == 192 == sum(len(held) for _, held in seen)
+    content = results(tmp_path / "run")
+    assert set(content["splits"]) == {"out_of_fold"}
+    lines = (tmp_path / "run" / "out_of_fold.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [
+        e.id for e in read_examples(str(tables[0]), cfg)[0]
+    ]
+
+
+def test_early_stopping_and_the_best_epoch(tables, tmp_path):
+    """At a rate of zero no epoch is better than the first."""
+    cfg = config(*tables, optim={"learning_rate": 0.0}, tune={"epochs": 9, "patience": 2})
+    assert finetune(cfg, tmp_path / "run", start()) == 0
+    (model,) = results(tmp_path / "run")["models"]
+    assert (model["best_epoch"], model["epochs"]) == (1, 3)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_frozen_layers_do_not_move_and_the_others_do(layers, tables, tmp_path):
+    cfg = config(*tables, tune={"epochs": 1, "layers": layers})
+    assert finetune(cfg, tmp_path / "run", start()) == 0
+    saved = open_saved(tmp_path / "run")
+    after = flatten(jax.device_get(best_parameters(saved.cfg, saved.members[0])))
+    before = flatten(tiny_task.encoder())
+    for name, value in after.items():
+        if name.startswith("head/"):
+            continue
+        frozen = name.startswith(("embeddings/", "layer_0/")) or (
+            layers == 0 and name.startswith("layer_1/")
+        )
+        assert (value.tobytes() == before[name].tobytes()) == frozen, name
+    assert not list((tmp_path / "run").glob("states*"))
+    # What was scored with kept states is what the whole model says.
+    examples, _ = read_examples(str(tables[1]), cfg)
+    (scores,) = saved.scores(saved.members, examples)
+    dev = results(tmp_path / "run")["splits"]["dev"]["models"]
+    assert saved.task.score(examples, scores)["accuracy"] == dev["accuracy"]["mean"]
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_made(tables, tmp_path):
+    with pytest.raises(UserError, match=r"task.metric=acuracy .* did you mean 'accuracy'"):
+        finetune(config(*tables, task={"metric": "acuracy"}), tmp_path / "run", start())
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,78 @@
+"""A task that a tiny encoder learns in seconds: which of two words a text repeats."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from bertjax import model
+from bertjax.config import (
+    ExamplesConfig,
+    FinetuneConfig,
+    ModelConfig,
+    OptimConfig,
+    TaskConfig,
+    TuneConfig,
+)
+from bertjax.finetune.run import Start
+from bertjax.text.tokenizer import Tokenizer
+from bertjax.text.tokenizer_training import train_tokenizer
+
+WORDS = ["river", "city", "house", "writer", "garden", "engine", "winter", "letter", "school"]
+
+
+@lru_cache
+def tokenizer() -> Tokenizer:
+    sentences = [" ".join(random.Random(i).sample([*WORDS, "good", "bad"], 6)) for i in range(200)]
+    return train_tokenizer("wordpiece", sentences, 150, lowercase=True)
+
+
+def write_table(path: Path, rows: int, seed: int = 0) -> Path:
+    """`text` and `label`: of 3 to 12 words, one is good or bad."""
+    draw = random.Random(seed)
+    lines = ["text\tlabel"]
+    for _ in range(rows):
+        words = draw.choices(WORDS, k=draw.randint(3, 12))
+        label = draw.choice(["good", "bad"])
+        words[draw.randrange(len(words))] = label
+        lines.append(f"{' '.join(words)}\t{label}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def config(train: Path, dev: Path | str = "", **changes) -> FinetuneConfig:
+    """A tiny run; `changes` are of its sections: `tune={"epochs": 2}`."""
+    cfg = FinetuneConfig(
+        model=ModelConfig(
+            vocab_size=tokenizer().vocab_size,
+            hidden_size=32,
+            num_layers=2,
+            num_heads=2,
+            intermediate_size=64,
+            max_positions=32,
+            initializer_range=0.1,
+            hidden_dropout=0.05,
+        ),
+        task=TaskConfig(name="tiny"),
+        data=ExamplesConfig(train=str(train), dev=str(dev), max_length=24),
+        optim=OptimConfig(learning_rate=5e-3, bias_correction=True),
+        tune=TuneConfig(epochs=3, batch_size=16, row_lengths=1, log_every=2),
+    )
+    for section, fields in changes.items():
+        cfg = replace(cfg, **{section: replace(getattr(cfg, section), **fields)})
+    return cfg
+
+
+@lru_cache
+def encoder() -> model.Params:
+    cfg = config(Path("x")).model
+    return jax.tree.map(np.asarray, jax.jit(model.init, static_argnums=0)(cfg, jax.random.key(0)))
+
+
+def start() -> Start:
+    return Start("a tiny encoder", encoder(), tokenizer())
