@@ -31,7 +31,7 @@ from bertjax.finetune.member import Member, Training
 from bertjax.finetune.run import Material
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import open_splits
-from bertjax.finetune.step import make_steps
+from bertjax.finetune.step import make_predict, make_steps
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.tasks.task import Rows
 from bertjax.train.initial import read_model
@@ -192,7 +192,8 @@ def ours(cfg, material: Material, start, seed: int, scratch: Path) -> dict:
     train, dev = material.parts(None)
     plans = training_plan(train.rows, material.lengths, cfg.tune.batch_size, seed, 0)
     steps = make_steps(cfg, shape, material.mesh, len(plans) * cfg.tune.epochs)
-    predictor = Predictor(cfg, steps, material.mesh, material.tokenizer, material.lengths)
+    predict = make_predict(cfg, shape, material.mesh)
+    predictor = Predictor(cfg, predict, material.mesh, material.tokenizer, material.lengths)
     member = Member(seed, None, scratch)
     training = Training(
         cfg, material.task, member, train, dev, predictor, steps, Terminal(speaks=False)

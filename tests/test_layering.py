@@ -71,7 +71,7 @@ CONFINED = {
     "grain": {"data/loader.py", "data/batches.py"},
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
-    "tensorflow_datasets": {"data", "text", "tasks/records.py"},
+    "tensorflow_datasets": {"data", "text/tfds.py"},
     "matplotlib": {"finetune/plots.py"},
     "tensorboardX": {"train/log.py"},
     "jieba": {"text/words.py"},

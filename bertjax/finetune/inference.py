@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.batches import Plan, evaluation_plan, make_batch, row_indices
-from bertjax.finetune.step import Steps
+from bertjax.finetune.step import Predict
 from bertjax.tasks.task import Rows, Scores, Task
 from bertjax.text.tokenizer import Tokenizer
 
@@ -30,12 +30,12 @@ class Predictor:
     def __init__(
         self,
         cfg: FinetuneConfig,
-        steps: Steps,
+        predict: Predict,
         mesh: Mesh,
         tokenizer: Tokenizer,
         lengths: Sequence[int],
     ):
-        self.steps, self.mesh, self.lengths = steps, mesh, lengths
+        self.predict, self.mesh, self.lengths = predict, mesh, lengths
         self.pad = tokenizer.special.pad
         self.size = cfg.tune.evaluation_batch_size
 
@@ -56,7 +56,7 @@ class Predictor:
 
         for plan in evaluation_plan(rows, self.lengths, self.size):
             batch = self.batch(rows, plan, self.size)
-            waiting.append((row_indices(rows, plan), self.steps.predict(params, batch)))
+            waiting.append((row_indices(rows, plan), self.predict(params, batch)))
             if len(waiting) > 1:  # the next batch is under way while this one is read
                 collect(*waiting.pop(0))
         for indices, outputs in waiting:

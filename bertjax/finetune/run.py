@@ -31,7 +31,7 @@ from bertjax.finetune.inference import Predictor
 from bertjax.finetune.member import Encoded, Interrupted, Member, Training, read_result
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import Splits, folds, open_splits
-from bertjax.finetune.step import make_steps
+from bertjax.finetune.step import make_predict, make_steps
 from bertjax.model.task import abstract_task_params
 from bertjax.overrides import describe_difference, from_json, to_json
 from bertjax.tasks.families import task_of, tune_threshold
@@ -141,9 +141,16 @@ class FinetuneRun:
         )
         steps = make_steps(cfg, self.shape, material.mesh, max(1, len(plan) * cfg.tune.epochs))
         self._announce(member, train, dev, len(plan), fresh)
-        predictor = Predictor(cfg, steps, material.mesh, material.tokenizer, material.lengths)
-        training = Training(cfg, material.task, member, train, dev, predictor, steps, self.terminal)
+        training = Training(
+            cfg, material.task, member, train, dev, self.predictor(), steps, self.terminal
+        )
         return training.run(initial, stop)
+
+    def predictor(self) -> Predictor:
+        """Runs any of the models over rows."""
+        material = self.material
+        predict = make_predict(self.cfg, self.shape, material.mesh)
+        return Predictor(self.cfg, predict, material.mesh, material.tokenizer, material.lengths)
 
     def conclude(self, members: list[Member], found: list[dict[str, Any]]) -> None:
         """Score the best epoch of every model, and all together, and write what came of it."""
@@ -175,8 +182,7 @@ class FinetuneRun:
             name: [] for name in material.encoded if name != "train"
         }
         held_out: list[list[Scores]] = []
-        steps = make_steps(self.cfg, self.shape, material.mesh, 1)
-        predictor = Predictor(self.cfg, steps, material.mesh, material.tokenizer, material.lengths)
+        predictor = self.predictor()
         for member in members:
             params = best_parameters(self.cfg, member)
             for name, made in scores.items():

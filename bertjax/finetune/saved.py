@@ -18,7 +18,7 @@ from bertjax.finetune.inference import Predictor
 from bertjax.finetune.member import Member
 from bertjax.finetune.run import best_parameters
 from bertjax.finetune.settle import task_shape
-from bertjax.finetune.step import make_steps
+from bertjax.finetune.step import make_predict
 from bertjax.overrides import from_json
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Scores, Task
@@ -69,8 +69,8 @@ class SavedRun:
         lengths = row_lengths([len(t) for t in rows.tokens], self.cfg.tune.row_lengths)
         mesh = sharding.make_mesh(MeshConfig())
         with jax.set_mesh(mesh):
-            steps = make_steps(self.cfg, task_shape(self.cfg), mesh, 1)
-            predictor = Predictor(self.cfg, steps, mesh, self.tokenizer, lengths)
+            predict = make_predict(self.cfg, task_shape(self.cfg), mesh)
+            predictor = Predictor(self.cfg, predict, mesh, self.tokenizer, lengths)
             return [predictor.scores(self.parameters(m), self.task, rows) for m in members]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -31,13 +32,16 @@ class TuneState(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The jitted functions of a run; every model of it shares what was compiled."""
+    """The jitted functions that train."""
 
     init: Callable[[Any], TuneState]  # trained parameters -> state
     train: Callable[[TuneState, Any, Array, Batch], tuple[TuneState, dict[str, Array]]]
-    predict: Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> outputs
 
 
+Predict = Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> outputs
+
+
+@lru_cache(maxsize=4)  # so that every model of a run shares what was compiled
 def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) -> Steps:
     """Compile-once functions for a run of `steps` steps.
 
@@ -85,10 +89,6 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
         metrics = {"loss": value, "gradient_norm": norm, "bad_steps": bad}
         return TuneState(state.step + 1, params, moments, bad), metrics
 
-    def predict(params, batch: Batch) -> dict[str, Array]:
-        outputs = apply_task(cfg.model, cfg.head, shape, params, batch, dtype=dtype)
-        return task_losses.probabilities(shape, outputs, batch)
-
     return Steps(
         jax.jit(init, out_shardings=everywhere),
         jax.jit(
@@ -97,5 +97,18 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
             out_shardings=everywhere,
             donate_argnums=0,
         ),
-        jax.jit(predict, in_shardings=(everywhere, rows), out_shardings=everywhere),
     )
+
+
+@lru_cache(maxsize=4)
+def make_predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
+    """The compile-once function from parameters and a batch to what the task makes of it."""
+
+    def predict(params, batch: Batch) -> dict[str, Array]:
+        dtype = cfg.tune.compute_dtype
+        outputs = apply_task(cfg.model, cfg.head, shape, params, batch, dtype=dtype)
+        return task_losses.probabilities(shape, outputs, batch)
+
+    everywhere = sharding.replicated(mesh)
+    places = (everywhere, sharding.batch_sharding(mesh))
+    return jax.jit(predict, in_shardings=places, out_shardings=everywhere)

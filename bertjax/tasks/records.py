@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from bertjax.config import ExamplesConfig
 from bertjax.errors import UserError, nearest
 from bertjax.tasks.files import open_text
+from bertjax.text.tfds import open_tfds
 
 ID_FIELDS = ("id", "index", "idx")  # what a row is called by, in files that have one of them
 
@@ -163,7 +163,8 @@ def _root(path: str, column: str, names: Sequence[str]) -> str:
 
 def _tfds(path: str, columns: Sequence[str]) -> Iterator[Record]:
     """Examples of `tfds:NAME[:SPLIT]`; a class becomes its name, or None where it has none."""
-    source, features = _open_tfds(path)
+    opened = open_tfds(path.removeprefix("tfds:"))
+    source, features = opened.data_source, opened.features
     roots = {_root(path, column, list(features)) for column in columns}
     roots |= {name for name in ID_FIELDS if name in features}
     for row in range(len(source)):
@@ -176,29 +177,6 @@ def _tfds(path: str, columns: Sequence[str]) -> Iterator[Record]:
                 f"{place}: cannot be read ({reason}): the data set is damaged; make it again"
             ) from None
         yield place, {name: _named(features[name], example[name]) for name in roots}
-
-
-def _open_tfds(path: str) -> tuple[Any, Any]:
-    """The examples, by number, and their features."""
-    import tensorflow_datasets as tfds
-
-    name, _, split = path.removeprefix("tfds:").partition(":")
-    split = split or "train"
-    try:
-        builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
-        if split not in builder.info.splits:
-            raise UserError(
-                f"tfds:{name}: no split {split!r}: {nearest(split, builder.info.splits)}"
-            )
-        return builder.as_data_source(split), builder.info.features
-    except UserError:
-        raise
-    except Exception as error:  # TFDS raises many kinds, AssertionError and ImportError among them
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"tfds:{name}: cannot be opened ({reason}): prepare it first with "
-            "file_format='array_record', or give its directory"
-        ) from None
 
 
 def _named(feature: Any, value: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from bertjax.text.chunks import (
     Chunk,
     check_lengths,
 )
+from bertjax.text.tfds import open_tfds
 
 COMPRESSED = (".gz", ".xz", ".zst")
 
@@ -178,34 +178,13 @@ class TfdsSource:
 
 
 def _tfds_source(spec: str, field: str) -> TfdsSource:
-    """Open `NAME[:SPLIT]`, where NAME may be a directory."""
-    import tensorflow_datasets as tfds
-
-    name, _, split = spec.partition(":")
-    split = split or "train"
-    try:
-        builder = tfds.builder_from_directory(name) if os.path.isdir(name) else tfds.builder(name)
-        if split not in builder.info.splits:
-            raise UserError(
-                f"tfds:{name}: no split {split!r}: {nearest(split, builder.info.splits)}"
-            )
-        data_source = builder.as_data_source(split)
-    except UserError:
-        raise
-    except Exception as error:  # TFDS raises many kinds, AssertionError and ImportError among them
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    opened = open_tfds(spec)
+    if field not in opened.features:
         raise UserError(
-            f"tfds:{name}: cannot be opened ({reason}): prepare it first with "
-            "file_format='array_record', or give its directory"
-        ) from None
-    if field not in builder.info.features:
-        raise UserError(
-            f"tfds:{name}: no feature {field!r}: set --text-field; "
-            f"{nearest(field, builder.info.features)}"
+            f"{opened.name}: no feature {field!r}: set --text-field; "
+            f"{nearest(field, opened.features)}"
         )
-    return TfdsSource(
-        f"tfds:{name}:{split}", builder.info.splits[split].num_bytes, field, data_source
-    )
+    return TfdsSource(opened.name, opened.num_bytes, field, opened.data_source)
 
 
 def _chunks_of_strings(
