@@ -15,7 +15,6 @@ import json
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -29,14 +28,13 @@ from bertjax.finetune.batches import evaluation_plan, row_indices, training_plan
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.member import Member, Training
 from bertjax.finetune.run import Material
-from bertjax.finetune.settle import settle, task_shape
+from bertjax.finetune.settle import adopt_encoder, settle, task_shape
 from bertjax.finetune.splits import open_splits
 from bertjax.finetune.step import make_predict, make_steps
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.tasks.task import Rows
 from bertjax.train.initial import read_model
 from bertjax.train.log import Terminal
-from bertjax.train.setup import adopt_architecture
 from bertjax.train.signals import StopSignals
 
 CLASSES = {
@@ -161,7 +159,7 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     start = read_model(args.directory)
     cfg = load_config(args.config, FinetuneConfig)
-    cfg = replace(cfg, model=adopt_architecture(cfg.model, start.cfg))
+    cfg = adopt_encoder(cfg, start.cfg)
     cfg = apply_overrides(cfg, args.overrides)
     splits = open_splits(cfg)
     cfg = settle(cfg, splits)

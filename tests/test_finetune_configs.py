@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, ModelConfig
+from bertjax.finetune.settle import adopt_encoder
 from bertjax.tasks.families import label_names, read_examples, task_of
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "finetune"
@@ -126,3 +127,11 @@ def test_other_columns_need_no_python(shared_data):
         examples, skipped = read_examples(str(shared_data / file / "dev.tsv.xz"), cfg)
         assert (len(examples), skipped) == ({"snli": 9_842, "qqp": 10_000}[name], 0)
         assert label_names(cfg, examples) == tuple(labels)
+
+
+def test_a_recipe_is_cut_to_the_positions_that_the_encoder_has():
+    recipe = preset("squad1")
+    small = adopt_encoder(recipe, ModelConfig(max_positions=64))
+    assert (small.data.max_length, small.data.window_step) == (64, 64)
+    whole = adopt_encoder(recipe, ModelConfig(max_positions=512))
+    assert whole.data == recipe.data

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.finetune.run import Start, finetune
 from bertjax.finetune.saved import is_finetuned, open_saved
+from bertjax.finetune.settle import adopt_encoder
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.train.initial import check_overrides, read_model
-from bertjax.train.setup import adopt_architecture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, evaluate and write results; returns the exit code."""
     cfg = load_config(args.config, FinetuneConfig)
     architecture, start = _start(args.init)
-    cfg = replace(cfg, model=adopt_architecture(cfg.model, architecture))
+    cfg = adopt_encoder(cfg, architecture)
     cfg = apply_overrides(cfg, args.overrides)
     check_overrides(args.overrides, cfg.model, architecture, start.source)
     return finetune(cfg, args.workdir, start, command=["bertjax", *sys.argv[1:]])

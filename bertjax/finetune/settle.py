@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.finetune.splits import Splits
 from bertjax.model.task import TagRules, TaskShape
 from bertjax.tasks.tag_schemes import allowed_transitions
+from bertjax.train.setup import adopt_architecture
+
+
+def adopt_encoder(cfg: FinetuneConfig, source: ModelConfig) -> FinetuneConfig:
+    """A recipe for the encoder that is started from; dropout stays the recipe's.
+
+    Rows longer than the encoder has positions are shortened to that: a recipe is written for
+    BERT-base's 512, and small encoders are often made for less.
+    """
+    longest = min(cfg.data.max_length, source.max_positions)
+    data = replace(cfg.data, max_length=longest, window_step=min(cfg.data.window_step, longest))
+    return replace(cfg, model=adopt_architecture(cfg.model, source), data=data)
 
 
 def settle(cfg: FinetuneConfig, splits: Splits) -> FinetuneConfig:
