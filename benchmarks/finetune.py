@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument("overrides", nargs="*")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     transformers.logging.set_verbosity_error()
     start = read_model(args.directory)
     cfg = load_config(args.config, FinetuneConfig)
