@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import transformers
 
+from bertjax.cli.host_memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import evaluation_plan, row_indices, training_plan
@@ -72,6 +73,7 @@ class TorchModel:
             lr=cfg.optim.learning_rate,
             betas=(cfg.optim.b1, cfg.optim.b2),
             eps=cfg.optim.eps,
+            fused=True,  # transformers' own default, and four times as fast here
         )
         warmup = round(cfg.optim.warmup_fraction * total)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -156,6 +158,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_intermixed_args()
+    keep_freed_memory()  # as `bertjax finetune` does; it makes no difference to PyTorch
     transformers.logging.set_verbosity_error()
     start = read_model(args.directory)
     cfg = load_config(args.config, FinetuneConfig)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bertjax import __version__
+from bertjax.cli.host_memory import keep_freed_memory
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
 
 # Verb -> module and what it does. Imported when used: `prepare` needs no JAX, `--help` nothing.
@@ -27,6 +28,7 @@ VERBS = {
 }
 
 TAKES_FIELDS = ("pretrain", "finetune")
+TRAINS = ("pretrain", "finetune")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +69,8 @@ def _dispatch(argv: list[str]) -> int:
     if verb not in VERBS:
         raise UserError(f"unknown command {verb!r}: {nearest(verb, VERBS)}")
     module_name, summary = VERBS[verb]
+    if verb in TRAINS:
+        keep_freed_memory()
     module = importlib.import_module(module_name)
     parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
     module.add_arguments(parser)

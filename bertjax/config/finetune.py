@@ -150,7 +150,7 @@ class TuneConfig:
     seeds: tuple[int, ...] = (0,)  # one model a seed
     folds: int = 0  # cross-validation: models a seed, each on all but one fold; 0: none
     compute_dtype: str = "float32"
-    row_lengths: int = 4  # at most so many row lengths are compiled
+    row_lengths: int = 8  # at most so many row lengths are compiled
     log_every: int = 10
 
     def __post_init__(self) -> None:

@@ -78,12 +78,13 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
         value, grads = jax.value_and_grad(loss)(state.params)
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
-        updates, moments = rule(state.params).update(grads, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        params, moments = jax.tree.map(
+        updates, moments = rule(state.params).update(
+            grads, state.optimizer, state.params, finite=finite
+        )
+        params = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old),
-            (params, moments),
-            (state.params, state.optimizer),
+            optax.apply_updates(state.params, updates),
+            state.params,
         )
         bad = jnp.where(finite, 0, state.bad_steps + 1)
         metrics = {"loss": value, "gradient_norm": norm, "bad_steps": bad}

@@ -33,7 +33,9 @@ def layer_rates(params: Any, num_layers: int, decay: float, head_rate: float) ->
     return jax.tree_util.tree_map_with_path(rate, params)
 
 
-def optimizer_by_layer(cfg: OptimConfig, steps: int, rates: Any) -> optax.GradientTransformation:
+def optimizer_by_layer(
+    cfg: OptimConfig, steps: int, rates: Any
+) -> optax.GradientTransformationExtraArgs:
     """The optimizer of `cfg` with each parameter's update, decay included, times its rate.
 
     The update is scaled and not the gradient: Adam divides a scaled gradient by its own scale

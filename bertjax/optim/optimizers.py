@@ -39,29 +39,62 @@ def parameter_groups(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(group, params)
 
 
-def scale_by_adam_without_bias_correction(
-    b1: float, b2: float, eps: float
-) -> optax.GradientTransformation:
-    """m / (√v + eps) with the raw moments (google-research/bert optimization.py)."""
+def scale_by_adam(cfg: OptimConfig) -> optax.GradientTransformationExtraArgs:
+    """Adam's direction; the moments stay as they were unless `finite`, an extra argument, holds.
+
+    With bias correction that of Kingma & Ba 2015, without it m / (√v + eps) with the raw moments
+    (google-research/bert optimization.py).
+
+    The skipping is in the coefficients and the direction is computed from the new moments, not
+    again from the old: so each moment is overwritten in place, in one pass over it, where a
+    selection between old and new ones afterwards would need a copy of both.
+    """
 
     def init(params):
         zeros = jax.tree.map(jnp.zeros_like, params)
         return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
 
-    def update(grads, state, params=None):
+    def update(grads, state, params=None, *, finite=True, **_):
         del params
-        m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, grads)
-        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.nu, grads)
-        updates = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), m, v)
-        return updates, optax.ScaleByAdamState(state.count + 1, m, v)
+        keep_1, keep_2 = jnp.where(finite, cfg.b1, 1.0), jnp.where(finite, cfg.b2, 1.0)
+        take_1, take_2 = jnp.where(finite, 1 - cfg.b1, 0.0), jnp.where(finite, 1 - cfg.b2, 0.0)
+        grads = jax.tree.map(lambda g: jnp.where(finite, g, 0.0), grads)
+        mu = jax.tree.map(lambda m, g: keep_1 * m + take_1 * g, state.mu, grads)
+        nu = jax.tree.map(lambda v, g: keep_2 * v + take_2 * g * g, state.nu, grads)
+        mu, nu = jax.lax.optimization_barrier((mu, nu))
+        count = state.count + jnp.where(finite, 1, 0)
+        scale_1 = scale_2 = jnp.float32(1)
+        if cfg.bias_correction:
+            scale_1, scale_2 = (1 / (1 - b ** jnp.maximum(count, 1)) for b in (cfg.b1, cfg.b2))
+        updates = jax.tree.map(lambda m, v: m * scale_1 / (jnp.sqrt(v * scale_2) + cfg.eps), mu, nu)
+        return updates, optax.ScaleByAdamState(count, mu, nu)
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _adam(cfg: OptimConfig) -> optax.GradientTransformation:
-    if cfg.bias_correction:
-        return optax.scale_by_adam(cfg.b1, cfg.b2, cfg.eps)
-    return scale_by_adam_without_bias_correction(cfg.b1, cfg.b2, cfg.eps)
+def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
+    """Scale all gradients by min(1, limit / norm) (Pascanu et al. 2013).
+
+    One factor for all: optax divides each element instead, which costs a pass and a copy.
+    """
+
+    def clip(grads, _):
+        factor = jnp.minimum(1.0, limit / optax.tree.norm(grads))
+        return jax.tree.map(lambda g: g * factor, grads)
+
+    return optax.stateless(clip)
+
+
+def _steady(
+    inner: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+    """`inner`, its state as it was where the extra argument `finite` does not hold."""
+
+    def update(grads, state, params=None, *, finite=True, **_):
+        updates, new = inner.update(grads, state, params)
+        return updates, jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, state)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 def _decays(params: Any) -> Any:
@@ -89,8 +122,11 @@ def _to_adams_rms() -> optax.GradientTransformation:
     )
 
 
-def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
-    """The chain from clipped gradients to updates; decay is multiplied by the learning rate.
+def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtraArgs:
+    """The chain from gradients to updates; decay is multiplied by the learning rate.
+
+    `update` takes `finite`, a bool scalar: where it is false, the state comes back as it was, and
+    the updates are not to be used.
 
     - `adamw`: with or without bias correction (BERT has none).
     - `lamb`: You et al. 2020 as in google-research/albert lamb_optimizer.py: the trust ratio is
@@ -102,15 +138,15 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
     decay = optax.add_decayed_weights(cfg.weight_decay, mask=_decays)
     parts = []
     if cfg.clip_norm:
-        parts.append(optax.clip_by_global_norm(cfg.clip_norm))
+        parts.append(clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
         orthogonal = contrib.scale_by_muon(weight_dimension_numbers=_matrices)
-        muon = optax.chain(orthogonal, _to_adams_rms())
-        adam = optax.chain(_adam(cfg), optax.scale(cfg.muon_adam_ratio))
+        muon = optax.chain(_steady(orthogonal), _to_adams_rms())
+        adam = optax.chain(scale_by_adam(cfg), optax.scale(cfg.muon_adam_ratio))
         parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix)]
         parts.append(decay)
     elif cfg.optimizer == "lamb":
-        parts += [_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), _decays)]
+        parts += [scale_by_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), _decays)]
     else:
-        parts += [_adam(cfg), decay]
-    return optax.chain(*parts, optax.scale_by_learning_rate(rate))
+        parts += [scale_by_adam(cfg), decay]
+    return optax.chain(*parts, _steady(optax.scale_by_learning_rate(rate)))

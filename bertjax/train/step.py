@@ -76,12 +76,11 @@ def make_train_step(
         loss = sum(s.nll for s in sums.values())
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(norm) & jnp.isfinite(loss)
-        updates, moments = update_rule.update(grads, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        params, moments = jax.tree.map(
+        updates, moments = update_rule.update(grads, state.optimizer, state.params, finite=finite)
+        params = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old),
-            (params, moments),
-            (state.params, state.optimizer),
+            optax.apply_updates(state.params, updates),
+            state.params,
         )
         bad = jnp.where(finite, 0, state.bad_steps + 1)
         skipped = state.skipped + jnp.where(finite, 0, 1)

@@ -1,0 +1,24 @@
+"""What the C library does with memory that a training step gives back."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_ARENA_MAX, _MMAP_MAX, _TRIM_THRESHOLD = -8, -4, -1  # malloc.h of glibc
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed, in one heap, instead of giving it back to the system.
+
+    On a CPU, XLA allocates and frees a step's gradients and activations at every step. Left to
+    itself, glibc maps and unmaps them, and the kernel zeroes each page again: 30 to 45 % of the
+    time of a small model's step (docs/LOG.md, 2026-11-21). Must come before other threads
+    allocate; does nothing with another C library.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1)):
+            mallopt(option, value)
