@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bertjax.config import ModelConfig, Phase, PretrainConfig
+from bertjax.config import FinetuneConfig, ModelConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import (
     MAX_JSON_CHARACTERS,
@@ -179,6 +179,16 @@ def test_any_text_at_all_is_an_override_or_a_user_error(text):
 )
 def test_bad_values_say_what_would_do(item, message):
     assert message in refused(item)
+
+
+def test_lists_of_plain_values_need_no_brackets():
+    def seeds(text: str) -> tuple[int, ...]:
+        return apply_overrides(FinetuneConfig(), [f"tune.seeds={text}"]).tune.seeds
+
+    assert seeds("0,1, 2") == seeds("[0, 1, 2]") == (0, 1, 2)
+    assert seeds("7") == (7,)
+    with pytest.raises(UserError, match="takes a whole number"):
+        seeds("0,one")
 
 
 @settings(max_examples=100, deadline=None)
