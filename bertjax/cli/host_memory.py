@@ -12,8 +12,8 @@ def keep_freed_memory() -> None:
     """Have glibc keep what is freed, in one heap, instead of giving it back to the system.
 
     On a CPU, XLA allocates and frees a step's gradients and activations at every step. Left to
-    itself, glibc maps and unmaps them, and the kernel zeroes each page again: 30 to 45 % of the
-    time of a small model's step (docs/LOG.md, 2026-11-21). Must come before other threads
+    itself, glibc maps and unmaps them, and the kernel zeroes each page again: a third to half of
+    the time of a small model's step (docs/LOG.md, 2026-11-21). Must come before other threads
     allocate; does nothing with another C library.
     """
     if not sys.platform.startswith("linux"):
