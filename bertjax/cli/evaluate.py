@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bertjax.cli.outputs import check_output
+from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
 from bertjax.finetune import results
-from bertjax.finetune.saved import ensemble, open_saved
-from bertjax.tasks.families import read_examples
+from bertjax.finetune.saved import SavedRun, ensemble, open_saved
+from bertjax.overrides import apply_overrides
+from bertjax.tasks.families import learnt_examples, read_examples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Declare which models are run."""
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run of `finetune`")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run of `finetune`; and data.NAME=VALUE where the file differs from the training file",
+    )
     parser.add_argument(
         "--every", action="store_true", help="all models of each run together, not its best one"
     )
@@ -28,27 +37,52 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def open_runs(arguments: list[str]) -> tuple[list[SavedRun], FinetuneConfig]:
+    """The runs, and the config by which a file is read: the first one's with the overrides.
+
+    Raises:
+        UserError: a run cannot be opened, or an override is not about reading.
+    """
+    overrides = [item for item in arguments if "=" in item and not Path(item).exists()]
+    for item in overrides:
+        if not item.startswith("data."):
+            raise UserError(
+                f"{item}: a trained run keeps its config; only data.NAME=VALUE, how the file is "
+                "read, may differ"
+            )
+    paths = [Path(item) for item in arguments if item not in overrides]
+    if not paths:
+        raise UserError("no RUN given: name the --workdir of `bertjax finetune`")
+    runs = [open_saved(path) for path in paths]
+    return runs, apply_overrides(runs[0].cfg, overrides)
+
+
 def run(args: argparse.Namespace) -> None:
     """Print the scores."""
-    runs = [open_saved(path) for path in args.runs]
-    cfg = runs[0].cfg
+    runs, cfg = open_runs(args.runs)
+    check_output("--out", args.out, args.data)
     examples, skipped = read_examples(args.data, cfg)
+    examples, strange = learnt_examples(examples, cfg.task.labels, cfg)
     named, together = ensemble(runs, examples, args.weights, args.every)
-    if len(named) > 1:
-        named = [*named, ("together", together)]
-    task, content = runs[0].task, {}
-    for name, scores in named:
+    content = {}
+    for name, task, scores in [*named, together] if len(named) > 1 else named:
         found = task.score(examples, scores)
         content[name] = found
         shown = " · ".join(f"{metric} {found[metric]:.4f}" for metric in task.metrics)
         print(f"{name:<24} {shown}")
+    left_out = skipped + strange
     print(
         f"{len(examples):,} examples of {args.data}"
-        + (f", {skipped:,} left out" if skipped else "")
+        + (f", {left_out:,} left out" if left_out else "")
     )
     if args.out:
         results.write_json(args.out, {"data": args.data, "scores": content})
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not numbers with commas between, such as 2,1"
+        ) from None

@@ -83,12 +83,11 @@ def _export_task(args: argparse.Namespace) -> ExportReport:
     params, tokenizer = saved.parameters(member), saved.tokenizer
     if args.encoder:
         return export_encoder(saved.cfg.model, params, tokenizer, args.out, card, check_lines())
-    task = saved.cfg.task
     return export_task_model(
         saved.cfg.model,
         saved.cfg.head,
         task_shape(saved.cfg),
-        task.labels,
+        saved.task.labels,
         params,
         tokenizer,
         args.out,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bertjax.cli.evaluate import add_models
+from bertjax.cli.evaluate import add_models, open_runs
+from bertjax.cli.outputs import check_output
 from bertjax.finetune import results
-from bertjax.finetune.saved import ensemble, open_saved
+from bertjax.finetune.saved import ensemble
 from bertjax.tasks.glue import write_submission
 from bertjax.tasks.unlabelled import read_unlabelled
 
@@ -28,10 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
-    runs = [open_saved(path) for path in args.runs]
-    examples, skipped = read_unlabelled(args.input, runs[0].cfg)
+    runs, cfg = open_runs(args.runs)
+    check_output("--out", args.out, args.input)
+    check_output("--submission", args.submission, args.input)
+    examples, skipped = read_unlabelled(args.input, cfg)
     _, together = ensemble(runs, examples, args.weights, args.every)
-    predictions = runs[0].task.predict(examples, together)
+    predictions = together.task.predict(examples, together.scores)
     results.write_predictions(args.out, predictions)
     print(
         f"predicted {len(predictions):,} examples of {args.input}"

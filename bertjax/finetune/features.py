@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ def frozen_states(
             cfg.model, cfg.head, shape, params, batch, dtype=cfg.tune.compute_dtype
         )
 
+    for left in directory.glob("states.*"):  # by a run that was killed
+        shutil.rmtree(left)
     run = jax.jit(states, in_shardings=(everywhere, rows_apart), out_shardings=everywhere)
     with tempfile.TemporaryDirectory(prefix="states.", dir=directory) as folder:
         for name, encoded in material.encoded.items():

@@ -43,6 +43,7 @@ class Encoded:
 
     examples: list[Example]
     rows: Rows
+    unknown: float = 0.0  # share of tokens that are [UNK]
 
     def select(self, kept: np.ndarray) -> Encoded:
         """Some of the examples, ascending, with their rows."""
@@ -74,10 +75,13 @@ class Member:
 
 
 def read_result(member: Member) -> dict[str, Any] | None:
-    """The result of a model that is done; None while it is not."""
-    if not member.result.exists():
+    """The result of a model that is done; None while it is not, or where it was damaged."""
+    if not (member.directory / "best").is_dir():
         return None
-    return json.loads(member.result.read_text(encoding="utf-8"))
+    try:
+        return json.loads(member.result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def metric_values(score: Mapping[str, Any]) -> dict[str, float]:

@@ -58,19 +58,22 @@ def summarise(
             }
             for name, encoded in material.encoded.items()
         },
+        "unknown_tokens": {name: encoded.unknown for name, encoded in material.encoded.items()},
         "skipped": material.splits.skipped,
     }
 
 
 def scored(
-    task: Task,
     examples: Sequence[Example],
-    by_model: Sequence[Sequence[Scores]],
-    together: Sequence[Scores],
+    by_model: Sequence[tuple[Task, Sequence[Scores]]],
+    together: tuple[Task, Sequence[Scores]],
 ) -> dict[str, Any]:
-    """What a split's entry in results.json holds: of each model, and of all `together`."""
-    single = [task.score(examples, scores) for scores in by_model]
-    combined = task.score(examples, together)
+    """What a split's entry in results.json holds: of each model, and of all `together`.
+
+    Each set of scores comes with the task that judges it.
+    """
+    single = [task.score(examples, scores) for task, scores in by_model]
+    combined = together[0].score(examples, together[1])
     return {
         "examples": len(examples),
         "models": spread([metric_values(score) for score in single]),
@@ -100,9 +103,11 @@ def table(content: Mapping[str, Any]) -> str:
     """The metrics of a run for the terminal."""
     lines = []
     for split, entry in content["splits"].items():
-        for name in _shown(content, entry["models"]):
+        shown = _shown(content, entry["models"])
+        width = max(12, *(len(name) + 2 for name in shown))
+        for name in shown:
             value = entry["models"][name]
-            line = f"{split:<12}{name:<12}{value['mean']:.4f}"
+            line = f"{split:<12}{name:<{width}}{value['mean']:.4f}"
             if value["sd"] is not None:
                 line += f" ± {value['sd']:.4f} (best {value['best']:.4f})"
             if entry["ensemble"]:
@@ -111,7 +116,12 @@ def table(content: Mapping[str, Any]) -> str:
         if entry["collapsed"]:
             lines.append(
                 f"{split:<12}{entry['collapsed']} of the models predict one class only: lower the "
-                "learning rate, train longer or set task.balanced=true"
+                "learning rate"
+                + (
+                    ", train longer or set task.balanced=true"
+                    if content["family"] == "classification"
+                    else " or train longer"
+                )
             )
     return "\n".join(lines)
 

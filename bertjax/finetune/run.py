@@ -2,6 +2,7 @@
 
 ft/sst2/
   config.json, environment.json, command.txt, lock, tokenizer/     as in a pretraining run
+  origin.json           fingerprints of the weights and examples it was started with
   seed-0/ ...           one directory a model (bertjax.finetune.member)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
@@ -29,6 +30,7 @@ from bertjax.finetune.batches import row_lengths, training_plan
 from bertjax.finetune.features import frozen_states
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.member import Encoded, Interrupted, Member, Training, read_result
+from bertjax.finetune.origin import check_origin
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import Splits, folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
@@ -40,6 +42,8 @@ from bertjax.text.tokenizer import Tokenizer
 from bertjax.train.log import Terminal, count
 from bertjax.train.run_directory import RunDirectory, open_run
 from bertjax.train.signals import EXIT_CODES, StopSignals
+
+_SHOWN = 6  # differences between configs in a message
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def finetune(
         _check_metric(cfg, material.task)
         with open_run(workdir) as directory, jax.set_mesh(material.mesh):
             _check_same_run(directory, cfg)
+            check_origin(directory, start.params, start.tokenizer, splits)
             directory.describe(to_json(cfg), command)
             start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
             run = FinetuneRun(cfg, directory, material, start)
@@ -99,7 +104,9 @@ class Material:
 
     def encode(self, examples: list) -> Encoded:
         """Examples with their rows."""
-        return Encoded(examples, self.task.encode(examples, self.tokenizer))
+        rows = self.task.encode(examples, self.tokenizer)
+        unknown = sum(np.count_nonzero(t == self.tokenizer.special.unk) for t in rows.tokens)
+        return Encoded(examples, rows, unknown / sum(map(len, rows.tokens)))
 
     def parts(self, fold: int | None) -> tuple[Encoded, Encoded]:
         """What a model trains on, and what it is evaluated on each epoch."""
@@ -157,23 +164,41 @@ class FinetuneRun:
         scores = self._scores(members)
         content = results.summarise(self.cfg, self.start, self.material, members, found)
         task = self.material.task
+        single, joint = [task] * len(members), task
         if self.cfg.task.no_answer:
-            split = "dev" if "dev" in scores else "out_of_fold"
-            together = task.combine(scores[split], [1.0] * len(scores[split]))
-            threshold = tune_threshold(task, self._examples(split), together)
-            content["null_threshold"] = threshold
-            task = task_of(self.cfg, self.cfg.task.labels, threshold)
+            single, joint = self._tune_thresholds(members, scores, content)
         for name, by_model in scores.items():
             examples = self._examples(name)
             together = task.combine(by_model, [1.0] * len(by_model))
-            content["splits"][name] = results.scored(task, examples, by_model, together)
-            predictions = task.predict(examples, together)
+            judged = list(zip(single, by_model, strict=False))  # out_of_fold: one list a seed
+            content["splits"][name] = results.scored(examples, judged, (joint, together))
+            predictions = joint.predict(examples, together)
             results.write_predictions(self.directory.path / f"{name}.jsonl", predictions)
         histories = [(m.name, result["history"]) for m, result in zip(members, found, strict=True)]
         if not plots.draw(self.directory.path, content, histories):
             self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
         results.write_json(self.directory.path / "results.json", content)
         self.terminal.say(results.table(content))
+
+    def _tune_thresholds(
+        self, members: list[Member], scores: dict[str, list[list[Scores]]], content: dict[str, Any]
+    ) -> tuple[list[Task], Task]:
+        """When to give no answer: tuned for each model, and for all together, on dev.
+
+        Models of folds, which no other examples are left to tune on, share the threshold that is
+        tuned on what is held out of them.
+        """
+        split = "dev" if "dev" in scores else "out_of_fold"
+        examples, task = self._examples(split), self.material.task
+        together = task.combine(scores[split], [1.0] * len(scores[split]))
+        joint = content["null_threshold"] = tune_threshold(task, examples, together)
+        single = [joint] * len(members)
+        if split == "dev":
+            single = [tune_threshold(task, examples, model) for model in scores[split]]
+        for entry, threshold in zip(content["models"], single, strict=True):
+            entry["null_threshold"] = threshold
+        labels = self.cfg.task.labels
+        return [task_of(self.cfg, labels, t) for t in single], task_of(self.cfg, labels, joint)
 
     def _scores(self, members: list[Member]) -> dict[str, list[list[Scores]]]:
         """By split, what each model says of the examples; `out_of_fold` has one list a seed."""
@@ -225,6 +250,12 @@ class FinetuneRun:
                     f"{encoded.rows.cut_examples:,} examples are beyond data.max_length="
                     f"{cfg.data.max_length}"
                 )
+            if encoded.unknown > 0.01:
+                self.terminal.say(
+                    f"unk    {name}: {encoded.unknown:.1%} of the tokens are "
+                    f"{self.start.tokenizer.token(self.start.tokenizer.special.unk)}, which the "
+                    "tokenizer of the checkpoint puts for what it does not know"
+                )
         for name, skipped in self.material.splits.skipped.items():
             if skipped:
                 self.terminal.say(f"left   {name}: {skipped:,} bad rows left out")
@@ -239,7 +270,10 @@ def best_parameters(cfg: FinetuneConfig, member: Member) -> model.Params:
     wanted = abstract_task_params(cfg.model, cfg.head, task_shape(cfg))
     found = CheckpointStore(member.directory / "best", keep=1).restore({"params": wanted})
     if found is None:
-        raise UserError(f"{member.directory} holds no trained model: run `bertjax finetune` again")
+        raise UserError(
+            f"{member.directory} holds no trained model that verifies: delete that directory and "
+            "run the same `bertjax finetune` again"
+        )
     return found.items["params"]
 
 
@@ -263,8 +297,12 @@ def _check_same_run(directory: RunDirectory, cfg: FinetuneConfig) -> None:
         )
     changes = describe_difference(from_json(FinetuneConfig, text), cfg)
     barred = [change for change in changes if not change.startswith("tune.log_every:")]
+    # What the user set comes before what follows from it.
+    barred.sort(key=lambda change: change.startswith("task.labels."))
     if barred:
+        more = f"; and {len(barred) - _SHOWN} more" if len(barred) > _SHOWN else ""
         raise UserError(
-            f"{directory.path} was started with another config ({'; '.join(barred)}): use the "
-            "same values to resume it, or another --workdir"
+            f"{directory.path} was started with another config "
+            f"({'; '.join(barred[:_SHOWN])}{more}): use the same values to resume it, or another "
+            "--workdir"
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 
@@ -38,8 +39,17 @@ class SavedRun:
     @cached_property
     def task(self) -> Task:
         """The task, with the labels of the run."""
-        threshold = self.results.get("null_threshold", 0.0)
-        return task_of(self.cfg, self.cfg.task.labels, threshold)
+        return self.judge(self.members)
+
+    def judge(self, members: Sequence[Member]) -> Task:
+        """The task as it judges what `members` say together."""
+        return task_of(self.cfg, self.cfg.task.labels, self.null_threshold(members))
+
+    def null_threshold(self, members: Sequence[Member]) -> float:
+        """By how much "no answer" has to lead: tuned for a model alone, or for all of the run."""
+        entries = self.results["models"]
+        alone = entries[self.members.index(members[0])] if len(members) == 1 else self.results
+        return alone.get("null_threshold", 0.0)
 
     @property
     def members(self) -> list[Member]:
@@ -102,32 +112,61 @@ def open_saved(path: Path) -> SavedRun:
     return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), results)
 
 
+class Judged(NamedTuple):
+    """What a model, or several together, say of examples, and the task that judges it."""
+
+    name: str
+    task: Task
+    scores: list[Scores]
+
+
 def ensemble(
     runs: Sequence[SavedRun], examples: Sequence[Example], weights: Sequence[float], every: bool
-) -> tuple[list[tuple[str, list[Scores]]], list[Scores]]:
-    """Scores of each model of the runs by name, and of all together.
+) -> tuple[list[Judged], Judged]:
+    """What each model of the runs says, and all together.
 
     `weights` has one a run (empty: all equal); a run's models share its weight. With `every` all
     models of each run take part, else its best one.
 
     Raises:
-        UserError: the runs do not predict the same labels, or the weights do not fit.
+        UserError: the runs do not predict the same, or the weights do not fit.
     """
-    first = runs[0].cfg.task
+    first = _predicts(runs[0])
     for run in runs[1:]:
-        if (run.cfg.task.family, run.cfg.task.labels) != (first.family, first.labels):
-            raise UserError(
-                f"{run.path} predicts {run.cfg.task.family} {list(run.cfg.task.labels)[:5]}, "
-                f"{runs[0].path} {first.family} {list(first.labels)[:5]}: an ensemble needs the "
-                "same family and labels; set task.labels in both"
-            )
+        for what, value in _predicts(run).items():
+            if value != first[what]:
+                raise UserError(
+                    f"{what} is {_short(value)} in {run.path} and {_short(first[what])} in "
+                    f"{runs[0].path}: an ensemble needs runs that predict the same; train one of "
+                    "them with the other's"
+                )
     weights = list(weights) or [1.0] * len(runs)
     if len(weights) != len(runs) or min(weights) < 0 or sum(weights) == 0:
         raise UserError(f"--weights {weights} for {len(runs)} runs: give one of 0 or more a run")
-    named, shares = [], []
+    named, shares, threshold = [], [], 0.0
     for run, weight in zip(runs, weights, strict=True):
         members = run.members if every else [run.best]
+        threshold += run.null_threshold(members) * weight / sum(weights)
         for member, scores in zip(members, run.scores(members, examples), strict=True):
-            named.append((f"{run.path.name}/{member.name}", scores))
+            named.append(Judged(f"{run.path.name}/{member.name}", run.judge([member]), scores))
             shares.append(weight / len(members))
-    return named, runs[0].task.combine([scores for _, scores in named], shares)
+    together = task_of(runs[0].cfg, runs[0].cfg.task.labels, threshold)
+    scores = together.combine([model.scores for model in named], shares)
+    return named, Judged("together", together, scores)
+
+
+def _predicts(run: SavedRun) -> dict[str, Any]:
+    """All of a config that decides what its predictions are and how they are scored."""
+    task = run.cfg.task
+    return {
+        "task.family": task.family,
+        "task.labels": task.labels,
+        "task.no_answer": task.no_answer,
+        "task.scoring": task.scoring,
+        "data.choices": run.cfg.data.choices,
+    }
+
+
+def _short(value: Any) -> str:
+    shown = list(value) if isinstance(value, tuple) else value
+    return f"{shown[:5]} ..." if isinstance(shown, list) and len(shown) > 5 else str(shown)

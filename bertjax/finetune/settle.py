@@ -16,11 +16,15 @@ from bertjax.train.setup import adopt_architecture
 def adopt_encoder(cfg: FinetuneConfig, source: ModelConfig) -> FinetuneConfig:
     """A recipe for the encoder that is started from; dropout stays the recipe's.
 
-    Rows longer than the encoder has positions are shortened to that: a recipe is written for
-    BERT-base's 512, and small encoders are often made for less.
+    Rows longer than the encoder has positions are shortened to that, and so are the steps of
+    windows: a recipe is written for BERT-base's 512, and small encoders are often made for less.
     """
     longest = min(cfg.data.max_length, source.max_positions)
-    data = replace(cfg.data, max_length=longest, window_step=min(cfg.data.window_step, longest))
+    step = min(cfg.data.window_step, longest)
+    room = longest - (cfg.task.max_query + 3 if cfg.task.family == "span_qa" else 0)
+    if step > room > 1:
+        step = room // 2  # neighbours share half of what they hold
+    data = replace(cfg.data, max_length=longest, window_step=step)
     return replace(cfg, model=adopt_architecture(cfg.model, source), data=data)
 
 

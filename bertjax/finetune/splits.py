@@ -10,7 +10,7 @@ import numpy as np
 from bertjax.config import FinetuneConfig
 from bertjax.data import keyed
 from bertjax.errors import UserError
-from bertjax.tasks.families import label_names, read_examples
+from bertjax.tasks.families import label_names, learnt_examples, read_examples
 from bertjax.tasks.task import Example
 
 _HOLD_OUT, _FOLDS = 1, 2  # keep the draws of the two apart
@@ -57,6 +57,12 @@ def open_splits(cfg: FinetuneConfig) -> Splits:
                     f"{example.place}: data.{name} has an example without a label: leave "
                     "unlabelled files to `bertjax predict`"
                 )
+    for name, examples in (("dev", dev), ("test", test)):
+        if examples:
+            examples[:], more = learnt_examples(examples, labels, cfg)
+            skipped[name] = skipped.get(name, 0) + more
+    if cfg.tune.folds:
+        folds(len(train), cfg.tune.folds)  # or it is refused before anything is written
     return Splits(train, dev, test, labels, skipped)
 
 

@@ -174,8 +174,8 @@ def _refuse_parts(head: HeadConfig, shape: TaskShape, name: str) -> None:
     for part, used in parts.items():
         if used:
             raise UserError(
-                f"{part}: {name} on Hugging Face has no place for it: export the encoder alone, "
-                "or train a head without it"
+                f"{part}: {name} on Hugging Face has no place for it: export the encoder alone "
+                "(--encoder), or train a head without it"
             )
 
 

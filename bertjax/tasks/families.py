@@ -15,6 +15,7 @@ from bertjax.tasks import (
     squad_file,
     tagging,
 )
+from bertjax.tasks.labels import check_varied, not_learnt
 from bertjax.tasks.task import Example, Scores, Task
 
 _READERS = {
@@ -60,9 +61,43 @@ def label_names(cfg: FinetuneConfig, examples: Sequence[Example]) -> tuple[str, 
         UserError: the examples leave nothing to learn, or lack a label that the config names.
     """
     named, family = cfg.task.labels, cfg.task.family
+    if family == "multiple_choice":
+        check_varied(examples, (example.label for example in examples))
+    if family == "span_qa" and not any(example.label for example in examples):
+        raise UserError(
+            f"{examples[0].place}: none of the {len(examples)} questions has an answer, which "
+            "leaves nothing to learn: check the file"
+        )
     if family == "tagging":
         return tagging.label_names(examples, named, cfg.task.train_scheme or cfg.task.scheme)
     return _LABELS[family](examples, named) if family in _LABELS else ()
+
+
+def learnt_examples(
+    examples: Sequence[Example], labels: Sequence[str], cfg: FinetuneConfig
+) -> tuple[list[Example], int]:
+    """The examples whose labels the model has learnt, and how many others were left out.
+
+    Raises:
+        UserError: there are others and `data.skip_bad_rows` is off, or there are only others.
+    """
+    kept = []
+    for example in examples:
+        if not labels or isinstance(example.label, float | None):
+            given: tuple[str, ...] = ()
+        else:
+            given = (example.label,) if isinstance(example.label, str) else tuple(example.label)
+        strange = next((label for label in given if label not in labels), None)
+        if strange is None:
+            kept.append(example)
+        elif not cfg.data.skip_bad_rows:
+            raise UserError(f"{example.place}: {not_learnt(strange, labels)}")
+    if not kept:
+        raise UserError(
+            f"{examples[0].place}: none of the {len(examples)} examples has a label that was "
+            f"learnt ({', '.join(labels[:8])}): check data.label"
+        )
+    return kept, len(examples) - len(kept)
 
 
 def task_of(cfg: FinetuneConfig, labels: tuple[str, ...], null_threshold: float = 0.0) -> Task:

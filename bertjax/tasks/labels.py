@@ -51,10 +51,17 @@ def check_named(label: str, named: tuple[str, ...]) -> None:
 def label_id(label: str, ids: Mapping[str, int], example: Example) -> int:
     """The id of an example's label; UserError for one that was not learnt."""
     if label not in ids:
-        raise UserError(
-            f"{example.place}: label {label!r} is none of the labels learnt: {nearest(label, ids)}"
-        )
+        raise UserError(f"{example.place}: {not_learnt(label, tuple(ids))}")
     return ids[label]
+
+
+def not_learnt(label: str, labels: Sequence[str]) -> str:
+    """What is wrong with a label that no training example has, and what to do about it."""
+    more = ", ..." if len(labels) > 8 else ""
+    return (
+        f"label {label!r} is none of the {len(labels)} learnt ({', '.join(labels[:8])}{more}): "
+        "train on examples of it, correct it, or leave such rows out with data.skip_bad_rows=true"
+    )
 
 
 def _file_of(examples: Sequence[Example]) -> str:

@@ -39,6 +39,8 @@ class SpanQA:
         self, cfg: FinetuneConfig, labels: tuple[str, ...] = (), null_threshold: float = 0.0
     ):
         self.task, self.data, self.null_threshold = cfg.task, cfg.data, null_threshold
+        if cfg.task.no_answer:  # no threshold is tuned yet when epochs are compared
+            self.metrics = ("best_f1", *self.metrics)
         room = cfg.data.max_length - cfg.task.max_query - 3  # [CLS] question [SEP] context [SEP]
         if room < max(1, cfg.data.window_step):
             raise UserError(
@@ -133,7 +135,7 @@ class SpanQA:
         """F1 and exact match, between 0 and 1, each the best over a question's answers.
 
         With `task.no_answer` also those of questions with an answer and without, and `best_f1`
-        with `best_f1_threshold`, tuned on these very examples.
+        with the threshold that gives it, tuned on these very examples.
         """
         f1, exact = self._judge(examples, [self._answer(score) for score in scores])
         answerable = _answerable(examples)
@@ -143,7 +145,8 @@ class SpanQA:
                 if chosen.any():
                     result[f"{name}_f1"] = float(f1[chosen].mean())
                     result[f"{name}_exact_match"] = float(exact[chosen].mean())
-            result["best_f1"], result["best_f1_threshold"] = self._best(examples, scores)
+            result["best_f1"], threshold = self._best(examples, scores)
+            result["report"] = {"best_f1_threshold": threshold}
         predicted = {self._answer(score) for score in scores}
         truth = {tuple(text for _, text in example.label) for example in examples}
         result["collapsed"] = len(predicted) == 1 < len(truth)

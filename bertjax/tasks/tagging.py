@@ -60,8 +60,9 @@ def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Ex
         if wrong:
             if not cfg.data.skip_bad_rows:
                 raise UserError(
-                    f"{wrong}: correct the file, set task.scheme, data.text or data.label to what "
-                    "it holds, or leave such sentences out with data.skip_bad_rows=true"
+                    f"{wrong}: correct the file, set data.layout, data.text, data.label or "
+                    "task.scheme to what it holds, or leave such sentences out with "
+                    "data.skip_bad_rows=true"
                 )
             skipped += 1
             continue
@@ -93,6 +94,11 @@ def label_names(
     if named:
         return named
     seen = Counter(tag for example in examples for tag in example.label)
+    if len(seen) == 1:
+        raise UserError(
+            f"{examples[0].place}: all words of the {len(examples)} sentences have the tag "
+            f"{next(iter(seen))!r}, which leaves nothing to learn: check data.label"
+        )
     if scheme == "none":
         return tuple(sorted(seen))
     return all_tags(sorted({split(tag)[1] for tag in seen if tag != OUTSIDE}), scheme)

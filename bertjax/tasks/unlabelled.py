@@ -8,6 +8,7 @@ from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.tasks.families import read_examples
 from bertjax.tasks.files import open_text
+from bertjax.tasks.records import layout_of
 from bertjax.tasks.task import Example
 
 _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -17,13 +18,14 @@ _SINGLE = ("classification", "multi_label", "regression", "tagging")
 def read_unlabelled(path: str, cfg: FinetuneConfig) -> tuple[list[Example], int]:
     """Examples without labels, and how many bad rows were left out.
 
-    A `.txt` file holds one text a line, blank lines aside; for tagging its words are what
-    whitespace separates, or its characters where it has none and is Chinese.
+    A `.txt` file holds one text a line, blank lines aside, unless the run learnt from a `.txt`
+    itself, whose layout it then has. For tagging a line's words are what whitespace separates, or
+    its characters where it has none and is Chinese.
 
     Raises:
         UserError: the file cannot be read, or lines of text cannot be this task's input.
     """
-    if not path.endswith(".txt"):
+    if layout_of(path) != "txt" or layout_of(cfg.data.train) == "txt":
         return read_examples(path, cfg, labelled=False)
     if cfg.task.family not in _SINGLE or cfg.data.text_pair:
         raise UserError(

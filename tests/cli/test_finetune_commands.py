@@ -129,4 +129,46 @@ def test_runs_that_predict_other_labels_are_no_ensemble(tuned, files, trained, t
     capfd.readouterr()
     runs = [str(tuned), str(tmp_path / "d")]
     assert main(["evaluate", *runs, "--data", str(files / "dev.tsv")]) == EXIT_BAD_INPUT
-    assert "an ensemble needs the same family and labels" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "task.labels is ['1', '3', '4'] in" in said and "runs that predict the same" in said
+
+
+def test_files_laid_out_otherwise_are_read_as_the_command_says(tuned, files, tmp_path, capfd):
+    lines = [line.split("\t") for line in (files / "dev.tsv").read_text().splitlines()[1:]]
+    odd = [(stars, text) for _, text, stars in lines] + [("9", "The old river 9.")]
+    other = tmp_path / "other.csv"
+    other.write_text("".join(f"{stars},{text}\n" for stars, text in odd))
+    argv = ["evaluate", str(tuned), "--data", str(other)]
+    layout = ["data.header=false", "data.text=2", "data.label=1"]
+    assert main([*argv, *layout]) == EXIT_BAD_INPUT
+    said = capfd.readouterr().err
+    assert f"{other}:17: label '9' is not in task.labels: choose from: 1, 3, 5; correct" in said
+    assert main([*argv, *layout, "data.skip_bad_rows=true"]) == 0
+    assert "16 examples of " in (said := capfd.readouterr().out) and "1 left out" in said
+    assert main([*argv, "tune.seeds=1"]) == EXIT_BAD_INPUT
+    assert "only data.NAME=VALUE" in capfd.readouterr().err
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tuned, files, tmp_path, capfd):
+    dev = str(files / "dev.tsv")
+    before = (files / "dev.tsv").read_bytes()
+    predict = ["predict", str(tuned), "--input", dev, "--out"]
+    evaluate = ["evaluate", str(tuned), "--data", dev, "--out"]
+    for argv, says in (
+        ([*predict, str(tmp_path / "no" / "p.jsonl")], "make it first"),
+        ([*predict, str(tmp_path)], "is a directory"),
+        ([*predict, dev], "is the file that is read"),
+        ([*evaluate, str(tmp_path / "no" / "s.json")], "make it first"),
+    ):
+        assert main(argv) == EXIT_BAD_INPUT
+        said = capfd.readouterr().err
+        assert says in said and said.count("\n") == 1
+    assert (files / "dev.tsv").read_bytes() == before and not list(tmp_path.iterdir())
+
+
+def test_a_regression_is_exported(files, trained, tmp_path):
+    workdir = tmp_path / "ft"
+    assert main(argv(files, workdir, trained, "task.family=regression")) == 0
+    assert main(["export", str(workdir), "--out", str(tmp_path / "hf")]) == 0
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert (config["id2label"], config["problem_type"]) == ({"0": "score"}, "regression")

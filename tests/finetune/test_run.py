@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import signal
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -116,6 +119,37 @@ def test_another_config_is_refused_and_nothing_is_lost(unbroken, tables):
     assert (unbroken / "results.json").read_bytes() == before
 
 
+def test_other_weights_tokenizers_and_examples_are_refused(unbroken, tables, tmp_path):
+    before = {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file() and p.name != "lock"}
+    moved = jax.tree.map(lambda x: x + 1, tiny_task.encoder())
+    edited = tmp_path / "train.tsv"
+    for other, says in (
+        (replace(start(), params=moved), r"other weights \(--init\): "),
+        (replace(start(), tokenizer=tiny_task.tokenizer(lowercase=False)), r"other tokenizer \("),
+    ):
+        with pytest.raises(UserError, match=says):
+            finetune(config(*tables), unbroken, other)
+    assert before == {path: path.read_bytes() for path in before}
+    shutil.copy(tables[0], edited)
+    assert finetune(config(edited, tables[1]), tmp_path / "run", start()) == 0
+    edited.write_text(edited.read_text().replace("river", "city"))
+    with pytest.raises(UserError, match="other train examples: give those back"):
+        finetune(config(edited, tables[1]), tmp_path / "run", start())
+
+
+def test_a_model_that_was_damaged_after_it_was_done_is_trained_again(unbroken, tables, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(unbroken, run)
+    shutil.rmtree(run / "seed-0" / "best")
+    with pytest.raises(UserError, match="no trained model that verifies: delete that directory"):
+        open_saved(run).parameters(open_saved(run).best)
+    assert finetune(config(*tables), run, start()) == 0
+    assert_same_run(run, unbroken)
+    (run / "seed-0" / "result.json").write_text("{")
+    assert finetune(config(*tables), run, start()) == 0
+    assert_same_run(run, unbroken)
+
+
 def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
     cfg = config(*tables, tune={"seeds": (1, 2, 3), "epochs": 1})
     assert finetune(cfg, tmp_path / "run", start()) == 0
@@ -127,11 +161,12 @@ def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
     saved = open_saved(tmp_path / "run")
     examples, _ = read_examples(str(tables[1]), cfg)
     named, together = ensemble([saved], examples, [], every=True)
-    assert [name for name, _ in named] == ["run/seed-1", "run/seed-2", "run/seed-3"]
-    np.testing.assert_allclose(together, np.mean([scores for _, scores in named], axis=0))
-    assert saved.task.score(examples, together)["accuracy"] == dev["ensemble"]["accuracy"]
+    assert [model.name for model in named] == ["run/seed-1", "run/seed-2", "run/seed-3"]
+    np.testing.assert_allclose(together.scores, np.mean([m.scores for m in named], axis=0))
+    assert saved.task.score(examples, together.scores)["accuracy"] == dev["ensemble"]["accuracy"]
     two = ensemble([saved, saved], examples, [3, 1], every=False)[1]
-    np.testing.assert_allclose(two, dict(named)[f"run/{saved.best.name}"])
+    (best,) = (m.scores for m in named if m.name == f"run/{saved.best.name}")
+    np.testing.assert_allclose(two.scores, best)
 
 
 def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp_path, monkeypatch):
@@ -178,7 +213,9 @@ def test_frozen_layers_do_not_move_and_the_others_do(layers, tables, tmp_path):
             layers == 0 and name.startswith("layer_1/")
         )
         assert (value.tobytes() == before[name].tobytes()) == frozen, name
-    assert not list((tmp_path / "run").glob("states*"))
+    (tmp_path / "run" / "states.left").mkdir()  # by a run that was killed
+    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert layers or not list((tmp_path / "run").glob("states*"))
     # What was scored with kept states is what the whole model says.
     examples, _ = read_examples(str(tables[1]), cfg)
     (scores,) = saved.scores(saved.members, examples)
@@ -190,3 +227,52 @@ def test_an_unknown_metric_is_refused_before_anything_is_made(tables, tmp_path):
     with pytest.raises(UserError, match=r"task.metric=acuracy .* did you mean 'accuracy'"):
         finetune(config(*tables, task={"metric": "acuracy"}), tmp_path / "run", start())
     assert not (tmp_path / "run").exists()
+
+
+def test_more_folds_than_examples_are_refused_before_anything_is_made(tables, tmp_path):
+    with pytest.raises(UserError, match="use at most 192"):
+        finetune(config(tables[0], tune={"folds": 193}), tmp_path / "run", start())
+    assert not (tmp_path / "run").exists()
+
+
+def questions(path, count, seed):
+    """SQuAD 2.0: which word follows another one in a context, or none where it is not there."""
+    draw, paragraphs = random.Random(seed), []
+    for i in range(count):
+        words = draw.sample(tiny_task.WORDS, 6)
+        asked, context = draw.choice(words[:5]), " ".join(words)
+        answer = words[words.index(asked) + 1]
+        impossible = draw.random() < 0.4
+        if impossible:
+            asked = draw.choice([w for w in tiny_task.WORDS if w not in words])
+        answers = [] if impossible else [{"text": answer, "answer_start": context.index(answer)}]
+        qa = {"id": f"q{i}", "question": asked, "answers": answers, "is_impossible": impossible}
+        paragraphs.append({"context": context, "qas": [qa]})
+    path.write_text(json.dumps({"version": "v2.0", "data": [{"paragraphs": paragraphs}]}))
+    return path
+
+
+def test_no_answer_has_a_threshold_of_each_model_and_one_of_all(tmp_path):
+    train, dev = questions(tmp_path / "train.json", 96, 0), questions(tmp_path / "dev.json", 48, 1)
+    cfg = config(
+        train,
+        dev,
+        task={"family": "span_qa", "no_answer": True, "max_query": 4},
+        data={"layout": "squad"},
+        tune={"seeds": (0, 1), "epochs": 2},
+    )
+    assert finetune(cfg, tmp_path / "run", start()) == 0
+    content = results(tmp_path / "run")
+    assert content["metric"] == "best_f1"
+    each = [entry["dev"]["best_f1"] for entry in content["models"]]
+    assert content["splits"]["dev"]["models"]["f1"]["values"] == pytest.approx(each)
+    saved = open_saved(tmp_path / "run")
+    examples, _ = read_examples(str(dev), cfg)
+    named, together = ensemble([saved], examples, [], every=True)
+    for (_, task, scores), f1 in zip(named, each, strict=True):
+        assert task.score(examples, scores)["f1"] == pytest.approx(f1)
+    f1 = together.task.score(examples, together.scores)["f1"]
+    assert f1 == pytest.approx(content["splits"]["dev"]["ensemble"]["f1"])
+    other = replace(saved, cfg=replace(cfg, task=replace(cfg.task, no_answer=False)))
+    with pytest.raises(UserError, match=r"task\.no_answer is False in .* and True in"):
+        ensemble([saved, other], examples, [], every=False)

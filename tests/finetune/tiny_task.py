@@ -27,9 +27,9 @@ WORDS = ["river", "city", "house", "writer", "garden", "engine", "winter", "lett
 
 
 @lru_cache
-def tokenizer() -> Tokenizer:
+def tokenizer(lowercase: bool = True) -> Tokenizer:
     sentences = [" ".join(random.Random(i).sample([*WORDS, "good", "bad"], 6)) for i in range(200)]
-    return train_tokenizer("wordpiece", sentences, 150, lowercase=True)
+    return train_tokenizer("wordpiece", sentences, 150, lowercase=lowercase)
 
 
 def write_table(path: Path, rows: int, seed: int = 0) -> Path:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
 from bertjax.tasks import multiple_choice
+from bertjax.tasks.families import label_names
 from bertjax.tasks.multiple_choice import MultipleChoice
 from bertjax.tasks.task import Example, Rows
 from bertjax.text.tokenizer import load_tokenizer
@@ -230,3 +231,9 @@ def test_ensembles_average_and_collapse_is_seen():
     examples = [Example("f", "0", (), 1), Example("f", "1", (), 0)]
     assert task.score(examples, combined) == {"accuracy": 0.5, "collapsed": True}
     assert task.score(examples[:1], combined[:1])["collapsed"] is False
+
+
+def test_one_ending_that_is_always_right_leaves_nothing_to_learn():
+    examples = [Example(f"f:{i}", str(i), ("a", "b", "c", "d"), 2) for i in (1, 2)]
+    with pytest.raises(UserError, match="f: all 2 rows have the label 2, which leaves nothing"):
+        label_names(config(), examples)

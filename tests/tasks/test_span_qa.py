@@ -222,7 +222,7 @@ def test_the_tuned_threshold_gives_the_best_f1_it_promises(answerable, unanswera
     promised = SpanQA(cfg).score(examples, scores)
     threshold = SpanQA(cfg).tune_threshold(examples, scores)
     tuned = SpanQA(cfg, null_threshold=threshold)
-    assert threshold == promised["best_f1_threshold"]
+    assert threshold == promised["report"]["best_f1_threshold"]
     assert tuned.score(examples, scores)["f1"] == pytest.approx(promised["best_f1"])
     assert promised["best_f1"] >= promised["f1"] - 1e-12
     predictions = tuned.predict(examples, scores)
@@ -240,7 +240,7 @@ def test_scores_by_hand():
     assert result["f1"] == result["exact_match"] == 0.5
     assert result["has_answer_f1"] == result["has_answer_exact_match"] == 0.5
     assert result["no_answer_f1"] == result["no_answer_exact_match"] == 0.5
-    assert (result["best_f1"], result["best_f1_threshold"]) == (0.75, -1.0)
+    assert (result["best_f1"], result["report"]["best_f1_threshold"]) == (0.75, -1.0)
     assert result["collapsed"] is False
     plain = SpanQA(config()).score(examples[:2], scores[:2])
     assert plain["f1"] == 1.0

@@ -10,6 +10,7 @@ import pytest
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
 from bertjax.tasks import squad_file
+from bertjax.tasks.families import label_names
 
 
 def config(**changes) -> FinetuneConfig:
@@ -143,3 +144,11 @@ def test_real_files(shared_data, name, questions, bad):
     for example in examples:
         for start, text in example.label:
             assert example.texts[1][start : start + len(text)] == text != ""
+
+
+def test_questions_without_any_answer_leave_nothing_to_learn(tmp_path):
+    cfg = config(no_answer=True)
+    path = write(tmp_path / "f.json", question(answers=[], is_impossible=True))
+    examples, _ = squad_file.read(path, cfg, True)
+    with pytest.raises(UserError, match="none of the 1 questions has an answer"):
+        label_names(cfg, examples)

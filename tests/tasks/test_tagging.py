@@ -13,6 +13,7 @@ from bertjax.errors import UserError
 from bertjax.tasks.tag_schemes import all_tags, problem
 from bertjax.tasks.tagging import Tagging, WordScores, label_names, read
 from bertjax.tasks.task import Example
+from bertjax.tasks.unlabelled import read_unlabelled
 from bertjax.text.tokenizer import load_tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "new", "york", "##er", "paul", "in", "a"]
@@ -128,7 +129,7 @@ def test_predictions_and_scores():
     wrong = WordScores(one_hot(["O", "O", "B-LOC", "O"], list(labels)), None)
     score = task.score([example], [wrong])
     assert (score["f1"], score["accuracy"], score["collapsed"]) == (0.0, 0.75, False)
-    with pytest.raises(UserError, match=r"x:1: label 'B-PER' is none of the labels learnt"):
+    with pytest.raises(UserError, match=r"x:1: label 'B-PER' is none of the"):
         task.score([sentence("a", "B-PER")], [right])
 
 
@@ -259,3 +260,20 @@ def test_real_files(shared_data, file, cfg, count):
     truth = [{"probabilities": np.eye(len(task.labels))[tags]} for tags in rows.ragged["tags"]]
     scores = task.merge(rows, truth)
     assert task.score(examples[:300], scores)[task.metrics[0]] == 1.0
+
+
+def test_one_tag_for_all_words_leaves_nothing_to_learn():
+    with pytest.raises(UserError, match=r"x:1: all words of the 2 sentences have the tag 'O'"):
+        label_names([sentence("a b", "O O"), sentence("c", "O")], scheme="IOB2")
+
+
+def test_a_txt_is_plain_lines_unless_the_run_learnt_from_one(tmp_path):
+    path = tmp_path / "new.txt"
+    path.write_text("Paul B-PER\nslept O\n\nGo O\n")
+
+    def words(train: str) -> list:
+        examples, _ = read_unlabelled(str(path), config(layout="conll", train=train))
+        return [example.texts for example in examples]
+
+    assert words("train.conll") == [("Paul", "B-PER"), ("slept", "O"), ("Go", "O")]
+    assert words("train.txt.xz") == [("Paul", "slept"), ("Go",)]
