@@ -231,6 +231,9 @@ class FinetuneRun:
         if member != self.members()[0]:
             return
         cfg, lengths = self.cfg, self.material.lengths
+        limit = f"data.max_length={cfg.data.max_length}"
+        if cfg.task.family == "span_qa" and cfg.data.window_step:  # only questions are cut
+            limit = f"task.max_query={cfg.task.max_query}"
         tokens = sum(map(len, train.rows.tokens))
         self.terminal.say(
             f"run    {self.directory.path}\n"
@@ -247,8 +250,7 @@ class FinetuneRun:
             if encoded.rows.cut_examples:
                 self.terminal.say(
                     f"cut    {name}: {encoded.rows.cut_tokens:,} tokens of "
-                    f"{encoded.rows.cut_examples:,} examples are beyond data.max_length="
-                    f"{cfg.data.max_length}"
+                    f"{encoded.rows.cut_examples:,} examples are beyond {limit}"
                 )
             if encoded.unknown > 0.01:
                 self.terminal.say(

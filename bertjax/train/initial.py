@@ -73,6 +73,11 @@ def read_model(path: Path) -> Initial:
         run = RunDirectory(path.absolute())
         stores = {"best": run.best, "newest": run.checkpoints, "imported": run.initial}
         return _read_run(run, stores)
+    if {"model", "tune"} <= _sections(path):
+        raise UserError(
+            f"{path} is a run of `bertjax finetune`, whose head is its task's: use `bertjax "
+            "predict`, or give a pretraining run"
+        )
     if path.is_dir() and (path / "config.json").exists():
         imported = import_model(path)
         return Initial(
@@ -87,11 +92,16 @@ def read_model(path: Path) -> Initial:
 
 def is_run(path: Path) -> bool:
     """Whether `path` is a run directory of ours (its config.json has our sections)."""
+    return {"model", "train"} <= _sections(path)
+
+
+def _sections(path: Path) -> set[str]:
+    """The top-level names in a directory's config.json; none if it has no such file."""
     try:
         content = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and "model" in content and "train" in content
+        return set()
+    return set(content) if isinstance(content, dict) else set()
 
 
 def is_imported(path: Path) -> bool:
