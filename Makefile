@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-newest lint types lock clean
+.PHONY: quickstart test test-newest test-extras lint types lock clean
 
 quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
@@ -16,6 +16,11 @@ test: $(VENV)/installed-for-tests lint types
 # The fast part on the newest releases instead of the locked ones: make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+# The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
+# where libtpu is installed JAX looks for a TPU first.
+test-extras: .venv-extras/installed
+	.venv-extras/bin/python -m pytest -n 2 --dist loadgroup tests/data/test_beam.py tests/plan
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .
@@ -45,10 +50,15 @@ $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]"
 	touch $@
 
+.venv-extras/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-extras
+	.venv-extras/bin/pip install --quiet --disable-pip-version-check -e ".[dev,beam,tpu]"
+	touch $@
+
 # Needs uv. torch is pinned in pyproject.toml, so its build is the machine's choice.
 lock:
 	uv pip compile pyproject.toml --python-version 3.11 --extra dev --extra oracle \
 	  --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-newest data/quickstart runs/quickstart hf/quickstart
+	rm -rf .venv .venv-newest .venv-extras data/quickstart runs/quickstart hf/quickstart

@@ -20,7 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertjax.checkpoint import arrays, disk, manifest, processes
+import jax
+
+from bertjax import cluster
+from bertjax.checkpoint import arrays, disk, manifest
 from bertjax.errors import EXIT_DAMAGED, UserError
 
 # A step that is being replaced by a new save of itself stays readable under the second name.
@@ -69,10 +72,10 @@ class CheckpointStore:
         self.wait()
         needed = arrays.total_bytes(items)
         with disk.as_user_errors(step, self.directory, needed):
-            if processes.is_first():
+            if _is_first():
                 self._prepare()
                 disk.require_room(step, self.directory, needed)
-            processes.barrier(f"prepared {self.directory} {step}")
+            cluster.barrier(f"prepared {self.directory} {step}")
             self._writer = self._writer or arrays.Writer(str(self.directory))
             self._writer.begin(self._unfinished(step), items)
         table = {name: arrays.describe(tree) for name, tree in items.items()}
@@ -99,16 +102,16 @@ class CheckpointStore:
         try:
             with disk.as_user_errors(step, self.directory, needed):
                 self._writer.wait()
-                if processes.is_first():
+                if _is_first():
                     manifest.write(folder, step, meta, table)
                     self._publish(step)
                     self._prune(step)
         except BaseException:
-            if processes.is_first():  # the room it took may be what is missing
+            if _is_first():  # the room it took may be what is missing
                 self._remove_unfinished()
             raise
         finally:
-            processes.barrier(f"published {self.directory} {step}")
+            cluster.barrier(f"published {self.directory} {step}")
 
     def _prepare(self) -> None:
         """Clear what is in the way of a save; only a writer may do this, so `restore` does not."""
@@ -205,7 +208,7 @@ class CheckpointStore:
         ignored = [f"{path.name}: a save that never finished" for path in unfinished]
         chosen = _NONE if not candidates else _DAMAGED
         reasons = []
-        for i, (number, folder) in enumerate(candidates if processes.is_first() else []):
+        for i, (number, folder) in enumerate(candidates if _is_first() else []):
             try:
                 contents = manifest.verify(folder)
                 if contents.step != number:
@@ -215,7 +218,7 @@ class CheckpointStore:
             except manifest.DamagedError as error:
                 reasons.append(f"{folder.name}: {error}")
                 self._to_move_aside.append(folder)
-        chosen = processes.from_first(chosen)
+        chosen = int(cluster.gather(f"checkpoint of {self.directory}", str(chosen))[0])
         if chosen == _DAMAGED:
             why = "; ".join(reasons) or "the first process says why"
             raise UserError(
@@ -245,6 +248,11 @@ class CheckpointStore:
 
     def _unfinished(self, step: int) -> Path:
         return self.directory / f"tmp.{step}"
+
+
+def _is_first() -> bool:
+    """Whether this process is the one that writes what all share."""
+    return jax.process_index() == 0
 
 
 def _move_aside(folder: Path) -> None:

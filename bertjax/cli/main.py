@@ -23,12 +23,14 @@ VERBS = {
     "predict": ("bertjax.cli.predict", "fine-tuned runs on unlabelled text"),
     "fill-mask": ("bertjax.cli.fill_mask", "run -> what it thinks stands at [MASK]"),
     "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
+    "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
+    "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),
     "import": ("bertjax.cli.import_", "Hugging Face directory -> run, to continue pretraining"),
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }
 
-TAKES_FIELDS = ("pretrain", "finetune")
-TRAINS = ("pretrain", "finetune")
+TAKES_FIELDS = ("pretrain", "finetune", "bench", "plan")
+TRAINS = ("pretrain", "finetune", "bench")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bertjax.data.beam import build_corpus_with_beam
+from bertjax.data.beam_pipeline import open_pipeline
 from bertjax.data.build import BuildSettings, Progress, build_corpus
 from bertjax.data.staging import check_place, check_vacant
 from bertjax.errors import UserError, nearest
@@ -52,8 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--one-document-per-line", action="store_true", help="text files: no blank lines needed"
     )
+    parser.add_argument("--workers", type=int, help="processes on this machine; default: all cores")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes; default: all cores"
+        "--beam-runner",
+        metavar="RUNNER",
+        help="tokenize with Apache Beam: DirectRunner, DataflowRunner, FlinkRunner, ...; all its "
+        "workers see TEXT and --out on one file system",
+    )
+    parser.add_argument(
+        "--beam-options",
+        metavar="OPTIONS",
+        help="Beam's own, in one word: --beam-options='--direct_num_workers=4 "
+        "--direct_running_mode=multi_processing'",
     )
 
 
@@ -62,15 +74,15 @@ def run(args: argparse.Namespace) -> None:
     began = time.monotonic()
     settings = BuildSettings(args.language, args.held_out)
     _check(args)
+    pipeline = (
+        open_pipeline(args.beam_runner, args.beam_options or "") if args.beam_runner else None
+    )
     sources = find_sources(args.text, args.text_field, args.one_document_per_line)
     tokenizer = _tokenizer(args, sources)
-    progress = _ProgressLine()
-    try:
-        content = build_corpus(
-            sources, args.out, tokenizer, settings, args.workers, progress.show, _log
-        )
-    finally:
-        progress.end()
+    if pipeline is not None:
+        content = build_corpus_with_beam(sources, args.out, tokenizer, settings, pipeline, _log)
+    else:
+        content = _build_here(args, sources, tokenizer, settings)
     _print_summary(content, args.out, time.monotonic() - began)
 
 
@@ -78,10 +90,28 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what can be refused before anything takes long."""
     check_vacant(args.out)
     check_place(args.out)
-    if args.workers < 1:
+    if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers {args.workers}: give at least 1")
+    if args.workers is not None and args.beam_runner:
+        raise UserError(
+            f"--workers {args.workers}: with --beam-runner, its options say how many, such as "
+            f"--beam-options=--direct_num_workers={args.workers}"
+        )
+    if args.beam_options is not None and not args.beam_runner:
+        raise UserError(f"--beam-options {args.beam_options!r}: give --beam-runner too")
     if args.tokenizer in KINDS:
         check_size(args.vocab_size)
+
+
+def _build_here(
+    args: argparse.Namespace, sources: list[Source], tokenizer: Tokenizer, settings: BuildSettings
+) -> dict[str, Any]:
+    progress = _ProgressLine()
+    workers = args.workers or os.cpu_count() or 1
+    try:
+        return build_corpus(sources, args.out, tokenizer, settings, workers, progress.show, _log)
+    finally:
+        progress.end()
 
 
 def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jax
-
+from bertjax import cluster
 from bertjax.config import MaskingConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
 from bertjax.objectives.presets import PRESETS
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.train.initial import check_overrides, is_imported, read_imported, read_model
 from bertjax.train.loop import pretrain
+from bertjax.train.profile import parse_steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--distributed",
         action="store_true",
-        help="one of several processes: found from the cluster (TPU, Slurm, Open MPI), or from "
-        "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID",
+        help="one of several processes: found from the cluster (TPU, Slurm, Open MPI, "
+        "Kubernetes), or from JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; "
+        "BERTJAX_BARRIER_SECONDS (600) and BERTJAX_LOST_SECONDS (40) bound the wait for the others",
+    )
+    parser.add_argument(
+        "--profile",
+        type=parse_steps,
+        default=range(0),
+        metavar="START:STOP",
+        help="trace these steps into the run's profile/, which xprof opens",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="such as train.steps=1000"
@@ -54,8 +62,11 @@ def run(args: argparse.Namespace) -> int:
         cfg = replace(cfg, masking=_preset(args.masking))
     named = [f"train.init={args.init}"] if args.init is not None else []
     cfg = apply_overrides(cfg, [*named, *args.overrides])
-    if args.distributed:
-        _join_cluster()
+    with cluster.joined() if args.distributed else contextlib.nullcontext():
+        return _train(cfg, args)
+
+
+def _train(cfg: PretrainConfig, args: argparse.Namespace) -> int:
     start_from = None
     if cfg.train.init or is_imported(args.workdir):
         start_from = (
@@ -63,33 +74,16 @@ def run(args: argparse.Namespace) -> int:
         )
         start_from.check_corpus(Path(cfg.data.corpus))
         check_overrides(args.overrides, cfg.model, start_from.cfg, start_from.source)
-    return pretrain(cfg, args.workdir, start_from=start_from, command=["bertjax", *sys.argv[1:]])
+    return pretrain(
+        cfg,
+        args.workdir,
+        start_from=start_from,
+        command=["bertjax", *sys.argv[1:]],
+        profile=args.profile,
+    )
 
 
 def _preset(name: str) -> MaskingConfig:
     if name not in PRESETS:
         raise UserError(f"--masking {name}: {nearest(name, PRESETS)}")
     return PRESETS[name]
-
-
-def _join_cluster() -> None:
-    """Join the other processes; must come before anything asks JAX for its devices."""
-    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
-    count, index = (_integer(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
-    if address is not None and (count is None or index is None or not 0 <= index < count):
-        raise UserError(
-            f"JAX_COORDINATOR_ADDRESS={address} needs JAX_NUM_PROCESSES (seen: {count}) and "
-            f"JAX_PROCESS_ID from 0 to one less (seen: {index}): set both in every process"
-        )
-    try:
-        jax.distributed.initialize(address, count, index)
-    except ValueError as error:
-        raise UserError(
-            f"--distributed found no cluster ({error}): set JAX_COORDINATOR_ADDRESS (host:port of "
-            "the first process), JAX_NUM_PROCESSES and JAX_PROCESS_ID in every process"
-        ) from None
-
-
-def _integer(variable: str) -> int | None:
-    text = os.environ.get(variable, "")
-    return int(text) if text.isdecimal() else None

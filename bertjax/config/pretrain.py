@@ -8,8 +8,10 @@ from bertjax.config.checks import one_of, require, within
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
 
-FORMATS = ("full_sentences", "doc_sentences", "segment_pair", "sentence_pair")
+FORMATS = ("full_sentences", "doc_sentences", "full_rows", "segment_pair", "sentence_pair")
 PAIR_LABELS = ("none", "nsp", "sop", "sop_strict")
+ATTENTION = ("auto", "reference", "cudnn", "triton", "splash")
+REMAT = ("none", "dots", "full")
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,11 @@ class DataConfig:
         require(
             paired == (self.pairs != "none"),
             f"data.format={self.format} with data.pairs={self.pairs}: the pair formats need "
-            "nsp, sop or sop_strict; the other two need data.pairs=none",
+            "nsp, sop or sop_strict; the others need data.pairs=none",
         )
         require(
-            not (self.format == "full_sentences" and self.max_packed > 1),
-            f"data.max_packed={self.max_packed} with data.format=full_sentences: those rows are "
+            not (self.format in ("full_sentences", "full_rows") and self.max_packed > 1),
+            f"data.max_packed={self.max_packed} with data.format={self.format}: those rows are "
             "full already; use doc_sentences to pack documents with isolation",
         )
 
@@ -133,8 +135,14 @@ class TrainConfig:
     """The loop: how long, in what precision, on which mesh, and what is written when."""
 
     steps: int = 1_000_000
+    minutes: float = 0.0  # above 0: train for so long instead, however many steps that makes
+    pace: str = ""  # run of train.minutes, or its pace.json, to repeat step for step
     accumulate: int = 1  # micro-batches per step; each holds batch_size / accumulate rows
     compute_dtype: str = "float32"  # float32 | bfloat16; parameters and optimizer stay float32
+    attention: str = "auto"  # the fastest that is right here; or reference, cudnn, triton, splash
+    scan_layers: bool = False  # compile one layer and loop over it: quicker to start, slower to run
+    remat: str = "none"  # computed again in the backward pass, to save memory: none | dots | full
+    dropout_prng: str = "threefry2x32"  # or rbg: cheaper on GPU and TPU, not the same on any mesh
     next_sentence_loss: bool = True  # independent of data.format: the NSP ablation's fourth cell
     mesh: MeshConfig = field(default_factory=MeshConfig)
     log_every: int = 10
@@ -148,8 +156,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         within("train.steps", self.steps, 1, 10**9)
+        within("train.minutes", self.minutes, 0.0, 1e6)
+        require(
+            not (self.minutes and self.pace),
+            f"train.minutes={self.minutes:g} and train.pace={self.pace}: give one of them; a pace "
+            "that was recorded needs no clock",
+        )
         within("train.accumulate", self.accumulate, 1, 2**16)
         one_of("train.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+        one_of("train.attention", self.attention, ATTENTION)
+        one_of("train.remat", self.remat, REMAT)
+        one_of("train.dropout_prng", self.dropout_prng, ("threefry2x32", "rbg"))
         for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints"):
             within(f"train.{name}", getattr(self, name), 1, 10**9)
         within("train.eval_rows", self.eval_rows, 1, 10**9)

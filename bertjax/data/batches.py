@@ -21,7 +21,7 @@ from bertjax.data.assemble import Batch, assemble
 from bertjax.data.corpus import Corpus
 from bertjax.data.packing import Packing
 from bertjax.data.pairs import Pairs
-from bertjax.data.rows import BLOCK, Contiguous, Examples
+from bertjax.data.rows import BLOCK, Contiguous, Examples, FullRows
 from bertjax.data.sharing import shared
 from bertjax.errors import UserError
 
@@ -55,7 +55,7 @@ class BatchSource:
         if self.rows_per_epoch == 0:
             raise UserError(
                 f"the corpus has {len(corpus.tokens)} tokens, which make 0 rows of "
-                f"{self.seq_len}: prepare a corpus with at least one sentence"
+                f"{self.seq_len}: prepare more text, at least one sentence (full_rows: one row)"
             )
 
     def batch(self, index: int, rows: slice = EVERY_ROW) -> Batch:
@@ -104,6 +104,8 @@ class BatchSource:
 
 
 def _plan_examples(corpus: Corpus, config: DataConfig, seq_len: int, key: int) -> Examples:
+    if config.format == "full_rows":
+        return FullRows.plan(corpus, seq_len)
     if config.pairs == "none":
         return Contiguous.plan(corpus, seq_len, config.format == "full_sentences")
     return Pairs.plan(

@@ -69,12 +69,37 @@ def build_corpus(
     """
     if workers < 1:
         raise UserError(f"--workers {workers}: give at least 1")
+
+    def spool_parts(stage: Path) -> list[Path]:
+        return _tokenize_all(sources, stage, settings, workers, report)
+
+    return build_from_parts(spool_parts, sources, out, tokenizer, settings, log)
+
+
+def build_from_parts(
+    spool_parts: Callable[[Path], list[Path]],
+    sources: list[Source],
+    out: Path,
+    tokenizer: Tokenizer,
+    settings: BuildSettings,
+    log: Callable[[str], None],
+) -> dict[str, Any]:
+    """Build as `build_corpus` does, whoever tokenizes.
+
+    `spool_parts` is given the unfinished directory, which holds the tokenizer and an empty
+    `spool`. It returns the parts (`bertjax.data.spool.write_part`) of all `sources` in order, and
+    leaves the digests of all documents in `spool/digests`.
+    """
     with staged(out, log) as stage:
         tokenizer.save(stage / "tokenizer")
         tokenizer = load_tokenizer(stage / "tokenizer")  # from here on, the file is what counts
         spool = stage / "spool"
         spool.mkdir()
-        paths = _tokenize_all(sources, stage, settings, workers, report)
+        paths = spool_parts(stage)
+        if (spool / "digests").stat().st_size == 0:
+            names = ", ".join(source.name for source in sources[:3])
+            size = sum(source.stored_bytes for source in sources)
+            raise UserError(f"{names}: no document with text in {size} bytes: give files with text")
         content = _write_splits(paths, stage, tokenizer, settings)
         for path in sorted(spool.iterdir()):
             path.unlink()
@@ -105,9 +130,6 @@ def _tokenize_all(
             text_bytes += part.text_bytes
             stored_bytes += part.stored_bytes
             report(Progress(count, text_bytes, stored_bytes / max(total, 1)))
-    if count == 0:
-        names = ", ".join(source.name for source in sources[:3])
-        raise UserError(f"{names}: no document with text in {total} bytes: give files with text")
     return paths
 
 

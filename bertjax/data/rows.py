@@ -1,15 +1,18 @@
 """Where examples begin and end in a corpus, and which slices of it each one is made of.
 
 Every input format answers one question: which slices of the flat token array make example i?
-The answer is a `Spans`; `bertjax.data.assemble` turns it into a batch. Here are the two formats
-that read the corpus from end to end (RoBERTa, Liu et al. 2019, section 4.2):
+The answer is a `Spans`; `bertjax.data.assemble` turns it into a batch. Here are the formats that
+read the corpus from end to end (the first two: RoBERTa, Liu et al. 2019, section 4.2):
 
 full_sentences  [CLS] sentences [SEP], as many whole sentences as fit; may run into the next
                 document, with one more [SEP] where it does
 doc_sentences   the same, but never leaves its document
+full_rows       [CLS] exactly T − 2 tokens of the documents laid end to end, a [SEP] after each,
+                [SEP]; sentences are cut where a row ends, and attention needs no mask
 
-A sentence longer than a row is cut into pieces that fill one, so that no token is lost. There is
-no `short_seq_prob` here: it is part of BERT's pair procedure (`bertjax.data.pairs`).
+In the first two a sentence longer than a row is cut into pieces that fill one, so that no token is
+lost; full_rows leaves out what does not fill the last row. There is no `short_seq_prob` here: it is
+part of BERT's pair procedure (`bertjax.data.pairs`).
 """
 
 from __future__ import annotations
@@ -83,6 +86,48 @@ class Contiguous:
             example=owner,
             source=source,
             length=np.minimum(end[owner], documents[document + 1]) - source,
+            token_type=np.zeros(len(owner), np.int32),
+            labels=np.full(len(example), -1, np.int32),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FullRows:
+    """Examples of full_rows: example i is places [i·C, (i + 1)·C) of a line, C = T − 2.
+
+    On that line each document's tokens are followed by one place for its [SEP]. Where a row begins
+    or ends with that place, the document on the other side of it has an empty span in the row.
+    """
+
+    corpus: Corpus
+    capacity: int  # C
+    begins: np.ndarray  # int64 [documents], the first place of each on the line
+
+    @classmethod
+    def plan(cls, corpus: Corpus, seq_len: int) -> FullRows:
+        """Lay the documents of `corpus` on the line."""
+        starts = corpus.document_starts[:-1]
+        return cls(corpus, seq_len - 2, starts + np.arange(len(starts)))
+
+    def __len__(self) -> int:
+        boundaries = max(0, len(self.begins) - 1)
+        return (len(self.corpus.tokens) + boundaries) // self.capacity
+
+    def spans(self, example: np.ndarray, epoch: np.ndarray) -> Spans:
+        """One span for each document that the example touches; the epoch changes nothing."""
+        documents = self.corpus.document_starts
+        start = example.astype(np.int64) * self.capacity
+        end = start + self.capacity
+        first = np.searchsorted(self.begins, start, side="right") - 1
+        last = np.searchsorted(self.begins, end, side="right") - 1
+        owner, within = ragged(last - first + 1)
+        document = first[owner] + within
+        source = np.maximum(start[owner] - document, documents[document])
+        stop = np.minimum(end[owner] - document, documents[document + 1])
+        return Spans(
+            example=owner,
+            source=source,
+            length=stop - source,
             token_type=np.zeros(len(owner), np.int32),
             labels=np.full(len(example), -1, np.int32),
         )

@@ -13,7 +13,7 @@ from dataclasses import fields
 from itertools import pairwise
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -97,26 +97,40 @@ def _end_with(parent_sentinel: int) -> None:
 
 
 def _tokenize_chunk(index: int, chunk: Chunk) -> Part:
-    made = tokenize(documents(chunk), _worker.tokenizer, _worker.language)
     path = _worker.spool / f"{index:09d}"
-    _write(path, made)
-    return Part(path, made.digests.tobytes(), chunk.size, chunk.stored_bytes)
-
-
-def _write(path: Path, made: Documents) -> None:
-    """Write the arrays of `made`, then the example bytes and where each example ends."""
-    serialized = list(examples(made))
     with path.open("wb") as file:
-        for field in fields(made):
-            np.save(file, getattr(made, field.name))
-        np.save(file, np.frombuffer(b"".join(serialized), np.uint8))
-        np.save(file, np.cumsum([0, *map(len, serialized)], dtype=np.int64))
+        digests = write_part(file, chunk, _worker.tokenizer, _worker.language)
+    return Part(path, digests, chunk.size, chunk.stored_bytes)
+
+
+# The digests lie first, for who needs nothing else of a part.
+_ARRAYS = sorted((field.name for field in fields(Documents)), key="digests".__ne__)
+
+
+def write_part(file: BinaryIO, chunk: Chunk, tokenizer: Tokenizer, language: str) -> bytes:
+    """Tokenize a chunk into a file that `read_part` reads; returns its documents' digests.
+
+    Raises `UserError` for text that cannot be right, before anything is written.
+    """
+    made = tokenize(documents(chunk), tokenizer, language)
+    serialized = list(examples(made))
+    for name in _ARRAYS:
+        np.save(file, getattr(made, name))
+    np.save(file, np.frombuffer(b"".join(serialized), np.uint8))  # and where each example ends:
+    np.save(file, np.cumsum([0, *map(len, serialized)], dtype=np.int64))
+    return made.digests.tobytes()
+
+
+def read_digests(path: Path) -> bytes:
+    """Return the digests of one part, 16 bytes a document."""
+    with path.open("rb") as file:
+        return np.load(file).tobytes()
 
 
 def read_part(path: Path) -> tuple[Documents, list[bytes]]:
-    """Return the documents of one spool file and the example bytes of each; removes the file."""
+    """Return the documents of one part and the example bytes of each; removes the file."""
     with path.open("rb") as file:
-        made = Documents(*(np.load(file) for _ in fields(Documents)))
+        made = Documents(**{name: np.load(file) for name in _ARRAYS})
         data, bounds = np.load(file).tobytes(), np.load(file).tolist()
     path.unlink()
     return made, [data[start:end] for start, end in pairwise(bounds)]

@@ -18,6 +18,7 @@ from bertjax.finetune import parameters
 from bertjax.finetune.batches import evaluation_plan, row_indices
 from bertjax.finetune.inference import to_devices
 from bertjax.finetune.settle import task_shape
+from bertjax.finetune.step import compute_of
 from bertjax.model.task import encoder_states
 from bertjax.tasks.task import Rows
 
@@ -45,9 +46,8 @@ def frozen_states(
     )
 
     def states(params: Any, batch: dict[str, jax.Array]) -> jax.Array:
-        return encoder_states(
-            cfg.model, cfg.head, shape, params, batch, dtype=cfg.tune.compute_dtype
-        )
+        compute = compute_of(cfg, material.mesh)
+        return encoder_states(cfg.model, cfg.head, shape, params, batch, compute=compute)
 
     for left in directory.glob("states.*"):  # by a run that was killed
         shutil.rmtree(left)

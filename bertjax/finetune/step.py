@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.parameters import join
+from bertjax.model import Compute
 from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives import task_losses
 from bertjax.optim.layer_rates import layer_rates, optimizer_by_layer
@@ -41,6 +42,12 @@ class Steps(NamedTuple):
 Predict = Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> outputs
 
 
+def compute_of(cfg: FinetuneConfig, mesh: Mesh) -> Compute:
+    """How the model of a run is computed on the devices of `mesh`."""
+    platform = mesh.devices.flat[0].platform
+    return Compute(cfg.tune.compute_dtype, platform, attention="auto", rows="padded")
+
+
 @lru_cache(maxsize=4)  # so that every model of a run shares what was compiled
 def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) -> Steps:
     """Compile-once functions for a run of `steps` steps.
@@ -49,7 +56,7 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
     task's own mean), `gradient_norm` and `bad_steps`. A step that is not finite changes nothing.
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
-    tune, dtype = cfg.tune, cfg.tune.compute_dtype
+    tune, compute = cfg.tune, compute_of(cfg, mesh)
 
     def rule(params):
         rates = layer_rates(params, cfg.model.num_layers, tune.layer_decay, tune.head_rate)
@@ -69,7 +76,7 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
                 shape,
                 join(params, kept),
                 batch,
-                dtype=dtype,
+                compute=compute,
                 key=step_key,
             )
             nll, weight = task_losses.loss(shape, outputs, batch)
@@ -106,8 +113,8 @@ def make_predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
     """The compile-once function from parameters and a batch to what the task makes of it."""
 
     def predict(params, batch: Batch) -> dict[str, Array]:
-        dtype = cfg.tune.compute_dtype
-        outputs = apply_task(cfg.model, cfg.head, shape, params, batch, dtype=dtype)
+        compute = compute_of(cfg, mesh)
+        outputs = apply_task(cfg.model, cfg.head, shape, params, batch, compute=compute)
         return task_losses.probabilities(shape, outputs, batch)
 
     everywhere = sharding.replicated(mesh)

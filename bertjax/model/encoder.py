@@ -6,14 +6,17 @@ Hugging Face names all work by path; NNX stays inside this folder.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from bertjax.config import ModelConfig
 from bertjax.model import layers
+from bertjax.model.compute import Compute
 
 Params = dict[str, Any]
 
@@ -60,31 +63,68 @@ class Encoder(nnx.Module):
     same paths in all of them and move from one to the other as they are.
     """
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.dtype = dtype
-        self.embeddings = Embeddings(cfg, dtype, rngs)
+        self.compute = compute
+        self.embeddings = Embeddings(cfg, compute.dtype, rngs)
         for i in range(cfg.num_layers):
-            setattr(self, f"layer_{i}", layers.Block(cfg, dtype, rngs))
+            setattr(self, f"layer_{i}", layers.Block(cfg, compute, rngs))
         if cfg.norm == "pre":
             self.final_norm = layers.layer_norm(cfg, rngs)
 
     def encode(self, batch: dict[str, Array], key: Array | None) -> Encoded:
         """Int [B, T] `tokens`, `token_types`, `positions`, `segments`; a key turns dropout on."""
-        cfg, (B, T) = self.cfg, batch["tokens"].shape
-        keys = layers.split_key(key, cfg.num_layers + 1)
-        mask_B1TT = layers.attention_mask(batch["segments"])
+        B, T = batch["tokens"].shape
+        keys = layers.split_key(key, self.cfg.num_layers + 1)
         x_RD = layers.shard_batch_axis(self.embeddings(batch, keys[0]))
-        states = [x_RD.reshape(B, T, -1)]
-        for i in range(cfg.num_layers):
-            x_RD = getattr(self, f"layer_{i}")(x_RD, mask_B1TT, keys[i + 1])
-            states.append(x_RD.reshape(B, T, -1))
-        hidden_BTD = layers.shard_batch_axis(self.finish(x_RD).reshape(B, T, -1))
-        return Encoded(hidden_BTD, tuple(states))
+        blocks = [getattr(self, f"layer_{i}") for i in range(self.cfg.num_layers)]
+        run = _scanned if self.compute.scan_layers else _unrolled
+        states_RD = run(blocks, self.compute.remat, x_RD, batch["segments"], keys[1:])
+        hidden_BTD = layers.shard_batch_axis(self.finish(states_RD[-1]).reshape(B, T, -1))
+        return Encoded(hidden_BTD, tuple(s.reshape(B, T, -1) for s in [x_RD, *states_RD]))
 
     def finish(self, state: Array) -> Array:
         """The last norm of pre-norm models; post-norm layers end in one of their own."""
-        return self.final_norm(state).astype(self.dtype) if self.cfg.norm == "pre" else state
+        if self.cfg.norm == "post":
+            return state
+        return self.final_norm(state).astype(self.compute.dtype)
+
+
+# What the backward pass may keep instead of computing it again; "full" keeps nothing.
+_KEEPS = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "full": None}
+
+
+def _block_function(graph: nnx.GraphDef, remat: str) -> Callable[..., Array]:
+    """(parameters, [R, D], segments, key) -> [R, D]."""
+
+    def block(params, x_RD, segments_BT, key):
+        return nnx.merge(graph, params)(x_RD, segments_BT, key)
+
+    return block if remat == "none" else jax.checkpoint(block, policy=_KEEPS[remat])
+
+
+def _unrolled(blocks: list, remat: str, x_RD: Array, segments_BT: Array, keys: list) -> list[Array]:
+    """The state after each block; every layer is compiled by itself."""
+    states = []
+    for block, key in zip(blocks, keys, strict=True):
+        graph, params = nnx.split(block)
+        x_RD = _block_function(graph, remat)(params, x_RD, segments_BT, key)
+        states.append(x_RD)
+    return states
+
+
+def _scanned(blocks: list, remat: str, x_RD: Array, segments_BT: Array, keys: list) -> list[Array]:
+    """The same from a loop over stacked parameters: compiled once, at the price of the stacking."""
+    graph, _ = nnx.split(blocks[0])
+    params = jax.tree.map(lambda *x: jnp.stack(x), *(nnx.split(block)[1] for block in blocks))
+    function = _block_function(graph, remat)
+
+    def body(x_RD, layer):
+        x_RD = function(layer[0], x_RD, segments_BT, layer[1])
+        return x_RD, x_RD
+
+    stacked_keys = None if keys[0] is None else jnp.stack(keys)
+    return list(jax.lax.scan(body, x_RD, (params, stacked_keys))[1])
 
 
 def params_of(cfg: ModelConfig, module: Encoder) -> Params:

@@ -17,6 +17,9 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from bertjax.config import ModelConfig
+from bertjax.model.attention import attend, choose
+from bertjax.model.attention.reference import dropout
+from bertjax.model.compute import Compute
 
 
 def dense(cfg: ModelConfig, fan_in: int, fan_out: int, dtype, rngs: nnx.Rngs) -> nnx.Linear:
@@ -53,14 +56,6 @@ def activation(name: str, x: Array) -> Array:
     return jax.nn.gelu(x, approximate=name == "gelu_tanh")
 
 
-def dropout(x: Array, rate: float, key: Array | None) -> Array:
-    """Zero a share `rate` of x and scale up the rest; `key=None` means evaluation."""
-    if key is None or rate == 0.0:
-        return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
-
-
 def shard_batch_axis(x: Array) -> Array:
     """Pin axis 0 to the mesh's batch axes; nothing outside a mesh.
 
@@ -72,36 +67,35 @@ def shard_batch_axis(x: Array) -> Array:
     return jax.lax.with_sharding_constraint(x, spec)
 
 
-def attention_mask(segments: Array) -> Array:
-    """[B, T] segment numbers -> bool [B, 1, T, T]: same segment, and not padding (0)."""
-    same = segments[:, :, None] == segments[:, None, :]
-    return (same & (segments != 0)[:, None, :])[:, None]
-
-
 class SelfAttention(nnx.Module):
     """Multi-head self-attention, without its residual and norm (Vaswani et al. 2017, 3.2)."""
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
+        self.compute = compute
         self.query, self.key, self.value, self.output = (
-            dense(cfg, cfg.hidden_size, cfg.hidden_size, dtype, rngs) for _ in range(4)
+            dense(cfg, cfg.hidden_size, cfg.hidden_size, compute.dtype, rngs) for _ in range(4)
         )
 
-    def __call__(self, x_RD: Array, mask_B1TT: Array, key: Array | None) -> Array:
-        """[R, D] -> [R, D]."""
-        cfg, (B, _, T, _) = self.cfg, mask_B1TT.shape
-        heads = (B, T, cfg.num_heads, cfg.head_size)
-        q_BTNH = self.query(x_RD).reshape(heads) * cfg.head_size**-0.5
-        k_BTNH = self.key(x_RD).reshape(heads)
-        v_BTNH = self.value(x_RD).reshape(heads)
-        scores_BNTS = jnp.einsum(
-            "BTNH,BSNH->BNTS", q_BTNH, k_BTNH, preferred_element_type=jnp.float32
+    def __call__(self, x_RD: Array, segments_BT: Array, key: Array | None) -> Array:
+        """[R, D] and int [B, T] -> [R, D]."""
+        cfg, compute, (B, T) = self.cfg, self.compute, segments_BT.shape
+        drops = key is not None and cfg.attention_dropout > 0
+        backend, _ = choose(compute.attention, compute.call(T, cfg.head_size, drops))
+        q_BTNH, k_BTNH, v_BTNH = (
+            project(x_RD).reshape(B, T, cfg.num_heads, cfg.head_size)
+            for project in (self.query, self.key, self.value)
         )
-        # A finite floor, not -inf: a padding query sees no key, and must not become NaN.
-        scores_BNTS = jnp.where(mask_B1TT, scores_BNTS, jnp.finfo(jnp.float32).min)
-        weights_BNTS = jax.nn.softmax(scores_BNTS, axis=-1).astype(v_BTNH.dtype)
-        weights_BNTS = dropout(weights_BNTS, cfg.attention_dropout, key)
-        mixed_BTNH = jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BTNH)
+        mixed_BTNH = attend(
+            q_BTNH,
+            k_BTNH,
+            v_BTNH,
+            segments_BT,
+            backend=backend,
+            rows=compute.rows,
+            dropout_rate=cfg.attention_dropout,
+            key=key,
+        )
         return self.output(mixed_BTNH.reshape(x_RD.shape))
 
 
@@ -121,16 +115,16 @@ class FeedForward(nnx.Module):
 class Block(nnx.Module):
     """One encoder layer: attention and feed-forward, each with dropout, residual and norm."""
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.dtype = dtype
-        self.attention = SelfAttention(cfg, dtype, rngs)
+        self.dtype = compute.dtype
+        self.attention = SelfAttention(cfg, compute, rngs)
         self.attention_norm = layer_norm(cfg, rngs)
-        self.feed_forward = FeedForward(cfg, dtype, rngs)
+        self.feed_forward = FeedForward(cfg, compute.dtype, rngs)
         self.feed_forward_norm = layer_norm(cfg, rngs)
 
-    def __call__(self, x_RD: Array, mask_B1TT: Array, key: Array | None) -> Array:
-        """[R, D] -> [R, D] in the compute dtype; a key turns dropout on."""
+    def __call__(self, x_RD: Array, segments_BT: Array, key: Array | None) -> Array:
+        """[R, D] and int [B, T] -> [R, D] in the compute dtype; a key turns dropout on."""
         cfg = self.cfg
         key_weights, key_attention, key_forward = split_key(key, 3)
 
@@ -142,7 +136,7 @@ class Block(nnx.Module):
         x_RD = branch(
             x_RD,
             self.attention_norm,
-            lambda x: self.attention(x, mask_B1TT, key_weights),
+            lambda x: self.attention(x, segments_BT, key_weights),
             key_attention,
         )
         return branch(x_RD, self.feed_forward_norm, self.feed_forward, key_forward)

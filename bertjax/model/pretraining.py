@@ -6,23 +6,23 @@ from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from bertjax.config import ModelConfig
 from bertjax.model import heads
+from bertjax.model.compute import EXACT, Compute
 from bertjax.model.encoder import Encoder, Params, params_of
 
 
 class PretrainingModel(Encoder):
     """The encoder, the masked-LM head and, if the config has it, the next-sentence head."""
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
-        super().__init__(cfg, dtype, rngs)
-        self.masked_lm = heads.MaskedLMHead(cfg, dtype, rngs)
+    def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
+        super().__init__(cfg, compute, rngs)
+        self.masked_lm = heads.MaskedLMHead(cfg, compute.dtype, rngs)
         if cfg.next_sentence_head:
-            self.pooler = heads.Pooler(cfg, dtype, rngs)
+            self.pooler = heads.Pooler(cfg, compute.dtype, rngs)
             self.next_sentence = heads.NextSentenceHead(cfg, rngs)
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:
@@ -41,9 +41,9 @@ class PretrainingModel(Encoder):
 
 
 @lru_cache(maxsize=64)
-def _graph(cfg: ModelConfig, dtype: str) -> nnx.GraphDef:
+def _graph(cfg: ModelConfig, compute: Compute) -> nnx.GraphDef:
     """The module's structure, made once a config without allocating any parameter."""
-    shape = nnx.eval_shape(lambda: PretrainingModel(cfg, jnp.dtype(dtype), nnx.Rngs(0)))
+    shape = nnx.eval_shape(lambda: PretrainingModel(cfg, compute, nnx.Rngs(0)))
     return nnx.split(shape)[0]
 
 
@@ -54,7 +54,7 @@ def init(cfg: ModelConfig, key: Array) -> Params:
     `vocab_size` are zero and stay so.
     Jit it with `out_shardings` to create the parameters in place on a mesh.
     """
-    return params_of(cfg, PretrainingModel(cfg, jnp.float32, nnx.Rngs(params=key)))
+    return params_of(cfg, PretrainingModel(cfg, Compute(), nnx.Rngs(params=key)))
 
 
 def apply(
@@ -62,7 +62,7 @@ def apply(
     params: Params,
     batch: dict[str, Array],
     *,
-    dtype: str = "float32",
+    compute: Compute = EXACT,
     key: Array | None = None,
 ) -> dict[str, Any]:
     """Run the encoder and the heads the batch asks for.
@@ -73,7 +73,7 @@ def apply(
         batch: int32 [B, T] `tokens`, `token_types`, `positions`, `segments` (0 is padding;
             tokens attend only within their own segment); int32 [B, M] `cls_positions` if the
             model has a next-sentence head; optional int32 [B, K] `predict_positions`.
-        dtype: compute dtype of matrix products, "float32" or "bfloat16".
+        compute: how; by default in float32 by plain operations.
         key: dropout key; None runs deterministically.
 
     Returns:
@@ -82,7 +82,7 @@ def apply(
         lowest finite value; with a next-sentence head `pooled` [B, M, D] and
         `next_sentence_logits` float32 [B, M, 2]. What is not used is not computed under jit.
     """
-    return nnx.merge(_graph(cfg, dtype), params)(batch, key)
+    return nnx.merge(_graph(cfg, compute), params)(batch, key)
 
 
 def abstract_params(cfg: ModelConfig) -> Params:

@@ -14,6 +14,7 @@ from jax import Array
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.model import heads, layers
+from bertjax.model.compute import EXACT, Compute
 from bertjax.model.crf import TagRules
 from bertjax.model.encoder import Encoder, Params, params_of
 from bertjax.model.task_heads import TaskHead, mean_pool
@@ -73,12 +74,14 @@ def has_pooler(head: HeadConfig, shape: TaskShape) -> bool:
 class TaskModel(Encoder):
     """The encoder, the pooler where the head has it, and the head."""
 
-    def __init__(self, cfg: ModelConfig, head: HeadConfig, shape: TaskShape, dtype, rngs: nnx.Rngs):
-        super().__init__(cfg, dtype, rngs)
+    def __init__(
+        self, cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute, rngs: nnx.Rngs
+    ):
+        super().__init__(cfg, compute, rngs)
         self.shape = shape
         if has_pooler(head, shape):
-            self.pooler = heads.Pooler(cfg, dtype, rngs)
-        self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, dtype, rngs)
+            self.pooler = heads.Pooler(cfg, compute.dtype, rngs)
+        self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, compute.dtype, rngs)
 
     def states(self, batch: dict[str, Array], key: Array | None) -> list[Array]:
         """What the head sees of the encoder: its last hidden state, or those that are fused."""
@@ -110,9 +113,9 @@ class TaskModel(Encoder):
 
 
 @lru_cache(maxsize=64)
-def _graph(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, dtype: str) -> nnx.GraphDef:
+def _graph(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute) -> nnx.GraphDef:
     """The module's structure, made once without allocating any parameter."""
-    made = nnx.eval_shape(lambda: TaskModel(cfg, head, shape, jnp.dtype(dtype), nnx.Rngs(0)))
+    made = nnx.eval_shape(lambda: TaskModel(cfg, head, shape, compute, nnx.Rngs(0)))
     return nnx.split(made)[0]
 
 
@@ -122,7 +125,7 @@ def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) 
     The encoder's have the paths of `model.init`, the pooler too where there is one (`has_pooler`);
     all that is new lies under `head/`.
     """
-    module = TaskModel(cfg, head, shape, jnp.float32, nnx.Rngs(params=key))
+    module = TaskModel(cfg, head, shape, EXACT, nnx.Rngs(params=key))
     return params_of(cfg, module)
 
 
@@ -138,7 +141,7 @@ def apply_task(
     params: Params,
     batch: dict[str, Array],
     *,
-    dtype: str = "float32",
+    compute: Compute = EXACT,
     key: Array | None = None,
 ) -> dict[str, Any]:
     """Run the encoder and the head.
@@ -151,7 +154,7 @@ def apply_task(
         batch: int32 [B, T] `tokens`, `token_types`, `positions`, `segments` (0 is padding, at the
             end of a row); for tagging int32 [B, W] `word_positions`, −1 is padding. With
             `states`, [B, T, S, D] of `encoder_states`, the encoder is not run.
-        dtype: compute dtype of matrix products, "float32" or "bfloat16".
+        compute: how; by default in float32 by plain operations.
         key: dropout key; None runs deterministically.
 
     Returns:
@@ -159,7 +162,7 @@ def apply_task(
         for tagging, at the words' positions; [B, T, 2] for span_qa, start and end, padding and
         question not masked. With `head.crf` also `crf`, the field's `Potentials`.
     """
-    return nnx.merge(_graph(cfg, head, shape, dtype), params)(batch, key)
+    return nnx.merge(_graph(cfg, head, shape, compute), params)(batch, key)
 
 
 def encoder_states(
@@ -169,11 +172,11 @@ def encoder_states(
     params: Params,
     batch: dict[str, Array],
     *,
-    dtype: str = "float32",
+    compute: Compute = EXACT,
 ) -> Array:
     """All that the head sees of the encoder, without dropout, float32 [B, T, S, D].
 
     S is 1, or with fusion the number of fused layers.
     """
-    states = nnx.merge(_graph(cfg, head, shape, dtype), params).states(batch, None)
+    states = nnx.merge(_graph(cfg, head, shape, compute), params).states(batch, None)
     return jnp.stack(states, axis=2).astype(jnp.float32)

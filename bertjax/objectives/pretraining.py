@@ -26,6 +26,7 @@ def loss(
     params: model.Params,
     batch: dict[str, Array],
     counts: dict[str, Array],
+    compute: model.Compute,
     key: Array | None,
 ) -> tuple[Array, dict[str, Sums]]:
     """The loss of a (micro-)batch as its share of the whole batch's loss.
@@ -36,12 +37,13 @@ def loss(
         batch: masked, from `masking.mask_batch`.
         counts: `targets` of the whole batch: every objective's sum is divided by its global
             count, so micro-batches and devices add up to the exact mean.
+        compute: how the model is computed.
         key: dropout key, or None.
 
     Returns:
         The scalar to differentiate, and the sums of each objective for the log.
     """
-    outputs = model.apply(cfg.model, params, batch, dtype=cfg.train.compute_dtype, key=key)
+    outputs = model.apply(cfg.model, params, batch, compute=compute, key=key)
     sums = objective_sums(outputs, batch, cfg.train.next_sentence_loss)
     total = sum(s.nll / jnp.maximum(counts[name], 1.0) for name, s in sums.items())
     return jnp.asarray(total), sums

@@ -97,6 +97,22 @@ def _steady(
     return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
+def _scale_by_learning_rate(rate: optax.Schedule) -> optax.GradientTransformationExtraArgs:
+    """-rate at `position`, or at the number of finite updates so far, for all."""
+
+    def init(params):
+        del params
+        return optax.ScaleByScheduleState(jnp.zeros([], jnp.int32))
+
+    def update(updates, state, params=None, *, finite=True, position=None, **_):
+        del params
+        factor = -rate(state.count if position is None else position)
+        count = state.count + jnp.where(finite, 1, 0)
+        return jax.tree.map(lambda u: factor * u, updates), optax.ScaleByScheduleState(count)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def _decays(params: Any) -> Any:
     """Biases and norms are not decayed, as in BERT, ALBERT, LAMB and ModernBERT."""
     return jax.tree.map(lambda group: group != "vector", parameter_groups(params))
@@ -126,7 +142,8 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
     """The chain from gradients to updates; decay is multiplied by the learning rate.
 
     `update` takes `finite`, a bool scalar: where it is false, the state comes back as it was, and
-    the updates are not to be used.
+    the updates are not to be used. `position`, if given, is the place in the schedule in steps;
+    otherwise that is the number of updates so far.
 
     - `adamw`: with or without bias correction (BERT has none).
     - `lamb`: You et al. 2020 as in google-research/albert lamb_optimizer.py: the trust ratio is
@@ -134,7 +151,6 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
     - `muon`: orthogonalised momentum on the blocks' matrices (Jordan 2024), scaled to Adam's
       usual RMS of 0.2 (Liu et al. 2025, Moonlight); Adam at `muon_adam_ratio` for the rest.
     """
-    rate = learning_rate(cfg, steps)
     decay = optax.add_decayed_weights(cfg.weight_decay, mask=_decays)
     parts = []
     if cfg.clip_norm:
@@ -149,4 +165,4 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
         parts += [scale_by_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), _decays)]
     else:
         parts += [scale_by_adam(cfg), decay]
-    return optax.chain(*parts, _steady(optax.scale_by_learning_rate(rate)))
+    return optax.chain(*parts, _scale_by_learning_rate(learning_rate(cfg, steps)))

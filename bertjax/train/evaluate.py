@@ -16,6 +16,7 @@ from bertjax.data.corpus import Corpus
 from bertjax.objectives import masking, pretraining
 from bertjax.objectives.losses import Sums
 from bertjax.text.special import SpecialIds
+from bertjax.train.step import compute_of
 
 # Always BERT's own 15 % of pieces, however the run is trained, so that runs compare; MosaicBERT
 # and ModernBERT evaluate so too. The seed is the masks' only: it is not the run's.
@@ -29,6 +30,7 @@ def make_evaluation_step(
     """Jitted (params, batch) -> sums of each objective over the batch."""
     shapes = model.abstract_params(cfg.model)
     places = sharding.parameter_shardings(mesh, shapes)
+    compute = compute_of(cfg, mesh)
     with_pairs = cfg.train.next_sentence_loss  # a head that is not trained has nothing to show
 
     def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Sums]:
@@ -40,7 +42,7 @@ def make_evaluation_step(
             vocab_size=cfg.model.vocab_size,
             seed=EVALUATION_SEED,
         )
-        outputs = model.apply(cfg.model, params, batch, dtype=cfg.train.compute_dtype)
+        outputs = model.apply(cfg.model, params, batch, compute=compute)
         return pretraining.objective_sums(outputs, batch, with_pairs)
 
     return jax.jit(

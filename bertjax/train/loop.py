@@ -17,8 +17,9 @@ from jax.sharding import Mesh
 
 from bertjax import sharding
 from bertjax.checkpoint import CheckpointStore
+from bertjax.checkpoint.manifest import replace_file
 from bertjax.config import PretrainConfig
-from bertjax.data.batches import BatchSource, PhaseSchedule
+from bertjax.data.batches import BatchSource
 from bertjax.data.loader import load_batches
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.overrides import to_json
@@ -26,9 +27,11 @@ from bertjax.train import setup
 from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entropy
 from bertjax.train.initial import Initial
 from bertjax.train.log import MetricsFile, TensorBoard, Terminal, count, duration
+from bertjax.train.pace import Recorded, make_pace
+from bertjax.train.profile import Profile
 from bertjax.train.run_directory import RunDirectory, open_run
 from bertjax.train.signals import EXIT_CODES, StopSignals
-from bertjax.train.step import make_train_step
+from bertjax.train.step import attention_of, make_train_step
 from bertjax.train.window import Window
 
 MIN_HELD_OUT = 20  # documents, below which a run says that its evaluation means little
@@ -40,6 +43,7 @@ def pretrain(
     *,
     start_from: Initial | None = None,
     command: Sequence[str] = (),
+    profile: range = range(0),
 ) -> int:
     """Train, or go on training, the run in `workdir`; returns the process's exit code.
 
@@ -49,16 +53,23 @@ def pretrain(
         start_from: the model whose architecture and parameters to begin with, instead of the
             config's and random ones.
         command: what was typed, for command.txt.
+        profile: steps to trace into `profile/` of the directory.
 
     Raises:
         UserError: bad config or data, a damaged or foreign run, or too many non-finite steps.
     """
+    if profile and profile.start >= cfg.train.steps:
+        raise UserError(
+            f"--profile {profile.start}:{profile.stop} begins after the last step: train.steps is "
+            f"{cfg.train.steps}"
+        )
     with StopSignals() as stop:
         # All that can be refused without the directory is refused before it is made.
         if start_from is not None:
             architecture = setup.adopt_architecture(cfg.model, start_from.cfg)
             cfg = dataclasses.replace(cfg, model=architecture)
         cfg, data = setup.open_data(cfg)
+        setup.require_same_everywhere(cfg, data, workdir)
         mesh = setup.make_mesh(cfg)
         with open_run(workdir) as run, jax.set_mesh(mesh), setup.memory_errors(cfg):
             saved = CheckpointStore(run.checkpoints, keep=1).read_meta()
@@ -66,7 +77,7 @@ def pretrain(
                 setup.check_same_run(run, saved, cfg, data)
             else:
                 setup.check_same_start(run, cfg)
-            loop = Loop(cfg, run, data, mesh, stop)
+            loop = Loop(cfg, run, data, mesh, stop, Profile(profile, run.profile))
             try:
                 step = loop.start(start_from)
                 if jax.process_index() == 0:  # only now: a run that is refused stays as it was
@@ -80,17 +91,28 @@ def pretrain(
 class Loop:
     """The state of a run in progress, and the few moves it makes."""
 
-    def __init__(self, cfg, run: RunDirectory, data: setup.Data, mesh: Mesh, stop: StopSignals):
-        self.cfg: PretrainConfig = cfg
+    def __init__(
+        self,
+        cfg: PretrainConfig,
+        run: RunDirectory,
+        data: setup.Data,
+        mesh: Mesh,
+        stop: StopSignals,
+        profile: Profile,
+    ):
+        self.cfg = cfg
         self.run_directory = run
         self.data = data
         self.mesh = mesh
         self.stop = stop
+        self.profile = profile
         self.terminal = Terminal(speaks=jax.process_index() == 0)
         self.writers: list[MetricsFile | TensorBoard] = []
         self.newest = CheckpointStore(run.checkpoints, cfg.train.keep_checkpoints)
         self.best = CheckpointStore(run.best, keep=1)
         self.best_loss = float("inf")
+        self.pace = make_pace(cfg)
+        self.phase_start = 0  # step
         self.compiling_since: float | None = None  # until the first step of a shape has ended
         self.tokens = 0  # real ones seen, over all starts of the run
         self.train_step = make_train_step(cfg, mesh, data.train.special)
@@ -112,6 +134,8 @@ class Loop:
         self.best_loss = float("inf") if best is None else best
         self.tokens = found.meta["tokens"]
         self.window = Window(self.cfg, found.meta["unreported"])
+        if isinstance(self.pace, Recorded):
+            self.pace.restore(found.meta["pace"])
         self.state, self.saved_step = setup.restored_state(found.items), found.step
         return found.step
 
@@ -122,12 +146,11 @@ class Loop:
             self.writers.append(MetricsFile(self.run_directory.metrics, step))
             if self.cfg.train.tensorboard:
                 self.writers.append(TensorBoard(self.run_directory.path / "tensorboard", step))
-        schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
         request = None
         for phase in range(len(self.cfg.data.phases)):
-            steps = schedule.steps(phase)
-            if step < steps.stop and request is None:
-                step, request = self._phase(phase, steps, max(step, steps.start))
+            if request is None and not self.pace.is_over(phase, step):
+                step, request = self._phase(phase, self.pace.start(phase, step), step)
+        self.profile.end(self.state)
         self._save(step)
         self.newest.wait()
         self.best.wait()
@@ -148,14 +171,21 @@ class Loop:
         parameters = sum(x.size for x in jax.tree.leaves(self.state.params))
         shape = " × ".join(f"{n} {a}" for a, n in self.mesh.shape.items() if n > 1) or "1 device"
         phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
+        attention = (attention_of(cfg, self.mesh, phase) for phase in cfg.data.phases)
+        backends = "; ".join(dict.fromkeys(f"{name} ({why})" for name, why in attention))
+        length = f"{cfg.train.steps} steps"
+        if cfg.train.minutes:
+            length = f"{cfg.train.minutes:g} minutes"
+        elif cfg.train.pace:
+            length = f"at the pace of {cfg.train.pace}"
         self.terminal.say(
             f"run    {self.run_directory.path}\n"
             f"model  {count(parameters)} parameters, {cfg.model.num_layers} layers × "
             f"{cfg.model.hidden_size}, {cfg.train.compute_dtype} · {shape} "
-            f"({jax.devices()[0].device_kind})\n"
+            f"({jax.devices()[0].device_kind}) · attention: {backends}\n"
             f"data   {count(len(self.data.train.tokens))} tokens, rows {phases}, "
             f"{cfg.data.format}\n"
-            f"train  {cfg.train.steps} steps, {cfg.optim.optimizer} · "
+            f"train  {length}, {cfg.optim.optimizer} · "
             + (f"resuming after step {step}" if step else "from the start")
         )
         held_out = len(self.data.held_out.document_starts) - 1
@@ -169,6 +199,7 @@ class Loop:
         """Train from `step` to the end of the phase; returns where it stopped, and why."""
         cfg, shape = self.cfg, self.cfg.data.phases[phase]
         rows = sharding.process_rows(self.mesh, shape.batch_size, cfg.train.accumulate)
+        self.phase_start, last = steps.start, phase == len(cfg.data.phases) - 1
         source = self.data.training(cfg, phase)
         held_out = self.data.evaluation(cfg, phase)
         self.window.compiling()
@@ -185,25 +216,29 @@ class Loop:
         pending: dict | None = None  # metrics of the step before, read one step late
         with stream:
             for batch in stream:
-                on_device = sharding.to_devices(self.mesh, batch, shape.batch_size)
-                self.state, metrics = self.train_step(self.state, on_device)
+                self.profile.before(step, self.state)
+                with jax.profiler.StepTraceAnnotation("train", step_num=step):
+                    on_device = sharding.to_devices(self.mesh, batch, shape.batch_size)
+                    position = self.pace.position(step)
+                    self.state, metrics = self.train_step(self.state, on_device, position)
                 if pending is not None:
                     self._read(pending, step, source)
                 pending, step = metrics, step + 1
                 self.window.add_batch(batch["segments"])
+                over = self.pace.is_over(phase, step)
                 due = self._due(step)
                 request = self.stop.agreed() if self._may_ask(step) else None
-                if due or request is not None or step == steps.stop:
-                    self._read(pending, step, source)
+                if due or request is not None or over:
+                    self._read(pending, step, source, final=over and last)
                     pending = None
-                    if "evaluation" in due or step == cfg.train.steps:
+                    if "evaluation" in due or (over and last):
                         self._evaluate(held_out, step)
                     if "checkpoint" in due:
                         self._save(step)
                     self.window.pause()
-                if request is not None:
+                if request is not None or over:
                     return step, request
-        return step, None
+        raise AssertionError("a phase has batches for all of its steps")
 
     def _due(self, step: int) -> set[str]:
         train = self.cfg.train
@@ -214,7 +249,7 @@ class Loop:
         """Asking is free in one process and a collective in many."""
         return jax.process_count() == 1 or step % self.cfg.train.log_every == 0
 
-    def _read(self, metrics: dict, step: int, source: BatchSource) -> None:
+    def _read(self, metrics: dict, step: int, source: BatchSource, final: bool = False) -> None:
         """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
         values = {k: float(v) for k, v in jax.device_get(metrics).items()}
         self.window.add_metrics(values)
@@ -223,10 +258,10 @@ class Loop:
             self.terminal.say(f"step {step}: loss or gradient not finite; update skipped")
         if values["bad_steps"] >= self.cfg.train.max_bad_steps:
             self._give_up(step, int(values["bad_steps"]), source)
-        if step % self.cfg.train.log_every == 0 or step == self.cfg.train.steps:
-            report = self.window.report(step)
+        if step % self.cfg.train.log_every == 0 or final:
+            report = self.window.report(self.pace.steps_left(step))
             self._write("train", step, report)
-            self.terminal.progress(self.window.line(step, report))
+            self.terminal.progress(f"{self.pace.describe(step)} · {self.window.line(report)}")
             self.newest.check()
             self.best.check()
         else:
@@ -235,7 +270,7 @@ class Loop:
 
     def _tick(self, step: int, values: dict[str, float]) -> None:
         """Show that there is life between reports: the first step, then once a second."""
-        line = f"step {step}/{self.cfg.train.steps} · loss {values['masked_lm_loss']:.4f}"
+        line = f"{self.pace.describe(step)} · loss {values['masked_lm_loss']:.4f}"
         if self.compiling_since is not None:
             took = duration(time.monotonic() - self.compiling_since)
             self.terminal.progress(f"{line} · the first step took {took}, compiling it included")
@@ -243,8 +278,7 @@ class Loop:
             self.terminal.pass_by(line)
 
     def _give_up(self, step: int, bad: int, source: BatchSource) -> None:
-        schedule = PhaseSchedule.plan(self.cfg.data, self.cfg.train.steps)
-        ids = source.batch(schedule.locate(step - 1)[1])["example_ids"].tolist()
+        ids = source.batch(step - 1 - self.phase_start)["example_ids"].tolist()
         path = self.run_directory.path / "bad_batch.json"
         if jax.process_index() == 0:
             text = json.dumps({"step": step, "epoch_and_row": ids}) + "\n"
@@ -287,12 +321,15 @@ class Loop:
             "corpus": self.data.train.identity,
             "language": self.data.language,
             "best_loss": best,
+            "pace": self.pace.meta(),
             "unreported": self.window.metrics,  # so that the next report is the unbroken run's
         }
 
     def _save(self, step: int) -> None:
         if step != self.saved_step:
             self.newest.save(step, setup.checkpoint_items(self.state), self._meta())
+            if isinstance(self.pace, Recorded) and jax.process_index() == 0:
+                replace_file(self.run_directory.pace, json.dumps(self.pace.meta()).encode())
             self.saved_step = step
 
     def _write(self, kind: str, step: int, values: dict[str, Any]) -> None:

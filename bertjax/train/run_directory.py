@@ -10,6 +10,8 @@ runs/x/
   checkpoints/        the newest steps
   best/               the step with the lowest held-out loss
   initial/            the weights it starts from, if `bertjax import` made it
+  profile/            what `--profile` traced, for xprof
+  pace.json           how the steps of a run of `train.minutes` went through its schedule
 """
 
 from __future__ import annotations
@@ -61,6 +63,16 @@ class RunDirectory:
     def config(self) -> Path:
         """The resolved config as JSON (`bertjax.overrides.from_json`)."""
         return self.path / "config.json"
+
+    @property
+    def pace(self) -> Path:
+        """The stretches of `bertjax.train.pace`."""
+        return self.path / "pace.json"
+
+    @property
+    def profile(self) -> Path:
+        """Directory of traces."""
+        return self.path / "profile"
 
     @property
     def environment(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from bertjax import model, sharding
+from bertjax import __version__, cluster, model, sharding
 from bertjax.checkpoint import CheckpointStore, Restored
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource
@@ -22,7 +23,7 @@ from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.errors import UserError
 from bertjax.overrides import describe_difference, from_json
 from bertjax.train.run_directory import RunDirectory
-from bertjax.train.step import TrainState, init_state, state_shardings
+from bertjax.train.step import TrainState, attention_of, init_state, state_shardings
 
 # What may differ when a run is resumed: where things are, how often they are written, and how
 # the same batches are computed. Anything else would make another run of it.
@@ -30,6 +31,7 @@ MAY_CHANGE = (
     "data.corpus",
     "data.prefetch",
     "data.workers",
+    "train.attention",
     "train.checkpoint_every",
     "train.eval_every",
     "train.keep_checkpoints",
@@ -38,6 +40,8 @@ MAY_CHANGE = (
     "train.mesh.data",
     "train.mesh.fsdp",
     "train.mesh.tensor",
+    "train.remat",
+    "train.scan_layers",
     "train.tensorboard",
 )
 
@@ -86,16 +90,52 @@ def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
     return dataclasses.replace(cfg, model=settled), data
 
 
+# What may differ between the processes of a run: where each finds its data and how it reads it.
+_OWN = ("data.corpus", "data.prefetch", "data.workers")
+
+
+def require_same_everywhere(cfg: PretrainConfig, data: Data, workdir: str | Path) -> None:
+    """Refuse to start unless every process has the same config, data, code and run directory.
+
+    Raises:
+        UserError: the first difference, with both values and the processes that have them.
+    """
+    fields = {
+        sharding.path_name(path).replace("/", "."): json.dumps(value)
+        for path, value in jax.tree_util.tree_leaves_with_path(dataclasses.asdict(cfg))
+    }
+    cluster.require_agreement(
+        {
+            "bertjax": f"{__version__} with code {_digest_of_code()}",
+            "jax": jax.__version__,
+            **{name: value for name, value in fields.items() if name not in _OWN},
+            "corpus identity": data.train.identity[:12],
+            "tokenizer fingerprint": data.train.fingerprint[:12],
+            "--workdir": str(Path(workdir).absolute()),
+        }
+    )
+
+
+def _digest_of_code() -> str:
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def make_mesh(cfg: PretrainConfig) -> Mesh:
     """The mesh over all devices.
 
     Raises:
-        UserError: the devices, a parameter or the rows of any phase do not divide over it.
+        UserError: the devices, a parameter or the rows of any phase do not divide over it, or
+            attention cannot be computed there as the config says.
     """
     mesh = sharding.make_mesh(cfg.train.mesh)
     sharding.parameter_shardings(mesh, model.abstract_params(cfg.model))
     for phase in cfg.data.phases:
         sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
+        attention_of(cfg, mesh, phase)
     return mesh
 
 

@@ -6,10 +6,7 @@ import os
 import signal
 from types import FrameType, TracebackType
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
-
+from bertjax.cluster import gather
 from bertjax.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, EXIT_REQUESTED
 
 EXIT_CODES = {
@@ -51,13 +48,11 @@ class StopSignals:
     def agreed(self) -> signal.Signals | None:
         """The request of any process, the same answer in all of them.
 
-        With several processes this is a collective that waits for the devices: call it at the
-        same steps everywhere, and not at each. With one process it is `requested`.
+        With several processes this is a meeting of all: call it at the same steps everywhere, and
+        not at each. With one process it is `requested`.
         """
-        if jax.process_count() == 1:
-            return self.requested
-        requests = multihost_utils.process_allgather(np.int32(self.requested or 0))
-        received = [signal.Signals(int(n)) for n in requests.ravel() if n]
+        requests = gather("request to stop", str(int(self.requested or 0)))
+        received = [signal.Signals(int(n)) for n in requests if n != "0"]
         return received[0] if received else None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -12,7 +12,8 @@ from jax import Array
 from jax.sharding import Mesh
 
 from bertjax import model, sharding
-from bertjax.config import PretrainConfig
+from bertjax.config import Phase, PretrainConfig
+from bertjax.model.attention import choose
 from bertjax.objectives import masking, pretraining
 from bertjax.objectives.losses import Sums
 from bertjax.optim.optimizers import optimizer
@@ -48,10 +49,41 @@ def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
     return TrainState(everywhere, params, moments, everywhere, everywhere)
 
 
+def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
+    """How the model of a run is computed on the devices of `mesh`."""
+    if cfg.data.format == "full_rows":
+        rows = "full"
+    else:
+        rows = "packed" if cfg.data.max_packed > 1 else "padded"
+    return model.Compute(
+        dtype=cfg.train.compute_dtype,
+        platform=mesh.devices.flat[0].platform,
+        attention=cfg.train.attention,
+        rows=rows,
+        scan_layers=cfg.train.scan_layers,
+        remat=cfg.train.remat,
+    )
+
+
+def attention_of(cfg: PretrainConfig, mesh: Mesh, phase: Phase) -> tuple[str, str]:
+    """The backend of attention in the rows of `phase`, and why it is that one.
+
+    Raises:
+        UserError: `train.attention` names one that cannot compute them on these devices.
+    """
+    call = compute_of(cfg, mesh).call(
+        phase.seq_len, cfg.model.head_size, cfg.model.attention_dropout > 0
+    )
+    return choose(cfg.train.attention, call)
+
+
 def make_train_step(
     cfg: PretrainConfig, mesh: Mesh, special: SpecialIds
-) -> Callable[[TrainState, dict[str, Array]], tuple[TrainState, dict[str, Array]]]:
-    """Compile-once step: (state, batch) -> (state, metrics); the state is donated.
+) -> Callable[[TrainState, dict[str, Array], Any], tuple[TrainState, dict[str, Array]]]:
+    """Compile-once step: (state, batch, position) -> (state, metrics); the state is donated.
+
+    `position` is the step's place in the schedule of `train.steps`; None takes the number of
+    updates so far.
 
     Metrics are scalars: `masked_lm_loss` (nats), `masked_lm_accuracy`, the same for
     `next_sentence` if that loss is on, `learning_rate`, `gradient_norm` (before clipping),
@@ -60,23 +92,19 @@ def make_train_step(
     A step whose loss or gradient is not finite leaves parameters and optimizer as they were.
     """
     places = state_shardings(cfg, mesh)
+    compute = compute_of(cfg, mesh)
     rate = learning_rate(cfg.optim, cfg.train.steps)
     update_rule = optimizer(cfg.optim, cfg.train.steps)
 
-    def step(state: TrainState, batch: dict[str, Array]):
+    def step(state: TrainState, batch: dict[str, Array], position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)
-        batch = masking.mask_batch(
-            cfg.masking,
-            batch,
-            special=special,
-            vocab_size=cfg.model.vocab_size,
-            seed=cfg.seed,
-        )
-        grads, sums = _gradients(cfg, places.params, state, batch)
+        grads, sums = gradients(cfg, compute, places.params, state, mask(cfg, special, batch))
         loss = sum(s.nll for s in sums.values())
         norm = optax.tree.norm(grads)
         finite = jnp.isfinite(norm) & jnp.isfinite(loss)
-        updates, moments = update_rule.update(grads, state.optimizer, state.params, finite=finite)
+        updates, moments = update_rule.update(
+            grads, state.optimizer, state.params, finite=finite, position=position
+        )
         params = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old),
             optax.apply_updates(state.params, updates),
@@ -88,7 +116,7 @@ def make_train_step(
             f"{name}_{key}": value for name, s in sums.items() for key, value in s.mean().items()
         } | {
             # The schedule stands still in skipped steps, as all of the optimizer does.
-            "learning_rate": rate(state.step - state.skipped),
+            "learning_rate": rate(state.step - state.skipped if position is None else position),
             "gradient_norm": norm,
             "predicted": sums["masked_lm"].weight,
             "tokens": tokens,
@@ -99,19 +127,30 @@ def make_train_step(
 
     return jax.jit(
         step,
-        in_shardings=(places, sharding.batch_sharding(mesh)),
+        in_shardings=(places, sharding.batch_sharding(mesh), sharding.replicated(mesh)),
         out_shardings=(places, sharding.replicated(mesh)),
         donate_argnums=0,
     )
 
 
-def _gradients(
-    cfg: PretrainConfig, places: Any, state: TrainState, batch: dict[str, Array]
+def mask(cfg: PretrainConfig, special: SpecialIds, batch: dict[str, Array]) -> dict[str, Array]:
+    """The batch as a run's model sees it, and what must be predicted."""
+    return masking.mask_batch(
+        cfg.masking, batch, special=special, vocab_size=cfg.model.vocab_size, seed=cfg.seed
+    )
+
+
+def gradients(
+    cfg: PretrainConfig,
+    compute: model.Compute,
+    places: Any,
+    state: TrainState,
+    batch: dict[str, Array],
 ) -> tuple[model.Params, dict[str, Sums]]:
     """Gradients, lying at `places`, and sums of a masked batch, one micro-batch after the other."""
     counts = pretraining.targets(cfg, batch)
-    dropout_key = jax.random.fold_in(jax.random.key(cfg.seed), _DROPOUT)
-    step_key = jax.random.fold_in(dropout_key, state.step)
+    run_key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng)
+    step_key = jax.random.fold_in(jax.random.fold_in(run_key, _DROPOUT), state.step)
     drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
 
     def one(micro: dict[str, Array], index):
@@ -119,7 +158,7 @@ def _gradients(
 
         def loss(params):
             params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
-            return pretraining.loss(cfg, params, micro, counts, key)
+            return pretraining.loss(cfg, params, micro, counts, compute, key)
 
         (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
         return jax.lax.with_sharding_constraint(grads, places), sums

@@ -19,7 +19,6 @@ class Window:
     def __init__(self, cfg: PretrainConfig, metrics: Sequence[dict[str, float]] = ()):
         """`metrics`: of the steps that a resumed run had not reported when it was saved."""
         self.cfg = cfg
-        self.end = cfg.train.steps
         peak = flops.peak_flops(jax.devices()[0].device_kind)
         self.peak = peak * jax.device_count() if peak else None
         self.metrics = list(metrics)
@@ -46,7 +45,7 @@ class Window:
         """Something other than a step was done: go on timing from now."""
         self.began, self.untimed = time.monotonic(), len(self.metrics)
 
-    def report(self, step: int) -> dict[str, float]:
+    def report(self, steps_left: float | None) -> dict[str, float]:
         """Means of losses and accuracies, last of the rest, rates; begins a new window."""
         n = len(self.metrics)
         report = {
@@ -65,15 +64,15 @@ class Window:
             report["model_flops_per_second"] = work / seconds
             if self.peak:
                 report["model_flops_utilisation"] = work / seconds / self.peak
-            report["seconds_left"] = (self.end - step) * seconds / len(timed)
+            if steps_left is not None:
+                report["seconds_left"] = steps_left * seconds / len(timed)
         self.metrics, self.attended = [], self.attended[n:]
         self.began, self.untimed = time.monotonic(), 0
         return report
 
-    def line(self, step: int, report: dict[str, float]) -> str:
-        """The live progress line."""
+    def line(self, report: dict[str, float]) -> str:
+        """The live progress line, without the step."""
         parts = [
-            f"step {step:>{len(str(self.end))}}/{self.end}",
             f"loss {report['masked_lm_loss']:.4f}",
             f"acc {report['masked_lm_accuracy']:.4f}",
         ]
@@ -84,5 +83,6 @@ class Window:
             parts.append(f"{count(report['tokens_per_second'])} tok/s")
             if "model_flops_utilisation" in report:
                 parts.append(f"MFU {report['model_flops_utilisation']:.1%}")
-            parts.append(f"ETA {duration(report['seconds_left'])}")
+            if "seconds_left" in report:
+                parts.append(f"ETA {duration(report['seconds_left'])}")
         return " · ".join(parts)

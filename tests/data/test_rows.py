@@ -1,4 +1,4 @@
-"""full_sentences and doc_sentences against a loop over sentences."""
+"""full_sentences, doc_sentences and full_rows against loops over sentences and tokens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_rows import SPECIAL, check_empty, check_example, contiguous_rows, numbered_corpus
+from oracle_rows import (
+    SPECIAL,
+    check_empty,
+    check_example,
+    contiguous_rows,
+    numbered_corpus,
+    sentences_of,
+)
 
 from bertjax.config import DataConfig, Phase
 from bertjax.data import rows
 from bertjax.data.batches import BatchSource, evaluation_batches
+from bertjax.errors import UserError
 
 documents = st.lists(
     st.lists(st.integers(1, 9) | st.integers(1, 40), min_size=1, max_size=8),
@@ -57,6 +65,30 @@ def test_every_token_appears_once_and_specials_where_they_belong(input_format, l
     assert (tokens[used, sizes - 1] == SPECIAL.sep).all()
     if input_format == "doc_sentences":
         assert ((tokens == SPECIAL.sep).sum(1) == used).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=documents, seq_len=st.integers(8, 24))
+def test_full_rows_are_the_documents_laid_end_to_end_and_cut(lengths, seq_len):
+    corpus = numbered_corpus(lengths)
+    line: list[int] = []
+    for document in sentences_of(corpus):
+        line += [token for sentence in document for token in sentence] + [SPECIAL.sep]
+    line.pop()
+    room = seq_len - 2
+    if len(line) < room:
+        with pytest.raises(UserError, match="0 rows"):
+            rows_in_order(corpus, "full_rows", seq_len)
+        return
+    batch = rows_in_order(corpus, "full_rows", seq_len)
+    count = len(line) // room
+    cut = np.array(line[: count * room]).reshape(count, room)
+    expected = np.pad(cut, ((0, 0), (1, 1)), constant_values=(SPECIAL.cls, SPECIAL.sep))
+    np.testing.assert_array_equal(batch["tokens"][:count], expected)
+    assert (batch["segments"][:count] == 1).all()  # no padding: attention needs no mask
+    assert not batch["segments"][count:].any()
+    special = np.isin(expected, [SPECIAL.cls, SPECIAL.sep])
+    assert batch["word_starts"][:count][special].all()
 
 
 def test_full_sentences_separates_documents():

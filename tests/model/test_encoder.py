@@ -24,7 +24,7 @@ CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
 
 @cache
 def forward(cfg: ModelConfig, dtype: str = "float32"):
-    return jax.jit(partial(model.apply, cfg, dtype=dtype))
+    return jax.jit(partial(model.apply, cfg, compute=model.Compute(dtype)))
 
 
 @cache

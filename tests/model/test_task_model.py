@@ -259,7 +259,7 @@ def test_dropout_before_the_last_layer_follows_its_key() -> None:
 def test_bfloat16_is_close_and_logits_stay_float32() -> None:
     head, shape = HEADS[2]
     exact = logits(SMALL, head, shape)
-    run = quick_jit(partial(apply_task, SMALL, head, shape, dtype="bfloat16"))
+    run = quick_jit(partial(apply_task, SMALL, head, shape, compute=model.Compute("bfloat16")))
     rounded = run(params(SMALL, head, shape), batch())["logits"]
     assert rounded.dtype == jnp.float32
     difference = np.abs(exact - rounded)[REAL]

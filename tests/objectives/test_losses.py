@@ -83,7 +83,8 @@ def gradients(cfg):
     """Jitted batch -> gradients of its loss."""
 
     def loss(params, batch):
-        return pretraining.loss(cfg, params, batch, pretraining.targets(cfg, batch), None)[0]
+        counts = pretraining.targets(cfg, batch)
+        return pretraining.loss(cfg, params, batch, counts, model.Compute(), None)[0]
 
     return jax.jit(partial(jax.grad(loss), params()))
 

@@ -53,7 +53,8 @@ def packed_and_unpacked():
 
 def gradients(cfg, params, batch):
     counts = pretraining.targets(cfg, batch)
-    return jax.grad(lambda p: pretraining.loss(cfg, p, batch, counts, None)[0])(params)
+    plain = model.Compute()
+    return jax.grad(lambda p: pretraining.loss(cfg, p, batch, counts, plain, None)[0])(params)
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])

@@ -85,7 +85,7 @@ def train(optimizer: str, shape: tuple[int, int, int], accumulate: int):
         step = make_train_step(cfg, mesh, SPECIAL)
         losses = []
         for batch in batches():
-            state, metrics = step(state, sharding.to_devices(mesh, batch, B))
+            state, metrics = step(state, sharding.to_devices(mesh, batch, B), None)
             losses.append((metrics["masked_lm_loss"], metrics["next_sentence_loss"]))
     return np.array(jax.device_get(losses)), jax.device_get(state.params)
 

@@ -45,7 +45,7 @@ def five_steps():
         state = jax.device_put(fresh(), state_shardings(RUN, mesh))
         metrics = []
         for index in range(STEPS):
-            state, found = step(state, sharding.to_devices(mesh, batch(index), ROWS))
+            state, found = step(state, sharding.to_devices(mesh, batch(index), ROWS), None)
             metrics.append(found)
     return jax.device_get((state, metrics))
 
@@ -68,11 +68,11 @@ def test_the_reported_rate_is_the_one_applied_after_a_skipped_step():
         places = state_shardings(RUN, mesh)
         broken = jax.tree.map(np.copy, fresh())
         broken.params["masked_lm"]["bias"][:] = np.nan
-        state, metrics = step(jax.device_put(broken, places), first)
+        state, metrics = step(jax.device_put(broken, places), first, None)
         assert int(metrics["skipped"]) == 1 and int(state.step) == 1
         good = jax.device_put(fresh().params, places.params)
-        state, metrics = step(state._replace(params=good), first)
-        straight, expected = step(jax.device_put(fresh(), places), first)
+        state, metrics = step(state._replace(params=good), first, None)
+        straight, expected = step(jax.device_put(fresh(), places), first, None)
     assert float(metrics["learning_rate"]) == float(expected["learning_rate"]) == float(rate(0))
     assert largest_difference(state.params, straight.params) == 0.0
     assert (int(state.bad_steps), int(state.skipped), int(state.step)) == (0, 1, 2)
@@ -86,13 +86,13 @@ def test_a_non_finite_step_changes_nothing_and_is_counted():
     with jax.set_mesh(mesh):
         state = jax.device_put(broken, state_shardings(RUN, mesh))
         for n in (1, 2):
-            state, metrics = step(state, first)
+            state, metrics = step(state, first, None)
             assert (int(metrics["bad_steps"]), int(metrics["skipped"])) == (n, n)
         assert int(state.step) == 2
         kept = jax.device_get((state.params, state.optimizer))
         jax.tree.map(np.testing.assert_array_equal, (broken.params, broken.optimizer), kept)
         good = jax.device_put(fresh().params, state_shardings(RUN, mesh).params)
-        state, metrics = step(state._replace(params=good), first)
+        state, metrics = step(state._replace(params=good), first, None)
     assert (int(metrics["bad_steps"]), int(metrics["skipped"])) == (0, 2)
 
 
@@ -102,7 +102,7 @@ def test_an_empty_batch_gives_no_nan():
     empty["pair_labels"] -= 1
     with jax.set_mesh(mesh):
         state = jax.device_put(fresh(), state_shardings(RUN, mesh))
-        state, metrics = step(state, sharding.to_devices(mesh, empty, ROWS))
+        state, metrics = step(state, sharding.to_devices(mesh, empty, ROWS), None)
     assert float(metrics["masked_lm_loss"]) == 0.0 and int(metrics["bad_steps"]) == 0
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(jax.device_get(state.params)))
 
@@ -140,7 +140,7 @@ def test_dropout_is_new_in_every_step():
         state, step = fresh_state(cfg, mesh), make_train_step(cfg, mesh, SPECIAL)
         losses = [float(five_steps()[1][0]["masked_lm_loss"])]
         for _ in range(2):
-            state, metrics = step(state, first)
+            state, metrics = step(state, first, None)
             losses.append(float(metrics["masked_lm_loss"]))
     assert len({round(loss, 4) for loss in losses}) == 3
 

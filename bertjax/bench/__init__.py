@@ -1,0 +1,1 @@
+"""How fast a config trains here, where its time goes, and against what."""

@@ -1,0 +1,159 @@
+"""A config's own training step on its own batches: the time of its parts, FLOPs and memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from bertjax import flops, sharding
+from bertjax.bench.clock import matmul_rate, peak_memory, seconds
+from bertjax.config import PretrainConfig
+from bertjax.data.batches import BatchSource
+from bertjax.data.corpus import Corpus
+from bertjax.data.loader import load_batches
+from bertjax.objectives import pretraining
+from bertjax.train.setup import fresh_state
+from bertjax.train.step import (
+    attention_of,
+    compute_of,
+    gradients,
+    make_train_step,
+    mask,
+    state_shardings,
+)
+
+
+@dataclass
+class Bench:
+    """One phase of a config, compiled and ready to be timed."""
+
+    cfg: PretrainConfig
+    mesh: Mesh
+    corpus: Corpus
+    phase: int = 0
+    steps: list[float] = field(default_factory=list)  # seconds of each, from end to end
+    waits: list[float] = field(default_factory=list)  # of these, spent on the next batch
+    tokens: list[int] = field(default_factory=list)  # real ones of each step
+    work: list[float] = field(default_factory=list)  # model FLOPs of each step
+
+    def __post_init__(self) -> None:
+        cfg, mesh = self.cfg, self.mesh
+        self.source = BatchSource(self.corpus, cfg.data, self.phase, cfg.seed)
+        self.rows = cfg.data.phases[self.phase].batch_size
+        step = make_train_step(cfg, mesh, self.corpus.special)
+        self.state = fresh_state(cfg, mesh)
+        batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
+        began = time.perf_counter()
+        self.compiled = step.lower(self.state, batch, None).compile()  # type: ignore[attr-defined]
+        self.compile_seconds = time.perf_counter() - began
+        self.state, _ = self.compiled(self.state, batch, None)
+        self.at = 1
+
+    def run(self, count: int) -> None:
+        """Take `count` steps as a run does: batches made ahead, metrics read one step late."""
+        share = sharding.process_rows(self.mesh, self.rows, self.cfg.train.accumulate)
+        data, pending = self.cfg.data, None
+        with load_batches(
+            self.source, self.at, self.at + count + 1, data.workers, data.prefetch, share
+        ) as stream:
+            batch = next(stream)
+            jax.block_until_ready(self.state)
+            for _ in range(count):
+                began = time.perf_counter()
+                on_device = sharding.to_devices(self.mesh, batch, self.rows)
+                self.state, metrics = self.compiled(self.state, on_device, None)
+                self._count(batch)
+                asked = time.perf_counter()
+                batch = next(stream)
+                self.waits.append(time.perf_counter() - asked)
+                jax.block_until_ready(pending if pending is not None else metrics)
+                pending = metrics
+                self.steps.append(time.perf_counter() - began)
+        jax.block_until_ready(self.state)
+        self.at += count
+
+    def _count(self, batch: dict[str, np.ndarray]) -> None:
+        tokens = int((batch["segments"] != 0).sum())
+        predicted = self.cfg.masking.rate * tokens
+        attended = flops.attended_keys(batch["segments"])
+        self.tokens.append(tokens)
+        self.work.append(flops.training_flops(self.cfg.model, tokens, attended, predicted))
+
+    def parts(self, repeats: int) -> dict[str, float]:
+        """Seconds of forward, backward and optimizer: differences of programs that stop early."""
+        cfg, mesh, special = self.cfg, self.mesh, self.corpus.special
+        places, compute = state_shardings(cfg, mesh), compute_of(cfg, mesh)
+        batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
+
+        def forward(state, batch):
+            batch = mask(cfg, special, batch)
+            counts = pretraining.targets(cfg, batch)
+            drops = max(cfg.model.hidden_dropout, cfg.model.attention_dropout) > 0
+            key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng) if drops else None
+            return pretraining.loss(cfg, state.params, batch, counts, compute, key)[0]
+
+        def both(state, batch):
+            return gradients(cfg, compute, places.params, state, mask(cfg, special, batch))
+
+        found = {}
+        for name, function in (("forward", forward), ("both", both)):
+            program = jax.jit(function, in_shardings=(places, sharding.batch_sharding(mesh)))
+            times = seconds(partial(program, self.state, batch), repeats)
+            found[name] = statistics.median(times)
+        step = statistics.median(self.steps)
+        return {
+            "forward": found["forward"],
+            "backward": found["both"] - found["forward"],
+            "optimizer": max(0.0, step - found["both"] - statistics.median(self.waits)),
+            "input wait": statistics.median(self.waits),
+        }
+
+    def report(self, parts: dict[str, float]) -> dict[str, Any]:
+        """All figures; rates are medians over steps, FLOPs by `bertjax.flops`."""
+        cfg, devices = self.cfg, self.mesh.devices.size
+        device = self.mesh.devices.flat[0]
+        step = statistics.median(self.steps)
+        work = statistics.fmean(self.work) / step
+        reached = matmul_rate(device, cfg.train.compute_dtype) * devices
+        shape = cfg.data.phases[self.phase]
+        memory = peak_memory(device)
+        sheet = flops.peak_flops(device.device_kind)
+        return {
+            "device": f"{devices} × {device.device_kind}",
+            "shape": f"{shape.batch_size} × {shape.seq_len}, {cfg.train.compute_dtype}",
+            "attention": " · ".join(attention_of(cfg, self.mesh, shape)),
+            "compile_seconds": self.compile_seconds,
+            "step_seconds": step,
+            "parts_seconds": parts,
+            "input_wait_share": sum(self.waits) / sum(self.steps),
+            "real_tokens_share": statistics.fmean(self.tokens) / (shape.batch_size * shape.seq_len),
+            "tokens_per_second": statistics.fmean(self.tokens) / step,
+            "model_flops_per_second": work,
+            "matmul_flops_per_second": reached,
+            "utilisation_of_matmul": work / reached,
+            "utilisation_of_data_sheet": work / (sheet * devices) if sheet else None,
+            "peak_bytes": memory if memory is not None else _planned_bytes(self.compiled),
+        }
+
+
+def _planned_bytes(compiled: jax.stages.Compiled) -> int:
+    """What XLA reserved for the program, for devices that do not count their memory."""
+    found: Any = compiled.memory_analysis()
+    live = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+    return live + found.temp_size_in_bytes
+
+
+def alternate(benches: list[Any], rounds: int, steps: int) -> Iterator[int]:
+    """Run each in turn, `rounds` times, so that what disturbs the machine disturbs all alike."""
+    for index in range(rounds):
+        for bench in benches:
+            bench.run(steps)
+        yield index + 1

@@ -1,0 +1,113 @@
+"""The same model, batches and step in transformers and PyTorch, at their best settings.
+
+bf16 autocast, scaled-dot-product attention (flash where there is one), `torch.compile` and fused
+AdamW on a GPU; float32 and eager on a CPU. This is the only file of the package that imports them,
+and only when a comparison is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from bertjax.bench.ours import Bench
+from bertjax.config import PretrainConfig
+from bertjax.errors import UserError
+from bertjax.train.step import mask
+
+
+class TorchBench:
+    """transformers' pretraining model on the batches of `ours`, masked as ours are."""
+
+    def __init__(self, ours: Bench):
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise UserError(
+                f"--compare transformers: {error.name} is not installed: "
+                "pip install torch transformers"
+            ) from None
+        self.torch, self.ours, cfg = torch, ours, ours.cfg
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.half = self.device.type == "cuda" and cfg.train.compute_dtype == "bfloat16"
+        torch.manual_seed(cfg.seed)
+        self.model: Any = _build(transformers, cfg).to(self.device).train()
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=1e-4, fused=self.device.type == "cuda"
+        )
+        self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
+        special = ours.corpus.special
+        self.mask = jax.jit(lambda batch: mask(cfg, special, batch))
+        self.steps: list[float] = []
+        self.at = 1
+        began = time.perf_counter()
+        self._step(self._inputs(0))
+        self.compile_seconds = time.perf_counter() - began
+        self._step(self._inputs(0))
+
+    def run(self, count: int) -> None:
+        """Take `count` steps; batches are masked and moved outside of the time."""
+        for index in range(self.at, self.at + count):
+            inputs = self._inputs(index)
+            self._wait()
+            began = time.perf_counter()
+            self._step(inputs)
+            self._wait()
+            self.steps.append(time.perf_counter() - began)
+        self.at += count
+
+    def _step(self, inputs: dict[str, Any]) -> None:
+        half = self.torch.autocast("cuda", self.torch.bfloat16) if self.half else None
+        with half or contextlib.nullcontext():
+            loss = self.forward(**inputs).loss
+        loss.backward()
+        self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            self.torch.cuda.synchronize()
+
+    def _inputs(self, index: int) -> dict[str, Any]:
+        batch = jax.device_get(self.mask(self.ours.source.batch(index)))
+        labels = np.full(batch["tokens"].shape, -100)
+        rows, slots = np.nonzero(batch["predict_weights"])
+        labels[rows, batch["predict_positions"][rows, slots]] = batch["predict_labels"][rows, slots]
+        arrays = {
+            "input_ids": batch["tokens"],
+            "token_type_ids": batch["token_types"],
+            "labels": labels,
+        }
+        if self.ours.cfg.data.format != "full_rows":
+            arrays["attention_mask"] = batch["segments"] != 0
+        if self.ours.cfg.train.next_sentence_loss:
+            arrays["next_sentence_label"] = np.maximum(batch["pair_labels"][:, 0], 0)
+        return {
+            k: self.torch.tensor(np.asarray(v, np.int64)).to(self.device) for k, v in arrays.items()
+        }
+
+
+def _build(transformers: Any, cfg: PretrainConfig) -> Any:
+    m = cfg.model
+    config = transformers.BertConfig(
+        vocab_size=m.padded_vocab_size,
+        hidden_size=m.hidden_size,
+        num_hidden_layers=m.num_layers,
+        num_attention_heads=m.num_heads,
+        intermediate_size=m.intermediate_size,
+        max_position_embeddings=m.max_positions,
+        type_vocab_size=m.type_vocab_size,
+        hidden_act={"gelu_tanh": "gelu_pytorch_tanh"}.get(m.activation, m.activation),
+        hidden_dropout_prob=m.hidden_dropout,
+        attention_probs_dropout_prob=m.attention_dropout,
+        attn_implementation="sdpa",
+    )
+    if cfg.train.next_sentence_loss:
+        return transformers.BertForPreTraining(config)
+    return transformers.BertForMaskedLM(config)

@@ -1,0 +1,119 @@
+"""`bertjax bench`: how fast a config trains on this machine, and where its time goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from bertjax.bench.corpus import random_corpus
+from bertjax.bench.ours import Bench, alternate
+from bertjax.checkpoint.manifest import replace_file
+from bertjax.config import PretrainConfig
+from bertjax.data.corpus import Corpus
+from bertjax.errors import UserError
+from bertjax.overrides import apply_overrides, load_config
+from bertjax.train import setup
+from bertjax.train.log import count
+from bertjax.train.run_directory import describe_environment
+
+BERT_VOCABULARY = 30_522
+RANDOM_TOKENS = 4_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax bench`."""
+    parser.add_argument("--config", type=Path, required=True, help="as for pretrain")
+    parser.add_argument("--steps", type=int, default=20, help="timed steps, in four rounds")
+    parser.add_argument("--phase", type=int, default=0, help="which of data.phases; 0 is the first")
+    parser.add_argument(
+        "--document-length",
+        type=int,
+        default=1000,
+        help="tokens in a document of the random text that stands in for data.corpus",
+    )
+    parser.add_argument(
+        "--compare", choices=["transformers"], help="run the same in PyTorch, in turn with ours"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="such as data.phases.0.batch_size=64"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; returns the exit code."""
+    cfg = apply_overrides(load_config(args.config, PretrainConfig), args.overrides)
+    if args.steps < 4:
+        raise UserError(f"--steps {args.steps}: give at least 4, one a round")
+    if not 0 <= args.phase < len(cfg.data.phases):
+        raise UserError(
+            f"--phase {args.phase}: the config has phases 0 to {len(cfg.data.phases) - 1}"
+        )
+    cfg, corpus = _corpus(cfg, args.document_length)
+    mesh = setup.make_mesh(cfg)
+    with jax.set_mesh(mesh), setup.memory_errors(cfg):
+        ours = Bench(cfg, mesh, corpus, args.phase)
+        benches: list[Any] = [ours]
+        if args.compare:
+            from bertjax.bench.pytorch import TorchBench
+
+            benches.append(TorchBench(ours))
+        for done in alternate(benches, 4, args.steps // 4):
+            print(f"round {done} of 4", end="\r", flush=True)
+        report = ours.report(ours.parts(repeats=max(3, args.steps // 4)))
+    report["environment"] = describe_environment()
+    if args.compare:
+        theirs = statistics.median(benches[1].steps)
+        report["transformers_step_seconds"] = theirs
+        report["transformers_tokens_per_second"] = statistics.fmean(ours.tokens) / theirs
+        report["ratio"] = theirs / report["step_seconds"]
+    print(_table(report))
+    if args.json:
+        replace_file(args.json.absolute(), (json.dumps(report, indent=2) + "\n").encode())
+    return 0
+
+
+def _corpus(cfg: PretrainConfig, document_length: int) -> tuple[PretrainConfig, Corpus]:
+    """The config's corpus, or random text in the shape of one."""
+    if cfg.data.corpus:
+        cfg, data = setup.open_data(cfg)
+        return cfg, data.train
+    size = cfg.model.vocab_size or BERT_VOCABULARY
+    cfg = replace(cfg, model=replace(cfg.model, vocab_size=size))
+    rows = max(p.batch_size * p.seq_len for p in cfg.data.phases)
+    return cfg, random_corpus(size, max(RANDOM_TOKENS, 4 * rows), document_length)
+
+
+def _table(report: dict[str, Any]) -> str:
+    """The report for people."""
+    step = report["step_seconds"]
+    lines = [
+        f"device      {report['device']}",
+        f"shape       {report['shape']}, {report['real_tokens_share']:.1%} real tokens",
+        f"attention   {report['attention']}",
+        f"compile     {report['compile_seconds']:.1f} s",
+        f"step        {step * 1e3:.1f} ms",
+    ]
+    for name, seconds in report["parts_seconds"].items():
+        lines.append(f"  {name:<11}{seconds * 1e3:.1f} ms  {seconds / step:.1%}")
+    lines += [
+        f"speed       {count(report['tokens_per_second'])} real tokens/s",
+        f"work        {report['model_flops_per_second'] / 1e12:.3g} model TFLOP/s, "
+        f"{report['utilisation_of_matmul']:.1%} of the matmul rate here "
+        f"({report['matmul_flops_per_second'] / 1e12:.3g} TFLOP/s)",
+    ]
+    if report["utilisation_of_data_sheet"] is not None:
+        lines[-1] += f", {report['utilisation_of_data_sheet']:.1%} of the data sheet"
+    lines.append(f"memory      {report['peak_bytes'] / 2**30:.2f} GiB at most on one device")
+    if "ratio" in report:
+        lines.append(
+            f"compare     transformers + PyTorch {count(report['transformers_tokens_per_second'])} "
+            f"real tokens/s: ours is {report['ratio']:.2f} times as fast"
+        )
+    return "\n".join(lines)

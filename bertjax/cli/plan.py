@@ -1,0 +1,101 @@
+"""`bertjax plan`: will it fit, and how fast could it be, on hardware that is not here?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+
+from bertjax.checkpoint.manifest import replace_file
+from bertjax.config import PretrainConfig
+from bertjax.data.corpus import describe_corpus
+from bertjax.errors import UserError
+from bertjax.overrides import apply_overrides, load_config
+from bertjax.plan.phases import plan_run
+from bertjax.plan.report import to_json, to_text
+from bertjax.plan.topology import parse_topology
+from bertjax.train.initial import read_model
+from bertjax.train.setup import adopt_architecture
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax plan`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help="Python file with get_config(), or the config.json of a run",
+    )
+    parser.add_argument(
+        "--topology",
+        required=True,
+        help="v5e:4x4, v5p-128, v6e:2x4, ... (compiled for, without a TPU) or a100:8, h100:8, "
+        "h200:1, ... (arithmetic only)",
+    )
+    parser.add_argument(
+        "--search", action="store_true", help="plan the largest batch that fits instead"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the plan there as well")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="such as train.mesh.fsdp=4"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the plan."""
+    # Whatever accelerator this machine has is neither needed nor touched.
+    jax.config.update("jax_platforms", "cpu")
+    topology = parse_topology(args.topology)
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        raise UserError(f"--json {args.json}: no directory {args.json.parent}: make it first")
+    cfg = apply_overrides(load_config(args.config, PretrainConfig), args.overrides)
+    cfg = _settle(cfg)
+    plans = plan_run(
+        cfg,
+        topology,
+        search=args.search,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    if args.json is not None:
+        _write(args.json, json.dumps(to_json(cfg, topology, plans), indent=2) + "\n")
+    print(to_text(cfg, topology, plans))
+
+
+def _settle(cfg: PretrainConfig) -> PretrainConfig:
+    """Fill in what `pretrain` would take from the model it starts from and from the corpus."""
+    if cfg.train.init:
+        source = read_model(Path(cfg.train.init)).cfg
+        cfg = replace(cfg, model=adopt_architecture(cfg.model, source))
+    given, corpus = cfg.model.vocab_size, cfg.data.corpus
+    if not corpus or (given and not Path(corpus).exists()):
+        if not given:
+            raise UserError(
+                "model.vocab_size=0 takes the vocabulary of a corpus and data.corpus is empty: "
+                "give model.vocab_size=N, such as 30522, or data.corpus=DIRECTORY"
+            )
+        return cfg
+    if not Path(corpus).exists():
+        raise UserError(
+            f"data.corpus={corpus} is not here: give model.vocab_size=N, the size of its "
+            "tokenizer, or the directory of a corpus"
+        )
+    size = int(describe_corpus(corpus)["vocab_size"])
+    if given not in (0, size):
+        raise UserError(
+            f"model.vocab_size={given} but the tokenizer of {corpus} has {size} pieces: set "
+            "model.vocab_size=0 to take the corpus's"
+        )
+    return replace(cfg, model=replace(cfg.model, vocab_size=size))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise UserError(
+            f"--json {path} cannot be written ({error.strerror}): give another file"
+        ) from None

@@ -1,0 +1,1 @@
+"""What a run would need on hardware that is not here: memory, communication and speed."""

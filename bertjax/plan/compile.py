@@ -1,0 +1,134 @@
+"""Compile the training step for a TPU slice that is not here (extra `tpu`: libtpu, no TPU)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import time
+from dataclasses import dataclass
+
+import jax
+from jax.experimental import topologies
+from jax.sharding import Mesh
+
+from bertjax import sharding
+from bertjax.config import Phase, PretrainConfig
+from bertjax.errors import UserError
+from bertjax.plan.hlo import Collective, collectives
+from bertjax.plan.placement import abstract_batch, abstract_state
+from bertjax.plan.topology import Topology
+from bertjax.text.special import SpecialIds
+from bertjax.train.step import make_train_step
+
+# Constants of the program; any ids make a program of the same size.
+_SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
+
+# libtpu would ask the machine which TPU it is part of, wait for an answer and complain.
+_NO_TPU_HERE = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+}
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = r"([\d.]+)([KMGT]?)"
+
+
+@dataclass(frozen=True)
+class MemoryBytes:
+    """Bytes a chip while a step runs, as the compiler lays them out."""
+
+    arguments: int
+    outputs: int
+    aliased: int  # outputs that take the place of donated arguments
+    temporaries: int
+    code: int
+
+    @property
+    def total(self) -> int:
+        """All that lies in memory at once, at most."""
+        return self.arguments + self.outputs - self.aliased + self.temporaries + self.code
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A step that fits."""
+
+    memory: MemoryBytes
+    collectives: tuple[Collective, ...]
+    seconds: float  # of compilation
+
+
+@dataclass(frozen=True)
+class TooLarge:
+    """A step that does not fit: what the compiler says it needs, at least, and what there is."""
+
+    needed: float  # bytes a chip
+    available: float
+
+
+def compile_step(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Compiled | TooLarge:
+    """Compile `train.step.make_train_step` for batches of `phase`, all the way to machine code.
+
+    `cfg.model.vocab_size` must be settled and `cfg` have passed `placement.check_mesh`.
+
+    Raises:
+        UserError: libtpu is not installed, the mesh cannot be laid on the slice, or the step does
+            not compile.
+    """
+    mesh = _mesh(cfg, topology)
+    begin = time.monotonic()
+    with jax.set_mesh(mesh):
+        step = make_train_step(cfg, mesh, _SPECIAL)
+        arguments = abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh)
+        try:
+            compiled = step.lower(*arguments, None).compile()  # type: ignore[attr-defined]
+        except jax.errors.JaxRuntimeError as error:
+            return _verdict(str(error), topology)
+    seconds = time.monotonic() - begin
+    stats = compiled.memory_analysis()
+    memory = MemoryBytes(
+        arguments=stats.argument_size_in_bytes,
+        outputs=stats.output_size_in_bytes,
+        aliased=stats.alias_size_in_bytes,
+        temporaries=stats.temp_size_in_bytes,
+        code=stats.generated_code_size_in_bytes,
+    )
+    return Compiled(memory, tuple(collectives(compiled.as_text(), topology.chips)), seconds)
+
+
+def _mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
+    if importlib.util.find_spec("libtpu") is None:
+        raise UserError(
+            f"--topology {topology} needs libtpu to compile for it: pip install 'bertjax[tpu]' "
+            "(no TPU is needed)"
+        )
+    for name, value in _NO_TPU_HERE.items():
+        os.environ.setdefault(name, value)
+    # libtpu counts whole hosts of four chips unless told that a slice is less.
+    layout = {"chips_per_host_bounds": (1, 1, 1)} if topology.chips == 1 else {}
+    devices = topologies.get_topology_desc(str(topology), platform="tpu", **layout).devices
+    try:
+        return sharding.make_mesh(cfg.train.mesh, devices)
+    except NotImplementedError:  # of mesh_utils: an axis of the mesh is no product of the slice's
+        sizes = cfg.train.mesh
+        raise UserError(
+            f"train.mesh fsdp={sizes.fsdp} tensor={sizes.tensor} cannot be laid along the axes of "
+            f"{topology}: use sizes that are products of {', '.join(map(str, topology.shape))}"
+        ) from None
+
+
+def _verdict(message: str, topology: Topology) -> TooLarge:
+    """What a failed compilation says; only running out of memory is an answer."""
+    sizes = re.search(rf"\({_SIZE}\) exceeds available \w+ \({_SIZE}\)", message) or re.search(
+        rf"Used {_SIZE} of {_SIZE} hbm", message, re.IGNORECASE
+    )
+    if "RESOURCE_EXHAUSTED" in message and sizes:
+        needed, available = (
+            float(number) * _UNITS[unit] for number, unit in (sizes.group(1, 2), sizes.group(3, 4))
+        )
+        return TooLarge(needed, available)
+    raise UserError(
+        f"the step does not compile for {topology}: {message.strip().splitlines()[0]}: this is a "
+        "limit of the compiler or a bug of ours, not of the config's size"
+    )

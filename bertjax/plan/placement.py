@@ -1,0 +1,111 @@
+"""What a chip holds between steps, known from shapes alone: no device and no compiler."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh, Mesh
+
+from bertjax import model, sharding
+from bertjax.config import MeshConfig, Phase, PretrainConfig
+from bertjax.errors import UserError
+from bertjax.plan.topology import Topology
+from bertjax.train.step import TrainState, init_state, state_shardings
+
+
+@dataclass(frozen=True)
+class ArgumentBytes:
+    """Bytes a chip that a step is given, without the padding of device layouts."""
+
+    parameters: int
+    optimizer: int
+    batch: int
+
+
+def check_mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
+    """The mesh of a run on all chips, without devices.
+
+    Raises:
+        UserError: the chips, the heads, a parameter or the rows of a phase do not divide over it.
+    """
+    mesh = _abstract_mesh(cfg.train.mesh, topology)
+    tensor, heads = mesh.shape["tensor"], cfg.model.num_heads
+    if heads % tensor:
+        divisors = [n for n in range(1, heads + 1) if heads % n == 0 and topology.chips % n == 0]
+        fitting = min(divisors, key=lambda n: (abs(n - tensor), n))
+        raise UserError(
+            f"train.mesh.tensor={tensor} does not divide model.num_heads={heads}: use "
+            f"train.mesh.tensor={fitting}"
+        )
+    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model))
+    for phase in cfg.data.phases:
+        sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
+    return mesh
+
+
+def _abstract_mesh(cfg: MeshConfig, topology: Topology) -> Mesh:
+    """`sharding.make_mesh` without devices: whatever asks only for axis sizes takes it."""
+    data = topology.chips // (cfg.fsdp * cfg.tensor) if cfg.data == -1 else cfg.data
+    if data * cfg.fsdp * cfg.tensor != topology.chips:
+        raise UserError(
+            f"train.mesh data={cfg.data} fsdp={cfg.fsdp} tensor={cfg.tensor} does not fit "
+            f"{topology}: their product must be {topology.chips} (data=-1 takes the rest)"
+        )
+    return cast(Mesh, AbstractMesh((data, cfg.fsdp, cfg.tensor), sharding.AXES))
+
+
+def batch_shards(cfg: PretrainConfig, mesh: Mesh) -> int:
+    """What a batch must be a multiple of: chips that share it × micro-batches."""
+    return mesh.shape["data"] * mesh.shape["fsdp"] * cfg.train.accumulate
+
+
+def abstract_state(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
+    """The training state as shapes with their places."""
+    return jax.tree.map(
+        lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
+        jax.eval_shape(lambda: init_state(cfg)),
+        state_shardings(cfg, mesh),
+    )
+
+
+def abstract_batch(
+    cfg: PretrainConfig, phase: Phase, mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """A batch of `phase` as `data.batches.BatchSource` makes it, as shapes with their places."""
+    place = sharding.batch_sharding(mesh)
+    B, T, M = phase.batch_size, phase.seq_len, cfg.data.max_packed
+
+    def array(width: int, dtype: Any = jnp.int32) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((B, width), dtype, sharding=place)
+
+    return {
+        "tokens": array(T),
+        "token_types": array(T),
+        "positions": array(T),
+        "segments": array(T),
+        "word_starts": array(T, jnp.bool_),
+        "cls_positions": array(M),
+        "pair_labels": array(M),
+        "example_ids": array(2, jnp.uint32),
+    }
+
+
+def argument_bytes(cfg: PretrainConfig, phase: Phase, mesh: Mesh) -> ArgumentBytes:
+    """Bytes of the state and a batch of `phase` on one chip."""
+    state = abstract_state(cfg, mesh)
+    return ArgumentBytes(
+        parameters=_bytes_a_chip(state.params),
+        optimizer=_bytes_a_chip(state.optimizer),
+        batch=_bytes_a_chip(abstract_batch(cfg, phase, mesh)),
+    )
+
+
+def _bytes_a_chip(tree: Any) -> int:
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )

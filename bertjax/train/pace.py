@@ -1,0 +1,199 @@
+"""How far a run has come at each step, and when its phases end: by steps, or by the clock.
+
+A run of `train.minutes` looks at the clock every `log_every` steps, works out how many more steps
+the time left will do, and goes through the rest of its schedule evenly in these. What it decides is
+a list of `Stretch`es, kept in the checkpoints and in `pace.json`. A run with `train.pace=` that run
+follows them without a clock, and so gets the same parameters, bit for bit.
+"""
+# ruff: noqa: D102 (what the methods mean is said once, in Pace)
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from bertjax import cluster
+from bertjax.config import PretrainConfig
+from bertjax.data.batches import PhaseSchedule
+from bertjax.errors import UserError
+
+_ANY_NUMBER = 2**31  # of steps: more than a run by the clock can take
+_SAME_PACE = 1e-3  # change of speed that is not worth a stretch
+_ROUNDING = 1e-9  # what so many additions may be short of 1
+
+
+class Pace(Protocol):
+    """What the loop asks."""
+
+    def start(self, phase: int, step: int) -> range:
+        """Begin, or go on with, a phase at `step`: the steps it has, as far as is known."""
+
+    def is_over(self, phase: int, step: int) -> bool:
+        """Whether `step` is past the phase; to be asked once at each step, in order."""
+
+    def position(self, step: int) -> float | None:
+        """The place of a step in a schedule of `train.steps`; None: the number of updates."""
+
+    def steps_left(self, step: int) -> float | None:
+        """How many more there will be; None while that is not known."""
+
+    def describe(self, step: int) -> str:
+        """`step 5/24` or `step 5 (3.1%)`."""
+
+    def meta(self) -> dict[str, Any] | None:
+        """What a resumed run needs; JSON values."""
+
+
+def make_pace(cfg: PretrainConfig, clock: Callable[[], float] = time.monotonic) -> Pace:
+    """The pace that the config asks for."""
+    if cfg.train.pace:
+        return Recorded(cfg, _read(Path(cfg.train.pace)))
+    return Timed(cfg, clock) if cfg.train.minutes else Stepped(cfg)
+
+
+class Stepped:
+    """`train.steps` of them."""
+
+    def __init__(self, cfg: PretrainConfig):
+        self.schedule = PhaseSchedule.plan(cfg.data, cfg.train.steps)
+
+    def start(self, phase: int, step: int) -> range:
+        return self.schedule.steps(phase)
+
+    def is_over(self, phase: int, step: int) -> bool:
+        return step >= self.schedule.ends[phase]
+
+    def position(self, step: int) -> None:
+        return None
+
+    def steps_left(self, step: int) -> float:
+        return self.schedule.ends[-1] - step
+
+    def describe(self, step: int) -> str:
+        end = self.schedule.ends[-1]
+        return f"step {step:>{len(str(end))}}/{end}"
+
+    def meta(self) -> None:
+        return None
+
+
+class Stretch(NamedTuple):
+    """Steps that go through the schedule evenly."""
+
+    step: int  # the first
+    progress: float  # share of the schedule behind it
+    per_step: float
+
+
+class Recorded:
+    """The stretches of another run."""
+
+    def __init__(self, cfg: PretrainConfig, stretches: list[Stretch]):
+        self.steps = cfg.train.steps
+        self.ends = [end / self.steps for end in PhaseSchedule.plan(cfg.data, self.steps).ends]
+        self.stretches = stretches
+        self.starts: dict[str, int] = {}  # phase -> its first step
+
+    def start(self, phase: int, step: int) -> range:
+        first = self.starts.setdefault(str(phase), step)
+        return range(first, first + _ANY_NUMBER)
+
+    def is_over(self, phase: int, step: int) -> bool:
+        return self.progress(step) >= self.ends[phase] - _ROUNDING
+
+    def progress(self, step: int) -> float:
+        """Share of the schedule behind a step."""
+        at = self.stretches[bisect_right(self.stretches, step, key=lambda s: s.step) - 1]
+        return at.progress + (step - at.step) * at.per_step
+
+    def position(self, step: int) -> float:
+        return self.progress(step) * self.steps
+
+    def steps_left(self, step: int) -> float | None:
+        pace = self.stretches[-1].per_step
+        return max(0.0, 1 - self.progress(step)) / pace if pace else None
+
+    def describe(self, step: int) -> str:
+        return f"step {step} ({min(1.0, self.progress(step)):.1%})"
+
+    def meta(self) -> dict[str, Any]:
+        return {"stretches": self.stretches, "starts": self.starts}
+
+    def restore(self, meta: dict[str, Any]) -> None:
+        """Go on from what `meta` returned."""
+        self.starts = dict(meta["starts"])
+
+
+class Timed(Recorded):
+    """So many minutes, those of all starts of the run together."""
+
+    def __init__(self, cfg: PretrainConfig, clock: Callable[[], float]):
+        super().__init__(cfg, [Stretch(0, 0.0, 0.0)])
+        self.clock = clock
+        self.every = cfg.train.log_every
+        self.left_at_start = 60 * cfg.train.minutes
+        self.began = clock()
+        self.measured_from: tuple[int, float] | None = None  # a step, and when it began
+
+    def start(self, phase: int, step: int) -> range:
+        self.measured_from = None
+        return super().start(phase, step)
+
+    def is_over(self, phase: int, step: int) -> bool:
+        if step % self.every == 0:
+            self._look(step)
+        return super().is_over(phase, step)
+
+    def _look(self, step: int) -> None:
+        """Begin a stretch at `step`, at the speed since the last compilation."""
+        now = self.clock()
+        left = self._left(now)
+        steps = 0 if left > 0 else 1  # to go; 0: not known
+        if self.measured_from is None:
+            self.measured_from = (step, now)
+        elif step > self.measured_from[0]:
+            seconds = (now - self.measured_from[1]) / (step - self.measured_from[0])
+            steps = max(1, math.ceil(left / seconds))
+        # All processes go at the pace of the first one's clock.
+        steps = int(cluster.gather("pace", str(steps))[0])
+        if not steps:
+            return
+        progress, last = self.progress(step), self.stretches[-1]
+        per_step = max(0.0, 1 - progress) / steps
+        if abs(per_step - last.per_step) <= _SAME_PACE * last.per_step:
+            return
+        if last.step == step:
+            self.stretches.pop()
+        self.stretches.append(Stretch(step, progress, per_step))
+
+    def _left(self, now: float) -> float:
+        return self.left_at_start - (now - self.began)
+
+    def meta(self) -> dict[str, Any]:
+        return {**super().meta(), "seconds_left": self._left(self.clock())}
+
+    def restore(self, meta: dict[str, Any]) -> None:
+        super().restore(meta)
+        self.stretches = [Stretch(*s) for s in meta["stretches"]]
+        self.left_at_start, self.began = meta["seconds_left"], self.clock()
+
+
+def _read(path: Path) -> list[Stretch]:
+    path = path / "pace.json" if path.is_dir() else path
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["stretches"]
+        stretches = [Stretch(int(s), float(p), float(d)) for s, p, d in found]
+        done = stretches[0] == Stretch(0, 0.0, 0.0) and stretches[-1].per_step > 0
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        done = False
+    if not done:
+        raise UserError(
+            f"train.pace={path} holds no pace: give the directory of a run of train.minutes that "
+            "has ended, or its pace.json"
+        )
+    return stretches

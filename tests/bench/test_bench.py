@@ -1,0 +1,97 @@
+"""`bertjax bench`: the figures it gives hang together, and what it cannot measure it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from bertjax import flops
+from bertjax.bench.corpus import SENTENCE_LENGTH, random_corpus
+from bertjax.cli.main import main
+from bertjax.config import DataConfig, ModelConfig, Phase
+from bertjax.data.batches import BatchSource
+from bertjax.errors import EXIT_BAD_INPUT
+
+MODEL = ModelConfig(
+    vocab_size=500,
+    hidden_size=32,
+    num_layers=2,
+    num_heads=2,
+    intermediate_size=64,
+    max_positions=32,
+)
+RECIPE = f"""
+from bertjax.config import *
+
+
+def get_config():
+    return PretrainConfig(model={MODEL!r}, data=DataConfig(phases=(Phase(32, 8),)))
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(RECIPE)
+    return path
+
+
+def bench(recipe, *options: str) -> int:
+    return main(["bench", "--config", str(recipe), "--steps", "8", *options])
+
+
+def test_the_report_hangs_together(recipe, tmp_path, capfd):
+    assert bench(recipe, "--json", str(tmp_path / "bench.json")) == 0
+    report = json.loads((tmp_path / "bench.json").read_text())
+    step, share = report["step_seconds"], report["real_tokens_share"]
+    assert 0.8 < share <= 1.0
+    assert report["tokens_per_second"] == pytest.approx(8 * 32 * share / step, rel=1e-6)
+    # Full rows would need this much; padding takes away from it.
+    most = flops.training_flops(MODEL, 8 * 32, 8 * 32 * 32, 0.15 * 8 * 32)
+    assert 0.7 * most < report["model_flops_per_second"] * step <= most
+    rate = report["matmul_flops_per_second"]
+    assert report["utilisation_of_matmul"] == pytest.approx(
+        report["model_flops_per_second"] / rate, rel=1e-6
+    )
+    parts = report["parts_seconds"]
+    assert set(parts) == {"forward", "backward", "optimizer", "input wait"}
+    assert report["peak_bytes"] > 0 and report["compile_seconds"] > 0
+    assert report["attention"].startswith("reference")
+    said = capfd.readouterr().out
+    assert "real tokens/s" in said and "of the matmul rate here" in said
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("transformers"), reason="no transformers here (extra: oracle)"
+)
+def test_transformers_sees_the_same_batches(recipe, tmp_path):
+    assert bench(recipe, "--compare", "transformers", "--json", str(tmp_path / "b.json")) == 0
+    report = json.loads((tmp_path / "b.json").read_text())
+    theirs = report["transformers_tokens_per_second"]
+    assert report["ratio"] == pytest.approx(report["tokens_per_second"] / theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--steps", "3"], "--steps 3"),
+        (["--phase", "1"], "--phase 1"),
+        (["train.attention=cudnn"], "train.attention=reference"),
+        (["--compare", "tensorflow"], "tensorflow"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(recipe, options, words, capfd):
+    assert bench(recipe, *options) == EXIT_BAD_INPUT
+    assert words in capfd.readouterr().err
+
+
+def test_random_text_has_the_shape_asked_for():
+    corpus = random_corpus(500, 50_000, document_length=120)
+    lengths = np.diff(corpus.document_starts)
+    assert (lengths[:-1] == 5 * SENTENCE_LENGTH).all() and lengths[-1] <= 5 * SENTENCE_LENGTH
+    assert corpus.tokens.min() >= 5 and corpus.tokens.max() < 500
+    source = BatchSource(corpus, DataConfig(phases=(Phase(32, 8),)), 0, seed=0)
+    assert (source.batch(0)["segments"] != 0).any()

@@ -1,0 +1,126 @@
+"""`bertjax plan` from the command line: what it prints and writes, and what it refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from bertjax.cli import main as cli
+from bertjax.errors import EXIT_BAD_INPUT
+
+RECIPE = """
+from bertjax.config import *
+
+
+def get_config():
+    return PretrainConfig(
+        model=ModelConfig(
+            vocab_size=1000, hidden_size=128, num_layers=2, num_heads=4, intermediate_size=256,
+            max_positions=64,
+        ),
+        data=DataConfig(phases=(Phase(seq_len=32, batch_size=16),)),
+    )
+"""
+TPU = pytest.mark.xdist_group("libtpu")  # one process at a time loads it
+
+
+@pytest.fixture
+def needs_libtpu() -> None:
+    if importlib.util.find_spec("libtpu") is None:
+        pytest.skip("no libtpu here (extra: tpu)")
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "tiny.py"
+    path.write_text(RECIPE)
+    return path
+
+
+def plan(recipe: Path, *options: object) -> int:
+    return cli.main(["plan", "--config", str(recipe), *map(str, options)])
+
+
+@pytest.fixture
+def refuse(recipe, capfd):
+    def run(*options: object) -> str:
+        assert plan(recipe, *options) == EXIT_BAD_INPUT
+        said = capfd.readouterr().err.splitlines()
+        assert [line for line in said if not line.startswith("compiling ")] == said[-1:]
+        assert said[-1].startswith("bertjax: ")
+        return said[-1]
+
+    return run
+
+
+def test_gpus_are_planned_without_compiling(recipe, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("bertjax.plan.phases.compile_step", None)
+    assert plan(recipe, "--topology", "h200:8", "--json", tmp_path / "plan.json") == 0
+    said = capfd.readouterr().out
+    assert "8 × NVIDIA H200" in said and "not a measurement" in said
+    written = json.loads((tmp_path / "plan.json").read_text())
+    phase = written["phases"][0]
+    assert written["chips"] == 8 and "memory" not in phase
+    assert phase["roofline"]["tokens"] == 16 * 32
+    assert phase["collectives"]["all-reduce"]["bytes"] == phase["arguments"]["parameters"]
+
+
+@TPU
+def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
+    """The one real compilation of the suite: a tiny step for four chips of v5e."""
+    assert plan(recipe, "--topology", "v5e:2x2", "--json", tmp_path / "plan.json") == 0
+    said = capfd.readouterr()
+    assert said.err == "compiling 16 rows of 32 for v5e:2x2\n"
+    assert "4 × TPU v5 lite" in said.out and "of 15.8 GiB a chip" in said.out
+    phase = json.loads((tmp_path / "plan.json").read_text())["phases"][0]
+    held, memory = phase["arguments"], phase["memory"]
+    # The compiler agrees on what a chip is given, but for the padding of small arrays to tiles,
+    # and the whole state is donated.
+    given = sum(held.values())
+    assert given <= memory["arguments"] <= given + 64 * 1024
+    assert held["parameters"] + held["optimizer"] <= memory["aliased"] <= memory["outputs"]
+    assert memory["temporaries"] > 0 and memory["code"] > 0
+    # Gradients are reduced once, those of the tied table twice: 1,024 rows of 128 floats.
+    moved = phase["collectives"]["all-reduce"]["bytes"]
+    assert moved == pytest.approx(held["parameters"] + 4 * 1024 * 128, rel=0.01)
+
+
+@TPU
+@pytest.mark.slow
+def test_what_does_not_fit_names_the_largest_batch_that_does(refuse, needs_libtpu):
+    line = refuse("--topology", "v5e:1x1", "data.phases.0.batch_size=65536")
+    assert "of the 15.75 GiB of each chip" in line and "data.phases.0.batch_size=" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--topology", "v5e:3x3"], "choose from v5e:2x4, v5e:4x4"),
+        (["--topology", "h200:8", "--search"], "use it with a TPU topology"),
+        (["--topology", "h200:8", "train.mesh.tensor=8"], "use train.mesh.tensor=4"),
+        (["--topology", "h200:8", "data.phases.0.batch_size=12"], "use a multiple of 8"),
+        (["--topology", "h200:8", "model.vocab_size=0"], "give model.vocab_size=N"),
+        (
+            ["--topology", "h200:8", "model.vocab_size=0", "data.corpus=nowhere"],
+            "data.corpus=nowhere is not here",
+        ),
+        (["--topology", "h200:8", "--json", "nowhere/plan.json"], "make it first"),
+        (
+            ["--topology", "h100:1", "model.hidden_size=32768", "model.intermediate_size=131072"],
+            "raise train.mesh.fsdp",
+        ),
+    ],
+)
+def test_mistakes_are_refused_in_one_line(refuse, options, said):
+    assert said in refuse(*options)
+
+
+def test_without_libtpu_the_extra_is_named(refuse, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "libtpu" else found(name)
+    )
+    assert "pip install 'bertjax[tpu]'" in refuse("--topology", "v5e:2x2")

@@ -1,0 +1,141 @@
+"""Training by the clock: it ends on time, whatever the speed, and can be repeated without one."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+
+import pytest
+import tiny_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bertjax.config import DataConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.errors import EXIT_BAD_INPUT, UserError
+from bertjax.train.pace import Recorded, Stretch, Timed, make_pace
+
+EVERY = 5
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def config(minutes: float = 1.0, shares: tuple[float, ...] = (1.0,)) -> PretrainConfig:
+    phases = tuple(Phase(fraction=share) for share in shares)
+    train = TrainConfig(steps=10_000, minutes=minutes, log_every=EVERY)
+    return PretrainConfig(data=DataConfig(phases=phases), train=train)
+
+
+def go(pace: Recorded, phases: int, clock: Clock, seconds, step: int = 0, stop: int = 10**6):
+    """Take steps of `seconds(step)` as the loop does; returns the place of each, and the phase."""
+    places = []
+    for phase in range(phases):
+        if step < stop and not pace.is_over(phase, step):
+            pace.start(phase, step)
+            clock.now += 7.0  # compiling
+            over = False
+            while not over and step < stop:
+                places.append((phase, pace.position(step)))
+                clock.now += seconds(step)
+                step += 1
+                over = pace.is_over(phase, step)
+    return places
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    speeds=st.lists(st.floats(0.03, 0.5), min_size=1, max_size=8),
+    first=st.floats(0.1, 0.9),
+)
+def test_it_ends_on_time_at_any_speed_and_repeats_without_a_clock(speeds, first):
+    """A step and the steps between two looks at the clock are what it can be late by."""
+    clock, cfg = Clock(), config(shares=(first, 1 - first))
+    pace = make_pace(cfg, clock)
+    assert isinstance(pace, Timed)
+    places = go(pace, 2, clock, lambda step: speeds[step // 20 % len(speeds)])
+    positions = [place for _, place in places]
+    assert all(a <= b for a, b in pairwise(positions)) and positions[0] == 0
+    assert 0 <= positions[-1] < cfg.train.steps
+    assert 60 - EVERY * 0.5 <= clock.now - 100 <= 60 + 7 + 3 * EVERY * 0.5
+    assert [phase for phase, _ in places] == [
+        int(place >= round(first * cfg.train.steps) - 1e-4) for _, place in places
+    ]
+    again = Recorded(cfg, pace.stretches)
+    assert go(again, 2, Clock(), lambda _: 1.0) == places
+
+
+def test_a_steady_run_goes_through_its_schedule_evenly():
+    clock = Clock()
+    pace = make_pace(config(), clock)
+    places = [place for _, place in go(pace, 1, clock, lambda _: 0.1)]
+    assert len(places) == pytest.approx(530, abs=2)  # 60 s, 7 of which compile
+    known = places[2 * EVERY :]
+    assert max(b - a for a, b in pairwise(known)) < 1.02 * min(b - a for a, b in pairwise(known))
+
+
+def test_what_a_resumed_run_has_spent_counts():
+    cfg, clock = config(), Clock()
+    pace = make_pace(cfg, clock)
+    places = go(pace, 1, clock, lambda _: 0.1, stop=203)
+    meta = json.loads(json.dumps(pace.meta()))
+    assert meta["seconds_left"] == pytest.approx(60 - 7 - 20.3)
+    clock.now += 1e6  # nobody trains
+    resumed = make_pace(cfg, clock)
+    assert isinstance(resumed, Timed)
+    resumed.restore(meta)
+    places += go(resumed, 1, clock, lambda _: 0.1, step=203)
+    assert len(places) == pytest.approx(460, abs=3)
+    assert all(a <= b for a, b in pairwise(place for _, place in places))
+    assert go(Recorded(cfg, resumed.stretches), 1, Clock(), lambda _: 1.0) == places
+
+
+def test_a_run_that_never_gets_to_measure_itself_ends_nonetheless():
+    clock = Clock()
+    assert len(go(make_pace(config(minutes=0.2), clock), 1, clock, lambda _: 30.0)) == EVERY + 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"stretches": []}', '{"stretches": [[0, 0, 0]]}', '{"stretches": [[1]]}']
+)
+def test_a_file_that_is_no_pace_is_refused(text, tmp_path):
+    (tmp_path / "pace.json").write_text(text)
+    cfg = PretrainConfig(train=TrainConfig(pace=str(tmp_path)))
+    with pytest.raises(UserError, match="holds no pace"):
+        make_pace(cfg)
+
+
+def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path):
+    """The first is killed on its way and resumed; two row lengths."""
+    timed, again = tmp_path / "timed", tmp_path / "again"
+    argv = tiny_run.pretrain_argv(timed, recipe, corpus, "train.minutes=0.3")
+    began = time.monotonic()
+    process = tiny_run.start(argv)
+    while tiny_run.newest_step(timed / "checkpoints") is None and process.poll() is None:
+        assert time.monotonic() - began < 240
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    tiny_run.finish(tiny_run.start(argv))
+    last = tiny_run.metrics(timed, "train")[-1]
+    lengths = [row["tokens"] for row in tiny_run.metrics(timed, "train")]
+    assert lengths[0] <= 16 * 16 < lengths[-1]
+
+    pace = Recorded(tiny_run.stored_config(timed), _stretches(timed))
+    assert pace.progress(last["step"]) >= 1 - 1e-9
+    tiny_run.finish(
+        tiny_run.start(tiny_run.pretrain_argv(again, recipe, corpus, f"train.pace={timed}"))
+    )
+    tiny_run.assert_same_bits(tiny_run.state(timed), tiny_run.state(again))
+
+    both = tiny_run.pretrain_argv(tmp_path / "x", recipe, corpus, "train.minutes=1", "train.pace=y")
+    assert "give one of them" in tiny_run.finish(tiny_run.start(both), EXIT_BAD_INPUT)
+
+
+def _stretches(run) -> list[Stretch]:
+    return [Stretch(*s) for s in json.loads((run / "pace.json").read_text())["stretches"]]
