@@ -39,6 +39,7 @@ _SILENCE = ("BERTJAX_LOST_SECONDS", 40)  # without a sign of life before a proce
 _STOPPED = "bertjax/stopped"  # why the run ends, and the exit code; written once
 _BEATS = "bertjax/beats/"
 _BEATS_BEFORE_LOST = 10
+_LATE = 15  # seconds that a busy machine may need to say what it knows
 _LAST_WORDS = 2  # seconds that process 0 outlives its own end, for the others to read why
 _TIMED_OUT = re.compile(
     r"Barrier timed out\. Id: (?:bertjax )?(?P<name>.+?)(?: \d+)?(?:::\d+)?\. This"
@@ -156,7 +157,7 @@ class _Watch:
             error = _named(error)
         if _is_broken_collective(error):
             # The devices of a dead process answer no longer; its beat will tell which it was.
-            self.threads[1].join(timeout=self.limit + 2 * self.limit / _BEATS_BEFORE_LOST)
+            self.threads[1].join(timeout=self.limit + _LATE)
         self.ending.set()
         text, code = f"{type(error).__name__}: {error}".partition("\n")[0], 1
         if isinstance(error, UserError):
