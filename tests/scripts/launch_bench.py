@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -119,14 +118,13 @@ class Bench:
     def signalled(self, arguments: list[str], sent: int, **environment: str) -> int:
         """The exit code of a launcher that gets a signal once its run has called a stand-in."""
         process = subprocess.Popen(
-            arguments,
+            # Where pytest has SIGINT ignored, a shell below it could not take it back.
+            ["env", "--default-signal=INT", *arguments],
             cwd=self.path,
             env=self.environment | environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            # Where pytest has SIGINT ignored, a shell below it could not take it back.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         deadline = time.monotonic() + 20
         while not (self.bin / "ready").exists() and time.monotonic() < deadline:

@@ -111,7 +111,7 @@ def test_a_file_that_is_no_pace_is_refused(text, tmp_path):
 
 
 def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path):
-    """The first is killed on its way and resumed; two row lengths."""
+    """The first is killed on its way and resumed."""
     timed, again = tmp_path / "timed", tmp_path / "again"
     argv = tiny_run.pretrain_argv(timed, recipe, corpus, "train.minutes=0.3")
     began = time.monotonic()
@@ -123,8 +123,6 @@ def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path):
     process.communicate()
     tiny_run.finish(tiny_run.start(argv))
     last = tiny_run.metrics(timed, "train")[-1]
-    lengths = [row["tokens"] for row in tiny_run.metrics(timed, "train")]
-    assert lengths[0] <= 16 * 16 < lengths[-1]
 
     pace = Recorded(tiny_run.stored_config(timed), _stretches(timed))
     assert pace.progress(last["step"]) >= 1 - 1e-9
