@@ -24,6 +24,9 @@ from bertjax.errors import EXIT_BAD_INPUT, EXIT_PREEMPTED, UserError
 from bertjax.overrides import load_config
 from bertjax.train import setup
 
+# They wait for one another with limits of seconds, some of them not ours to set.
+pytestmark = pytest.mark.alone
+
 HOST = socket.gethostname()
 STEPS = 20
 # The rate of the published recipe: Adam turns the rounding of gradients that are all but zero into
@@ -309,7 +312,6 @@ def assert_same_run(workdir: Path, alone: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
 def test_two_processes_are_bit_for_bit_one_with_two_devices(tmp_path, recipe, corpus, alone):
     two, one = tmp_path / "two", tmp_path / "one"
     finish_all(start_training(argv_of(two, recipe, corpus), 2), 0)
@@ -320,7 +322,6 @@ def test_two_processes_are_bit_for_bit_one_with_two_devices(tmp_path, recipe, co
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
 def test_four_processes_train_the_same_model(tmp_path, recipe, corpus, alone):
     finish_all(start_training(argv_of(tmp_path / "run", recipe, corpus), 4), 0)
     assert_same_run(tmp_path / "run", alone)
@@ -348,23 +349,20 @@ np.savez(run.parent / f"restored-{me}.npz", **whole)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("processes")
-def test_stopped_by_a_signal_to_one_and_resumed_by_four_and_by_one(tmp_path, recipe, corpus, alone):
+def test_stopped_by_a_signal_to_one_and_resumed_by_four(tmp_path, recipe, corpus, alone):
     workdir = tmp_path / "run"
     argv = argv_of(workdir, recipe, corpus)
-    for count, moment, told in ((2, "eval   step 6 ", 1), (4, "eval   step 12 ", 2)):
-        processes = start_training(argv, count)
-        said_until(processes[0], moment)
-        processes[told].send_signal(signal.SIGTERM)
-        finish_all(processes, EXIT_PREEMPTED)
-        if count == 2:  # what two wrote, four read to the bit
-            finish_all(start_work(RESTORE, variables(4), RUN=str(workdir)), 0)
-            for index in range(4):
-                restored = dict(np.load(tmp_path / f"restored-{index}.npz"))
-                tiny_run.assert_same_bits(restored, state(workdir))
+    two = start_training(argv, 2)
+    said_until(two[0], "eval   step 6 ")
+    two[1].send_signal(signal.SIGTERM)
+    finish_all(two, EXIT_PREEMPTED)
     saved = newest_step(workdir / "checkpoints")
-    assert saved < STEPS
-    assert f"resuming after step {saved}\n" in finish(start(argv))
+    assert 6 < saved < STEPS
+    finish_all(start_work(RESTORE, variables(4), RUN=str(workdir)), 0)
+    for index in range(4):
+        tiny_run.assert_same_bits(dict(np.load(tmp_path / f"restored-{index}.npz")), state(workdir))
+    said = finish_all(start_training(argv, 4), 0)
+    assert f"resuming after step {saved}\n" in said[0] and "4 data" in said[0]
     assert_same_run(workdir, alone)
 
 

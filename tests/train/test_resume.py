@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -162,46 +161,13 @@ def test_other_meshes_restore_the_same_bits_and_go_on(tmp_path, recipe, corpus, 
     assert_close_losses(single, unbroken)
 
 
-def assert_close_losses(workdir: Path, unbroken: Path, tolerance: float = 1e-4) -> None:
+def assert_close_losses(workdir: Path, unbroken: Path) -> None:
     ours, theirs = metrics(workdir), metrics(unbroken)
     assert [(r["kind"], r["step"]) for r in ours] == [(r["kind"], r["step"]) for r in theirs]
     for name in ("masked_lm_loss", "next_sentence_loss"):
         np.testing.assert_allclose(
-            [r[name] for r in ours], [r[name] for r in theirs], atol=tolerance, rtol=0
+            [r[name] for r in ours], [r[name] for r in theirs], atol=1e-4, rtol=0
         )
-
-
-# Several processes.
-
-
-def start_two(argv: list[str]) -> list[subprocess.Popen[str]]:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    return [
-        start(
-            [*argv, "--distributed"],
-            JAX_COORDINATOR_ADDRESS=f"localhost:{port}",
-            JAX_NUM_PROCESSES="2",
-            JAX_PROCESS_ID=str(index),
-        )
-        for index in range(2)
-    ]
-
-
-@pytest.mark.slow
-def test_two_processes_stop_together_and_end_as_one_does(tmp_path, recipe, corpus, unbroken):
-    workdir = tmp_path / "run"
-    argv = pretrain_argv(workdir, recipe, corpus)
-    first, second = start_two(argv)
-    said_until(first, "eval   step 6 ")
-    second.send_signal(signal.SIGTERM)
-    finish(first, EXIT_PREEMPTED), finish(second, EXIT_PREEMPTED)
-    assert 6 < newest_step(workdir / "checkpoints") < STEPS
-    first, second = start_two(argv)
-    said = finish(first)
-    assert "2 data" in said and finish(second) == ""
-    assert_close_losses(workdir, unbroken, 1e-5)
 
 
 # Damaged.
