@@ -37,9 +37,7 @@ class TorchBench:
         self.half = self.device.type == "cuda" and cfg.train.compute_dtype == "bfloat16"
         torch.manual_seed(cfg.seed)
         self.model: Any = _build(transformers, cfg).to(self.device).train()
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=1e-4, fused=self.device.type == "cuda"
-        )
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
         special = ours.corpus.special
         self.mask = jax.jit(lambda batch: mask(cfg, special, batch))
