@@ -83,8 +83,7 @@ class SelfAttention(nnx.Module):
         drops = key is not None and cfg.attention_dropout > 0
         backend, _ = choose(compute.attention, compute.call(T, cfg.head_size, drops))
         q_BTNH, k_BTNH, v_BTNH = (
-            project(x_RD).reshape(B, T, cfg.num_heads, cfg.head_size)
-            for project in (self.query, self.key, self.value)
+            x.reshape(B, T, cfg.num_heads, cfg.head_size) for x in self.project(x_RD)
         )
         mixed_BTNH = attend(
             q_BTNH,
@@ -97,6 +96,18 @@ class SelfAttention(nnx.Module):
             key=key,
         )
         return self.output(mixed_BTNH.reshape(x_RD.shape))
+
+    def project(self, x_RD: Array) -> tuple[Array, Array, Array]:
+        """Queries, keys and values [R, D] in one product.
+
+        The kernels are joined on an axis of their own, so that each keeps the place that the mesh
+        has for it.
+        """
+        layers, dtype = (self.query, self.key, self.value), self.compute.dtype
+        kernels_DPD = jnp.stack([layer.kernel[...].astype(dtype) for layer in layers], axis=1)
+        biases_PD = jnp.stack([layer.bias[...].astype(dtype) for layer in layers])
+        x_RPD = jnp.einsum("RD,DPE->RPE", x_RD, kernels_DPD) + biases_PD
+        return x_RPD[:, 0], x_RPD[:, 1], x_RPD[:, 2]
 
 
 class FeedForward(nnx.Module):

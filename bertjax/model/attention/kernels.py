@@ -6,8 +6,6 @@ leak between segments. Limits are those of jax 0.10 to 0.12; `choice` knows them
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import jax
 from jax import Array
 
@@ -77,26 +75,25 @@ def splash(
     return mixed_BNTH.swapaxes(1, 2)
 
 
-@lru_cache(maxsize=32)
 def _splash_kernel(T: int, N: int, window: tuple[int, int] | None, interpret: bool):
     from jax.experimental.pallas.ops.tpu import splash_attention as tpu
 
     one = tpu.FullMask((T, T)) if window is None else tpu.LocalMask((T, T), window, 0)
     tile = next(size for size in (_SPLASH_TILE, 384, 256, 128) if T % size == 0 or size == 128)
     tile = min(tile, T)
-    # Made outside of any trace: the kernel keeps arrays and is shared by all layers.
-    with jax.ensure_compile_time_eval():
-        return tpu.make_splash_mha(
-            mask=tpu.MultiHeadMask([one] * N),
-            block_sizes=tpu.BlockSizes(
-                block_q=tile,
-                block_kv=tile,
-                block_q_dkv=tile,
-                block_kv_dkv=tile,
-                block_q_dq=tile,
-                block_kv_dq=tile,
-            ),
-            head_shards=1,
-            q_seq_shards=1,
-            interpret=interpret,
-        )
+    # Made anew in each trace, which its arrays belong to: outside of one they would have to lie on
+    # the mesh's devices, and `bertjax plan` has none.
+    return tpu.make_splash_mha(
+        mask=tpu.MultiHeadMask([one] * N),
+        block_sizes=tpu.BlockSizes(
+            block_q=tile,
+            block_kv=tile,
+            block_q_dkv=tile,
+            block_kv_dkv=tile,
+            block_q_dq=tile,
+            block_kv_dq=tile,
+        ),
+        head_shards=1,
+        q_seq_shards=1,
+        interpret=interpret,
+    )
