@@ -24,8 +24,10 @@ from bertjax.train.step import make_train_step
 # Constants of the program; any ids make a program of the same size.
 _SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
 
-# libtpu would ask the machine which TPU it is part of, wait for an answer and complain.
+# libtpu would ask the machine which TPU it is part of, wait for an answer and complain, and let one
+# process at a time load it, as if there were chips to share.
 _NO_TPU_HERE = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",

@@ -25,7 +25,6 @@ def get_config():
         data=DataConfig(phases=(Phase(seq_len=128, batch_size=16),)),
     )
 """
-TPU = pytest.mark.xdist_group("libtpu")  # one process at a time loads it
 
 
 @pytest.fixture
@@ -69,7 +68,6 @@ def test_gpus_are_planned_without_compiling(recipe, tmp_path, capfd, monkeypatch
     assert phase["collectives"]["all-reduce"]["bytes"] == phase["arguments"]["parameters"]
 
 
-@TPU
 def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
     """A tiny step for four chips of v5e, its attention by the splash kernel."""
     assert plan(recipe, "--topology", "v5e:2x2", "--json", tmp_path / "plan.json") == 0
@@ -89,7 +87,6 @@ def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
     assert moved == pytest.approx(held["parameters"] + 4 * 1024 * 128, rel=0.01)
 
 
-@TPU
 def test_what_does_not_fit_is_refused_with_what_it_needs(refuse, needs_libtpu):
     line = refuse(
         "--topology", "v5e:1x1", "data.phases.0.batch_size=1", "model.hidden_size=8192",
