@@ -39,7 +39,7 @@ class Bench:
     mesh: Mesh
     corpus: Corpus
     phase: int = 0
-    steps: list[float] = field(default_factory=list)  # seconds of each, from end to end
+    steps: list[float] = field(default_factory=list)  # seconds a step, the mean of each round
     waits: list[float] = field(default_factory=list)  # of these, spent on the next batch
     tokens: list[int] = field(default_factory=list)  # real ones of each step
     work: list[float] = field(default_factory=list)  # model FLOPs of each step
@@ -58,26 +58,31 @@ class Bench:
         self.at = 1
 
     def run(self, count: int) -> None:
-        """Take `count` steps as a run does: batches made ahead, metrics read one step late."""
+        """Take `count` steps as a run does: batches made ahead, metrics read one step late.
+
+        They are timed together: a step is asked for before the one before it is done, so where one
+        ends and the next begins cannot be seen from here.
+        """
         share = sharding.process_rows(self.mesh, self.rows, self.cfg.train.accumulate)
         data, pending = self.cfg.data, None
         with load_batches(
             self.source, self.at, self.at + count + 1, data.workers, data.prefetch, share
         ) as stream:
-            batch = next(stream)
+            batch, waited = next(stream), 0.0
             jax.block_until_ready(self.state)
+            began = time.perf_counter()
             for _ in range(count):
-                began = time.perf_counter()
                 on_device = sharding.to_devices(self.mesh, batch, self.rows)
                 self.state, metrics = self.compiled(self.state, on_device, None)
                 self._count(batch)
                 asked = time.perf_counter()
                 batch = next(stream)
-                self.waits.append(time.perf_counter() - asked)
-                jax.block_until_ready(pending if pending is not None else metrics)
+                waited += time.perf_counter() - asked
+                jax.block_until_ready(pending)
                 pending = metrics
-                self.steps.append(time.perf_counter() - began)
-        jax.block_until_ready(self.state)
+            jax.block_until_ready(self.state)
+            self.steps.append((time.perf_counter() - began) / count)
+            self.waits.append(waited / count)
         self.at += count
 
     def _count(self, batch: dict[str, np.ndarray]) -> None:
@@ -117,7 +122,7 @@ class Bench:
         }
 
     def report(self, parts: dict[str, float]) -> dict[str, Any]:
-        """All figures; rates are medians over steps, FLOPs by `bertjax.flops`."""
+        """All figures; rates are medians over rounds, FLOPs by `bertjax.flops`."""
         cfg, devices = self.cfg, self.mesh.devices.size
         device = self.mesh.devices.flat[0]
         step = statistics.median(self.steps)
