@@ -134,7 +134,7 @@ class Bench:
         return {
             "device": f"{devices} × {device.device_kind}",
             "shape": f"{shape.batch_size} × {shape.seq_len}, {cfg.train.compute_dtype}",
-            "attention": " · ".join(attention_of(cfg, self.mesh, shape)),
+            "attention": " · ".join(attention_of(cfg, compute_of(cfg, self.mesh), shape)),
             "compile_seconds": self.compile_seconds,
             "step_seconds": step,
             "parts_seconds": parts,

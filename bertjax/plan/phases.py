@@ -16,6 +16,7 @@ from bertjax.plan.placement import ArgumentBytes, argument_bytes, batch_shards, 
 from bertjax.plan.roofline import Roofline, expected_collectives, roofline
 from bertjax.plan.search import largest
 from bertjax.plan.topology import Topology
+from bertjax.train.step import attention_of, compute_on
 
 _MOST_ROWS = 2**20  # what a config may ask for
 _GiB = 2**30
@@ -29,6 +30,7 @@ class PhasePlan:
 
     phase: Phase
     arguments: ArgumentBytes
+    attention: tuple[str, str]  # the backend, and why it is that one
     collectives: tuple[Collective, ...]
     roofline: Roofline
     compiled: Compiled | None  # None: for GPUs nothing is compiled
@@ -66,7 +68,15 @@ def describe(
     mesh = check_mesh(cfg, topology)
     held = argument_bytes(cfg, phase, mesh)
     traffic = compiled.collectives if compiled else expected_collectives(cfg, phase, mesh, held)
-    return PhasePlan(phase, held, traffic, roofline(cfg, phase, topology, traffic, held), compiled)
+    compute = compute_on(cfg, "tpu" if topology.chip.is_tpu else "gpu")
+    return PhasePlan(
+        phase,
+        held,
+        attention_of(cfg, compute, phase),
+        traffic,
+        roofline(cfg, phase, topology, traffic, held),
+        compiled,
+    )
 
 
 def _plan_gpu(cfg: PretrainConfig, topology: Topology, mesh: Mesh, phase: Phase) -> PhasePlan:

@@ -49,6 +49,7 @@ def _phase_lines(cfg: PretrainConfig, topology: Topology, plan: PhasePlan) -> li
     lines = [
         f"batch     {rows.batch_size} rows of {rows.seq_len} in {cfg.train.accumulate} "
         f"micro-batches: {count(roof.tokens)} tokens, {count(roof.tokens_per_chip)} a chip",
+        f"attention {' · '.join(plan.attention)}",
         *_memory_lines(topology, plan),
         *(
             f"{'moved' if not at else '':<9} {kind}: {times} a step, {_bytes(size)}"
@@ -117,6 +118,7 @@ def _phase_json(plan: PhasePlan) -> dict[str, Any]:
     found = {
         "batch_size": plan.phase.batch_size,
         "seq_len": plan.phase.seq_len,
+        "attention": plan.attention[0],
         "arguments": dataclasses.asdict(plan.arguments),
         "collectives": {
             kind: {"times": times, "bytes": size}

@@ -31,7 +31,7 @@ from bertjax.train.pace import Recorded, make_pace
 from bertjax.train.profile import Profile
 from bertjax.train.run_directory import RunDirectory, open_run
 from bertjax.train.signals import EXIT_CODES, StopSignals
-from bertjax.train.step import attention_of, make_train_step
+from bertjax.train.step import attention_of, compute_of, make_train_step
 from bertjax.train.window import Window
 
 MIN_HELD_OUT = 20  # documents, below which a run says that its evaluation means little
@@ -171,7 +171,8 @@ class Loop:
         parameters = sum(x.size for x in jax.tree.leaves(self.state.params))
         shape = " × ".join(f"{n} {a}" for a, n in self.mesh.shape.items() if n > 1) or "1 device"
         phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
-        attention = (attention_of(cfg, self.mesh, phase) for phase in cfg.data.phases)
+        compute = compute_of(cfg, self.mesh)
+        attention = (attention_of(cfg, compute, phase) for phase in cfg.data.phases)
         backends = "; ".join(dict.fromkeys(f"{name} ({why})" for name, why in attention))
         length = f"{cfg.train.steps} steps"
         if cfg.train.minutes:

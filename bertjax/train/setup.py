@@ -23,7 +23,7 @@ from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.errors import UserError
 from bertjax.overrides import describe_difference, from_json
 from bertjax.train.run_directory import RunDirectory
-from bertjax.train.step import TrainState, attention_of, init_state, state_shardings
+from bertjax.train.step import TrainState, attention_of, compute_of, init_state, state_shardings
 
 # What may differ when a run is resumed: where things are, how often they are written, and how
 # the same batches are computed. Anything else would make another run of it.
@@ -135,7 +135,7 @@ def make_mesh(cfg: PretrainConfig) -> Mesh:
     sharding.parameter_shardings(mesh, model.abstract_params(cfg.model))
     for phase in cfg.data.phases:
         sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
-        attention_of(cfg, mesh, phase)
+        attention_of(cfg, compute_of(cfg, mesh), phase)
     return mesh
 
 

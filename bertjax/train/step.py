@@ -51,13 +51,18 @@ def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
 
 def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
     """How the model of a run is computed on the devices of `mesh`."""
+    return compute_on(cfg, mesh.devices.flat[0].platform)
+
+
+def compute_on(cfg: PretrainConfig, platform: str) -> model.Compute:
+    """The same on devices of that platform, which need not be here."""
     if cfg.data.format == "full_rows":
         rows = "full"
     else:
         rows = "packed" if cfg.data.max_packed > 1 else "padded"
     return model.Compute(
         dtype=cfg.train.compute_dtype,
-        platform=mesh.devices.flat[0].platform,
+        platform=platform,
         attention=cfg.train.attention,
         rows=rows,
         scan_layers=cfg.train.scan_layers,
@@ -65,16 +70,14 @@ def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
     )
 
 
-def attention_of(cfg: PretrainConfig, mesh: Mesh, phase: Phase) -> tuple[str, str]:
+def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> tuple[str, str]:
     """The backend of attention in the rows of `phase`, and why it is that one.
 
     Raises:
         UserError: `train.attention` names one that cannot compute them on these devices.
     """
-    call = compute_of(cfg, mesh).call(
-        phase.seq_len, cfg.model.head_size, cfg.model.attention_dropout > 0
-    )
-    return choose(cfg.train.attention, call)
+    call = compute.call(phase.seq_len, cfg.model.head_size, cfg.model.attention_dropout > 0)
+    return choose(compute.attention, call)
 
 
 def make_train_step(

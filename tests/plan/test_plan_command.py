@@ -73,6 +73,7 @@ def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
     assert plan(recipe, "--topology", "v5e:2x2", "--json", tmp_path / "plan.json") == 0
     said = capfd.readouterr()
     assert said.err == "compiling 16 rows of 128 for v5e:2x2\n"
+    assert "attention splash · the fastest here for padded rows\n" in said.out
     assert "4 × TPU v5 lite" in said.out and "of 15.8 GiB a chip" in said.out
     phase = json.loads((tmp_path / "plan.json").read_text())["phases"][0]
     held, memory = phase["arguments"], phase["memory"]
@@ -100,6 +101,7 @@ def test_what_does_not_fit_is_refused_with_what_it_needs(refuse, needs_libtpu):
     ("options", "said"),
     [
         (["--topology", "v5e:3x3"], "choose from v5e:2x4, v5e:4x4"),
+        (["--topology", "h200:8", "train.attention=splash"], "runs on tpu, not on gpu"),
         (["--topology", "h200:8", "--search"], "use it with a TPU topology"),
         (["--topology", "h200:8", "train.mesh.tensor=8"], "use train.mesh.tensor=4"),
         (["--topology", "h200:8", "data.phases.0.batch_size=12"], "use a multiple of 8"),
