@@ -14,6 +14,7 @@ import jax
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench, alternate
 from bertjax.checkpoint.manifest import replace_file
+from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import Corpus
 from bertjax.errors import UserError
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"--phase {args.phase}: the config has phases 0 to {len(cfg.data.phases) - 1}"
         )
+    check_output("--json", args.json)
     cfg, corpus = _corpus(cfg, args.document_length)
     mesh = setup.make_mesh(cfg)
     with jax.set_mesh(mesh), setup.memory_errors(cfg):

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 
 from bertjax.checkpoint.manifest import replace_file
+from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
@@ -50,8 +51,7 @@ def run(args: argparse.Namespace) -> None:
     # Whatever accelerator this machine has is neither needed nor touched.
     jax.config.update("jax_platforms", "cpu")
     topology = parse_topology(args.topology)
-    if args.json is not None and not args.json.absolute().parent.is_dir():
-        raise UserError(f"--json {args.json}: no directory {args.json.parent}: make it first")
+    check_output("--json", args.json)
     cfg = apply_overrides(load_config(args.config, PretrainConfig), args.overrides)
     cfg = _settle(cfg)
     plans = plan_run(
@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     if args.json is not None:
-        _write(args.json, json.dumps(to_json(cfg, topology, plans), indent=2) + "\n")
+        text = json.dumps(to_json(cfg, topology, plans), indent=2) + "\n"
+        replace_file(args.json.absolute(), text.encode())
     print(to_text(cfg, topology, plans))
 
 
@@ -90,12 +91,3 @@ def _settle(cfg: PretrainConfig) -> PretrainConfig:
             "model.vocab_size=0 to take the corpus's"
         )
     return replace(cfg, model=replace(cfg.model, vocab_size=size))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        replace_file(path, text.encode())
-    except OSError as error:
-        raise UserError(
-            f"--json {path} cannot be written ({error.strerror}): give another file"
-        ) from None

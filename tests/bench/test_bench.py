@@ -78,6 +78,7 @@ def test_transformers_sees_the_same_batches(recipe, tmp_path):
     ("options", "words"),
     [
         (["--steps", "3"], "--steps 3"),
+        (["--json", "nowhere/bench.json"], "make it first"),
         (["--phase", "1"], "--phase 1"),
         (["train.attention=cudnn"], "train.attention=reference"),
         (["--compare", "tensorflow"], "tensorflow"),
