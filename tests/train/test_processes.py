@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -285,7 +286,8 @@ with load_batches(data.training(cfg, 0), 3, 5, 0, 1, rows) as stream:
 
 
 def argv_of(workdir: Path, recipe: Path, corpus: Path) -> list[str]:
-    short = (f"train.steps={STEPS}", f"optim.learning_rate={RATE}")
+    phases = '[{"seq_len": 16, "batch_size": 16, "fraction": 1.0}]'  # one, as each is compiled
+    short = (f"train.steps={STEPS}", f"optim.learning_rate={RATE}", f"data.phases={phases}")
     return pretrain_argv(workdir, recipe, corpus, *short)
 
 
@@ -391,6 +393,8 @@ def test_a_process_killed_in_training_costs_no_checkpoint(tmp_path, recipe, corp
     argv = pretrain_argv(workdir, recipe, corpus, "train.steps=100000")
     processes = start_training(argv, 2, BERTJAX_LOST_SECONDS="5")
     said_until(processes[0], "eval   step 12 ")
+    while (newest_step(workdir / "checkpoints") or 0) < 10:  # it is written while training goes on
+        time.sleep(0.05)
     processes[1].kill()
     said, _ = finish_all(processes, EXIT_LOST_PROCESS, -signal.SIGKILL)
     assert said.endswith(f"bertjax: process 1 ({HOST}) died: no sign of life for 5 s\n")
