@@ -225,7 +225,9 @@ def test_a_process_that_hangs_is_as_good_as_dead():
 
 @pytest.mark.slow
 def test_the_first_process_that_hangs_is_named_by_the_others():
-    work = "if me == 0: os.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(100)"
+    # Once all have come to a barrier they know each other's hosts.
+    work = "cluster.barrier('ready')\nif me == 0: os.kill(os.getpid(), signal.SIGSTOP)\n"
+    work += "time.sleep(100)"
     first, second = start_work(work, variables(2), BERTJAX_LOST_SECONDS="4")
     said = finish(second, EXIT_LOST_PROCESS)
     assert said == f"bertjax: process 0 ({HOST}) died: no answer for 4 s\n"
