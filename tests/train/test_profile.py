@@ -14,14 +14,16 @@ def test_the_steps_asked_for_are_traced_and_the_run_is_the_same(unbroken, recipe
     argv = tiny_run.pretrain_argv(run, recipe, corpus, "--profile", "10:14")
     tiny_run.finish(tiny_run.start(argv))
     (trace,) = (run / "profile").rglob("*.xplane.pb")
-    events = [
-        event
-        for plane in jax.profiler.ProfileData.from_file(str(trace)).planes
+    # All is read while `profile` lives: what it gives out points into it.
+    profile = jax.profiler.ProfileData.from_file(str(trace))
+    traced = [
+        dict(event.stats)["step_num"]
+        for plane in profile.planes
         for line in plane.lines
         for event in line.events
         if event.name == "train"
     ]
-    assert sorted(dict(event.stats)["step_num"] for event in events) == [10, 11, 12, 13]
+    assert sorted(traced) == [10, 11, 12, 13]
     tiny_run.assert_same_bits(tiny_run.state(run), tiny_run.state(unbroken))
 
 
