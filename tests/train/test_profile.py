@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import jax
 import pytest
 import tiny_run
 
@@ -15,12 +16,16 @@ def test_the_steps_asked_for_are_traced_and_the_run_is_the_same(unbroken, recipe
     run = tmp_path / "run"
     argv = tiny_run.pretrain_argv(run, recipe, corpus, "--profile", "10:14")
     tiny_run.finish(tiny_run.start(argv))
-    # Not by jax.profiler.ProfileData: in jax 0.12.0 reading an event's statistics aborts.
+    (trace,) = (run / "profile").rglob("*.xplane.pb")
+    profile = jax.profiler.ProfileData.from_file(str(trace))
+    names = [e.name for plane in profile.planes for line in plane.lines for e in line.events]
+    assert names.count("train") == 4
+    # Which ones is read from the JSON, though it leaves out some of many events: in jax 0.12.0
+    # ProfileData aborts on an event's statistics.
     (trace,) = (run / "profile").rglob("*.trace.json.gz")
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    traced = [int(event["args"]["step_num"]) for event in events if event.get("name") == "train"]
-    assert sorted(traced) == [10, 11, 12, 13]
-    assert list((run / "profile").rglob("*.xplane.pb"))  # what xprof opens
+    traced = {int(event["args"]["step_num"]) for event in events if event.get("name") == "train"}
+    assert traced and traced <= {10, 11, 12, 13}
     tiny_run.assert_same_bits(tiny_run.state(run), tiny_run.state(unbroken))
 
 
