@@ -50,6 +50,28 @@ def make_mesh(cfg: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
 
 
+def connect(mesh: Mesh) -> None:
+    """Open the connections of the mesh's collectives while all processes are at one place.
+
+    Gloo, which CPUs talk through, gives the last process 30 s from when the first has come to a
+    collective that is new. At the first step they come further apart: each compiles by itself, and
+    only process 0 finds what it compiled before in the cache.
+    """
+    if jax.process_count() == 1:
+        return
+    each = PartitionSpec(AXES)
+    groups = (*AXES, BATCH_AXES, AXES)
+
+    @jax.shard_map(mesh=mesh, in_specs=each, out_specs=[each] * len(groups))
+    def sums(ones):
+        return [jax.lax.psum(ones, group) for group in groups]
+
+    ones = jax.make_array_from_callback(
+        (mesh.size,), NamedSharding(mesh, each), lambda _: np.ones(1, np.float32)
+    )
+    jax.block_until_ready(jax.jit(sums)(ones))
+
+
 def path_name(path: tuple) -> str:
     """`layer_0/attention/query/kernel` for a key path of the parameter tree."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -71,6 +71,7 @@ def pretrain(
         cfg, data = setup.open_data(cfg)
         setup.require_same_everywhere(cfg, data, workdir)
         mesh = setup.make_mesh(cfg)
+        sharding.connect(mesh)
         with open_run(workdir) as run, jax.set_mesh(mesh), setup.memory_errors(cfg):
             saved = CheckpointStore(run.checkpoints, keep=1).read_meta()
             if saved is not None:

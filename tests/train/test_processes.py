@@ -1,14 +1,10 @@
-"""Several processes are one run: the same batches, losses and parameters, and one end for all."""
+"""Several processes are one run: the same batches, losses and parameters."""
 
 from __future__ import annotations
 
-import os
-import random
 import re
 import signal
-import socket
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,237 +12,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_run
+from processes import HOST, finish_all, start_work, variables
 from tiny_run import finish, metrics, newest_step, pretrain_argv, start, state
 
-from bertjax import cluster
 from bertjax.cluster import EXIT_LOST_PROCESS
 from bertjax.config import PretrainConfig
-from bertjax.errors import EXIT_BAD_INPUT, EXIT_PREEMPTED, UserError
+from bertjax.errors import EXIT_BAD_INPUT, EXIT_PREEMPTED
 from bertjax.overrides import load_config
 from bertjax.train import setup
 
 # They wait for one another with limits of seconds, some of them not ours to set.
 pytestmark = pytest.mark.alone
 
-HOST = socket.gethostname()
 STEPS = 20
 # The rate of the published recipe: Adam turns the rounding of gradients that are all but zero into
 # steps of the size of the rate, and at this one 1e-6 is a thousandth of the way that was gone.
 RATE = 1e-4
 FLOOR = 1e-6  # of parameters after those steps, in float32
 
-# A process of a cluster that does what the test says, instead of `bertjax VERB`.
-PROGRAM = """
-import os, signal, sys, threading, time
-from pathlib import Path
-import jax
-from bertjax import cluster
-from bertjax.errors import UserError
-with cluster.joined():
-    me = jax._src.distributed.global_state.process_id
-    exec(os.environ["WORK"])
-"""
-
-
-def variables(count: int) -> list[dict[str, str]]:
-    """What each of `count` processes on this machine must be told."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    shared = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": str(count)}
-    return [shared | {"JAX_PROCESS_ID": str(index)} for index in range(count)]
-
-
-def start_work(work: str, told: list[dict[str, str]], **more: str) -> list[subprocess.Popen[str]]:
-    """One process for each of `told`, with one device, that joins the others and does `work`."""
-    here = {"PYTHONPATH": str(Path(cluster.__file__).parents[1]), "XLA_FLAGS": "", "WORK": work}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **here, **one, **more},
-        )
-        for one in told
-    ]
+# Every process compiles by itself, on cores that they share.
+UNOPTIMIZED = "--xla_backend_optimization_level=0"
 
 
 def start_training(argv: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
-    return [start([*argv, "--distributed"], **one, **more) for one in variables(count)]
-
-
-def finish_all(processes: list[subprocess.Popen[str]], *expected: int) -> list[str]:
-    """Wait for each to leave with its code, or all with the one; returns what each said."""
-    codes = expected if len(expected) > 1 else expected * len(processes)
-    said = [process.communicate(timeout=200)[1] for process in processes]
-    assert [process.returncode for process in processes] == list(codes), said
-    return said
+    environments = [{"XLA_FLAGS": UNOPTIMIZED, **one, **more} for one in variables(count)]
+    return [start([*argv, "--distributed"], **environment) for environment in environments]
 
 
 def said_until(process: subprocess.Popen[str], pattern: str) -> None:
     assert any(re.match(pattern, line) for line in process.stderr), f"never said {pattern!r}"
-
-
-# Meeting.
-
-
-def test_with_one_process_every_meeting_is_free():
-    cluster.barrier("alone")
-    assert cluster.gather("alone", "value") == ["value"]
-    cluster.require_agreement({"field": "value"})
-
-
-def test_gathered_values_come_in_order_and_each_meeting_has_its_own():
-    work = """
-turns = [cluster.gather("turn", f"{turn} of {me}") for turn in range(3)]
-assert turns == [[f"{turn} of {i}" for i in range(3)] for turn in range(3)], turns
-other = threading.Thread(target=cluster.barrier, args=("thread",))
-other.start(); cluster.barrier("main"); other.join()
-"""
-    assert finish_all(start_work(work, variables(3)), 0) == [""] * 3
-
-
-@pytest.mark.slow
-def test_who_never_comes_to_a_barrier_is_named_to_all():
-    work = "time.sleep(60) if me == 1 else cluster.barrier('meal')"
-    said = finish_all(
-        start_work(work, variables(3), BERTJAX_BARRIER_SECONDS="8"), EXIT_LOST_PROCESS
-    )
-    line = f"barrier 'meal': process 1 ({HOST}) did not come within 8 s: look at what it does, or"
-    assert [text.count("\n") for text in said] == [1] * 3, said
-    assert said[0].startswith(f"bertjax: {line}") and said[2].startswith(f"bertjax: {line}")
-    assert re.match(rf"bertjax: process [02] \({HOST}\) stopped: {re.escape(line)}", said[1])
-
-
-@pytest.mark.slow
-def test_who_never_joins_leaves_the_others_with_one_line():
-    told = variables(3)[:2]
-    said = finish_all(start_work("", told, BERTJAX_BARRIER_SECONDS="6"), EXIT_LOST_PROCESS)
-    for index, text in enumerate(said):
-        assert text.startswith(f"bertjax: process {index} ({HOST}) waited 6 s"), text
-        assert told[0]["JAX_COORDINATOR_ADDRESS"] in text and text.count("\n") == 1
-
-
-def test_a_mistake_in_one_process_ends_all_with_its_line_and_code():
-    work = "if me == 1: raise UserError('the tea is cold: boil it')\ntime.sleep(60)"
-    said = finish_all(start_work(work, variables(3)), EXIT_BAD_INPUT)
-    others = f"bertjax: process 1 ({HOST}) stopped: the tea is cold: boil it\n"
-    assert said == [others, "bertjax: the tea is cold: boil it\n", others]
-
-
-def test_a_bug_in_one_process_keeps_its_traceback_and_ends_all():
-    work = "if me == 0: 1 / 0\ntime.sleep(60)"
-    said = finish_all(start_work(work, variables(2)), 1)
-    assert "Traceback" in said[0] and "ZeroDivisionError" in said[0]
-    assert said[1] == f"bertjax: process 0 ({HOST}) stopped: ZeroDivisionError: division by zero\n"
-
-
-@pytest.mark.parametrize("differs", ["seed", "only here"])
-def test_processes_that_do_not_agree_are_refused_with_both_values(differs):
-    work = f"""
-facts = {{"bertjax": "0.1", "seed": "1"}}
-cluster.require_agreement(facts)
-if me == 1: facts["{differs}"] = "2"
-cluster.require_agreement(facts)
-"""
-    said = finish_all(start_work(work, variables(2)), EXIT_BAD_INPUT)
-    first = "1" if differs == "seed" else "absent"
-    line = f"{differs} is {first} in process 0 ({HOST}) and 2 in process 1 ({HOST}): start every"
-    assert all(text.startswith(f"bertjax: {line}") and text.count("\n") == 1 for text in said)
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "ten", "1.5"])
-def test_limits_are_whole_seconds(monkeypatch, text):
-    monkeypatch.setenv("BERTJAX_BARRIER_SECONDS", text)
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "localhost:1")
-    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
-    monkeypatch.setenv("JAX_PROCESS_ID", "0")
-    says = f"BERTJAX_BARRIER_SECONDS={text}: give whole seconds"
-    with pytest.raises(UserError, match=says), cluster.joined():
-        raise AssertionError("joined")
-
-
-def slurm(index: int, job: int) -> dict[str, str]:
-    names = ("JOB_ID", "STEP_NODELIST", "NTASKS", "PROCID", "LOCALID", "STEP_NUM_NODES")
-    values = (job, "localhost", 2, index, index, 1)
-    return {f"SLURM_{name}": str(value) for name, value in zip(names, values, strict=True)}
-
-
-def open_mpi(index: int, job: int) -> dict[str, str]:
-    world = {"SIZE": 2, "RANK": index, "LOCAL_RANK": index}
-    uri = {"OMPI_MCA_orte_hnp_uri": f"{job << 12}.0;tcp://127.0.0.1:1"}
-    return uri | {f"OMPI_COMM_WORLD_{name}": str(value) for name, value in world.items()}
-
-
-@pytest.mark.parametrize("scheduler", [slurm, open_mpi])
-def test_the_cluster_is_found_from_the_scheduler(scheduler):
-    job = random.randrange(1, 4096)  # the coordinator's port follows from it
-    work = "assert cluster.gather('me', str(me)) == ['0', '1']"
-    finish_all(start_work(work, [scheduler(index, job) for index in range(2)]), 0)
-
-
-# Dying.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "busy",
-    [
-        "time.sleep(100)",
-        "cluster.barrier('meal')",
-        "while True: multihost_utils.process_allgather(np.int32(me))",
-    ],
-    ids=["computing", "at a barrier", "in a collective"],
-)
-def test_a_killed_process_is_named_to_all_and_ends_them(busy):
-    """The survivors' time is the silence that is allowed and a little."""
-    work = f"""
-import numpy as np
-from jax.experimental import multihost_utils
-cluster.barrier('ready')
-if me == 2: os.kill(os.getpid(), signal.SIGKILL)
-{busy}
-"""
-    codes = (EXIT_LOST_PROCESS, EXIT_LOST_PROCESS, -signal.SIGKILL)
-    said = finish_all(start_work(work, variables(3), BERTJAX_LOST_SECONDS="4"), *codes)
-    line = f"bertjax: process 2 ({HOST}) died: no sign of life for 4 s\n"
-    assert said == [line, line, ""]
-
-
-@pytest.mark.slow
-def test_a_process_that_hangs_is_as_good_as_dead():
-    work = "if me == 1: os.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(100)"
-    first, second = start_work(work, variables(2), BERTJAX_LOST_SECONDS="4")
-    assert "process 1" in finish(first, EXIT_LOST_PROCESS)
-    second.kill()
-    second.communicate()
-
-
-@pytest.mark.slow
-def test_the_first_process_that_hangs_is_named_by_the_others():
-    # Once all have come to a barrier they know each other's hosts.
-    work = "cluster.barrier('ready')\nif me == 0: os.kill(os.getpid(), signal.SIGSTOP)\n"
-    work += "time.sleep(100)"
-    first, second = start_work(work, variables(2), BERTJAX_LOST_SECONDS="4")
-    said = finish(second, EXIT_LOST_PROCESS)
-    assert said == f"bertjax: process 0 ({HOST}) died: no answer for 4 s\n"
-    first.kill()
-    first.communicate()
-
-
-@pytest.mark.slow
-def test_the_first_process_killed_ends_the_others():
-    """JAX's own abort may come before our line: the coordination service has died with it."""
-    work = "if me == 0: os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(100)"
-    first, second = start_work(work, variables(2))
-    _, said = second.communicate(timeout=30)
-    first.communicate()
-    assert second.returncode in (EXIT_LOST_PROCESS, -signal.SIGABRT)
-    assert f"process 0 ({HOST}) died" in said or "leader task was preempted/died" in said
-
-
-# Training.
 
 
 def test_processes_read_disjoint_rows_that_make_the_same_batch(tmp_path, recipe, corpus):
@@ -288,17 +82,22 @@ with load_batches(data.training(cfg, 0), 3, 5, 0, 1, rows) as stream:
 
 
 def argv_of(workdir: Path, recipe: Path, corpus: Path) -> list[str]:
-    phases = '[{"seq_len": 16, "batch_size": 16, "fraction": 1.0}]'  # one, as each is compiled
-    short = (f"train.steps={STEPS}", f"optim.learning_rate={RATE}", f"data.phases={phases}")
-    return pretrain_argv(workdir, recipe, corpus, *short)
+    phases = '[{"seq_len": 16, "batch_size": 16, "fraction": 1.0}]'
+    few = (f"data.phases={phases}", "model.num_layers=1")  # each is compiled
+    steps = (f"train.steps={STEPS}", f"optim.learning_rate={RATE}")
+    return pretrain_argv(workdir, recipe, corpus, *few, *steps)
+
+
+def train_alone(workdir: Path, recipe: Path, corpus: Path, devices: int = 1) -> Path:
+    """The same run by one process."""
+    flags = f"{UNOPTIMIZED} --xla_force_host_platform_device_count={devices}"
+    finish(start(argv_of(workdir, recipe, corpus), XLA_FLAGS=flags))
+    return workdir
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, recipe, corpus) -> Path:
-    """The run of one process on one device."""
-    workdir = tmp_path_factory.mktemp("alone") / "run"
-    finish(start(argv_of(workdir, recipe, corpus)))
-    return workdir
+    return train_alone(tmp_path_factory.mktemp("alone") / "run", recipe, corpus)
 
 
 def assert_same_run(workdir: Path, alone: Path) -> None:
@@ -317,9 +116,9 @@ def assert_same_run(workdir: Path, alone: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_are_bit_for_bit_one_with_two_devices(tmp_path, recipe, corpus, alone):
-    two, one = tmp_path / "two", tmp_path / "one"
+    two = tmp_path / "two"
     finish_all(start_training(argv_of(two, recipe, corpus), 2), 0)
-    finish(start(argv_of(one, recipe, corpus), devices=2))
+    one = train_alone(tmp_path / "one", recipe, corpus, devices=2)
     tiny_run.assert_same_bits(state(two), state(one))
     assert metrics(two) == metrics(one)
     assert_same_run(two, alone)
