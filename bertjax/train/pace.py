@@ -1,8 +1,8 @@
 """How far a run has come at each step, and when its phases end: by steps, or by the clock.
 
-A run of `train.minutes` looks at the clock every `log_every` steps, works out how many more steps
-the time left will do, and goes through the rest of its schedule evenly in these. What it decides is
-a list of `Stretch`es, kept in the checkpoints and in `pace.json`. A run with `train.pace=` that run
+A run of `train.minutes` looks at the clock every `log_every` steps, and after 1, 2, 4, 8, ... steps
+of a phase, works out how many more steps the time left will do, and goes through the rest of its
+schedule evenly in these. What it decides is a list of `Stretch`es, kept in the checkpoints and in `pace.json`. A run with `train.pace=` that run
 follows them without a clock, and so gets the same parameters, bit for bit.
 """
 # ruff: noqa: D102 (what the methods mean is said once, in Pace)
@@ -138,14 +138,16 @@ class Timed(Recorded):
         self.every = cfg.train.log_every
         self.left_at_start = 60 * cfg.train.minutes
         self.began = clock()
+        self.compiled_at = 0  # the first step of a phase, or since the run was resumed
         self.measured_from: tuple[int, float] | None = None  # a step, and when it began
 
     def start(self, phase: int, step: int) -> range:
-        self.measured_from = None
+        self.compiled_at, self.measured_from = step, None
         return super().start(phase, step)
 
     def is_over(self, phase: int, step: int) -> bool:
-        if step % self.every == 0:
+        # Slow machines may not have `every` steps to spare before the schedule moves.
+        if step % self.every == 0 or (step - self.compiled_at).bit_count() == 1:
             self._look(step)
         return super().is_over(phase, step)
 
@@ -165,6 +167,8 @@ class Timed(Recorded):
             return
         progress, last = self.progress(step), self.stretches[-1]
         per_step = max(0.0, 1 - progress) / steps
+        if not per_step:  # this was the last step
+            return
         if abs(per_step - last.per_step) <= _SAME_PACE * last.per_step:
             return
         if last.step == step:

@@ -179,7 +179,10 @@ def test_shipped_configs_have_the_published_number_of_parameters(path):
         "type_vocab_size": cfg.type_vocab_size,
     }
     with torch.device("meta"):
-        if cfg.family == "roberta":
+        if cfg.norm == "pre":
+            config = transformers.RobertaPreLayerNormConfig(**sizes)
+            theirs = transformers.RobertaPreLayerNormForMaskedLM(config)
+        elif cfg.family == "roberta":
             theirs = transformers.RobertaForMaskedLM(transformers.RobertaConfig(**sizes))
         elif cfg.next_sentence_head:
             theirs = transformers.BertForPreTraining(transformers.BertConfig(**sizes))

@@ -1,0 +1,15 @@
+"""BERT-base in 25 minutes of one GPU: 12 layers × 768, 12 heads.
+
+    scripts/from_text.sh configs/budget_base.py my_bert text/*.txt
+
+Source: recipe `bertjax.recipes.budget`.
+Token budget: what the device does in 25 minutes; train.minutes=60 takes an hour.
+Published: none; docs/performance.md has what was measured.
+"""
+
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes import budget
+
+
+def get_config() -> PretrainConfig:
+    return budget(ModelConfig(hidden_size=768, num_layers=12, num_heads=12, intermediate_size=3072))
