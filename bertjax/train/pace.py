@@ -2,8 +2,9 @@
 
 A run of `train.minutes` looks at the clock every `log_every` steps, and after 1, 2, 4, 8, ... steps
 of a phase, works out how many more steps the time left will do, and goes through the rest of its
-schedule evenly in these. What it decides is a list of `Stretch`es, kept in the checkpoints and in `pace.json`. A run with `train.pace=` that run
-follows them without a clock, and so gets the same parameters, bit for bit.
+schedule evenly in these. What it decides is a list of `Stretch`es, kept in the checkpoints and in
+`pace.json`. A run with `train.pace=` that run follows them without a clock, and so gets the same
+parameters, bit for bit.
 """
 # ruff: noqa: D102 (what the methods mean is said once, in Pace)
 
