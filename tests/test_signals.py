@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from processes import finish_all, start_work, variables
 
 from bertjax.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, EXIT_REQUESTED
 from bertjax.train.signals import EXIT_CODES, StopSignals
 
-ROOT = Path(__file__).resolve().parents[1]
 ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -74,37 +70,16 @@ def test_a_sleeping_loop_sees_a_signal_from_outside():
         assert stop.requested == signal.SIGUSR1
 
 
-TWO_PROCESSES = """
-import os, signal, sys, jax
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(f"localhost:{sys.argv[2]}", 2, int(sys.argv[1]))
-from bertjax.train.signals import EXIT_CODES, StopSignals
+@pytest.mark.alone
+def test_two_processes_stop_at_the_same_step():
+    work = """
+from bertjax.train.signals import StopSignals
 with StopSignals() as stop:
     for step in range(10):
-        if step == 3 and jax.process_index() == 1:
+        if step == 3 and me == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        agreed = stop.agreed()
-        if agreed:
-            print("stopped at step", step, flush=True)
-            os._exit(EXIT_CODES[agreed])
+        if stop.agreed() == signal.SIGTERM:
+            break
+assert step == 3, step
 """
-
-
-def test_two_processes_stop_at_the_same_step():
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "XLA_FLAGS": ""}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO_PROCESSES, str(i), str(port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-        for i in range(2)
-    ]
-    outputs = [process.communicate(timeout=120) for process in started]
-    assert [process.returncode for process in started] == [EXIT_PREEMPTED] * 2, outputs
-    assert [out.splitlines()[-1] for out, _ in outputs] == ["stopped at step 3"] * 2
+    assert finish_all(start_work(work, variables(2)), 0) == ["", ""]
