@@ -163,6 +163,7 @@ def test_a_run_is_rebuilt_from_its_config_json(tmp_path, trained, corpus, capfd)
     assert metrics(workdir) == metrics(trained)
 
 
+@pytest.mark.slow
 def test_import_gives_the_same_bits_and_training_goes_on_from_them(
     tmp_path, recipe, trained, exported, reexported_corpus, capfd
 ):
@@ -238,6 +239,7 @@ def test_an_imported_model_is_not_called_random(tmp_path, exported, capfd):
     assert "recipe" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_next_sentence_head_that_was_not_trained_is_neither_measured_nor_exported(
     tmp_path, recipe, corpus, capfd
 ):

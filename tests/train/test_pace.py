@@ -117,6 +117,7 @@ def test_a_file_that_is_no_pace_is_refused(text, tmp_path):
         make_pace(cfg)
 
 
+@pytest.mark.slow
 def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path):
     """The first is killed on its way and resumed."""
     timed, again = tmp_path / "timed", tmp_path / "again"

@@ -99,8 +99,8 @@ def train(optimizer: str, shape: tuple[int, int, int], accumulate: int):
         ("adamw", (1, 1, 1), 2),
         ("adamw", (2, 2, 2), 2),
         ("adamw", (1, 1, 1), 4),
-        ("muon", (2, 2, 2), 1),
-        ("lamb", (2, 2, 2), 1),
+        pytest.param("muon", (2, 2, 2), 1, marks=pytest.mark.slow),
+        pytest.param("lamb", (2, 2, 2), 1, marks=pytest.mark.slow),
     ],
 )
 def test_mesh_and_accumulation_equal_one_device(optimizer, shape, accumulate):
