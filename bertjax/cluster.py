@@ -39,7 +39,9 @@ _SILENCE = ("BERTJAX_LOST_SECONDS", 40)  # without a sign of life before a proce
 _STOPPED = "bertjax/stopped"  # why the run ends, and the exit code; written once
 _BEATS = "bertjax/beats/"
 _BEATS_BEFORE_LOST = 10
+_PATIENCE = 10  # seconds of waiting for the others before it is said
 _LATE = 15  # seconds that a busy machine may need to say what it knows
+_RESUMES = ": the same command in all processes goes on from the last checkpoint"
 _LAST_WORDS = 2  # seconds that process 0 outlives its own end, for the others to read why
 _TIMED_OUT = re.compile(
     r"Barrier timed out\. Id: (?:bertjax )?(?P<name>.+?)(?: \d+)?(?:::\d+)?\. This"
@@ -188,7 +190,8 @@ class _Watch:
         silent = [index for index, (_, when) in self.heard.items() if now - when > self.limit]
         if silent:
             names = ", ".join(map(process, silent))
-            self._announce(f"{names} died: no sign of life for {self.limit} s", EXIT_LOST_PROCESS)
+            why = f"{names} died: no sign of life for {self.limit} s{_RESUMES}"
+            self._announce(why, EXIT_LOST_PROCESS)
 
     def _listen(self) -> None:
         why, code = None, EXIT_LOST_PROCESS
@@ -197,9 +200,9 @@ class _Watch:
                 why, code = json.loads(self.client.blocking_key_value_get(_STOPPED, 1000))
             except jax.errors.JaxRuntimeError as error:
                 if "DEADLINE_EXCEEDED" not in str(error):
-                    why = f"{process(0)} died: its coordination service is gone"
+                    why = f"{process(0)} died: its coordination service is gone{_RESUMES}"
                 elif time.monotonic() - self.answered > self.limit:
-                    why = f"{process(0)} died: no answer for {self.limit} s"
+                    why = f"{process(0)} died: no answer for {self.limit} s{_RESUMES}"
         if self.ending.is_set() or not why:
             return
         # A mistake that all share is each one's own, and each is about to say so itself.
@@ -230,9 +233,13 @@ def _initialize() -> None:
         )
     limit = _seconds(*_BARRIER)
     # JAX ends a process that waits for the others in vain, from C++; this comes before it.
-    timer = threading.Timer(limit, _give_up_joining, [limit])
-    timer.daemon = True
-    timer.start()
+    timers = [
+        threading.Timer(_PATIENCE, _say_that_we_wait, [limit]),
+        threading.Timer(limit, _give_up_joining, [limit]),
+    ]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
     try:
         jax.distributed.initialize(
             address,
@@ -247,7 +254,17 @@ def _initialize() -> None:
             "the first process), JAX_NUM_PROCESSES and JAX_PROCESS_ID in every process"
         ) from None
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()
+
+
+def _say_that_we_wait(limit: int) -> None:
+    state = distributed.global_state
+    os.write(
+        2,
+        f"bertjax: process {state.process_id} ({socket.gethostname()}) waits for the others at "
+        f"{state.coordinator_address}, {limit} s at most\n".encode(),
+    )
 
 
 def _give_up_joining(limit: int) -> NoReturn:

@@ -15,6 +15,8 @@ from bertjax.config import (
 )
 from bertjax.objectives.presets import FAIRSEQ
 
+BERT_VOCABULARY = 30_522  # pieces of google-research/bert's uncased vocab.txt
+
 
 def bert_2018(model: ModelConfig) -> PretrainConfig:
     """Devlin et al. 2019, section 3.1 and A.2; google-research/bert optimization.py and README.

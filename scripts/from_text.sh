@@ -6,24 +6,34 @@
 # Makes my_bert/corpus, my_bert/run and my_bert/hf. Interrupted, the same command goes on.
 set -euo pipefail
 
-if (($# < 3)); then
-  echo "usage: from_text.sh CONFIG DIRECTORY TEXT... [-- key=value ...]" >&2
-  exit 2
+usage='usage: from_text.sh CONFIG DIRECTORY TEXT... [-- key=value ...]'
+if [[ ${1-} == -h || ${1-} == --help ]]; then
+  echo "$usage"
+  exit
 fi
+refuse() {
+  printf 'from_text.sh: %s\n' "$*" >&2
+  exit 2
+}
+
+(($# >= 3)) && [[ $3 != -- ]] || refuse "$usage"
 config=$1 directory=$2
 shift 2
+[[ -f $config ]] || refuse "CONFIG $config: there is no such file"
 texts=()
 while (($#)) && [[ $1 != -- ]]; do
   texts+=("$1")
   shift
 done
 step() {
-  printf '\n$ %s\n' "$*"
+  printf '\n$%s\n' "$(printf ' %q' "$@")"
   "$@"
 }
 
 if [[ ! -e $directory/corpus/manifest.json ]]; then
   step bertjax prepare "${texts[@]}" --out "$directory/corpus" --vocab-size 30592
+else
+  printf '%s is there already: no text is read\n' "$directory/corpus"
 fi
 step bertjax pretrain --config "$config" --workdir "$directory/run" \
   data.corpus="$directory/corpus" "${@:2}"

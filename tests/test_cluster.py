@@ -17,6 +17,8 @@ from bertjax.errors import EXIT_BAD_INPUT, UserError
 # They wait for one another with limits of seconds, some of them not ours to set.
 pytestmark = pytest.mark.alone
 
+RESUMES = ": the same command in all processes goes on from the last checkpoint"
+
 
 # Meeting.
 
@@ -140,7 +142,7 @@ if me == 2: os.kill(os.getpid(), signal.SIGKILL)
 """
     codes = (EXIT_LOST_PROCESS, EXIT_LOST_PROCESS, -signal.SIGKILL)
     said = finish_all(start_work(work, variables(3), BERTJAX_LOST_SECONDS="4"), *codes)
-    line = f"bertjax: process 2 ({HOST}) died: no sign of life for 4 s\n"
+    line = f"bertjax: process 2 ({HOST}) died: no sign of life for 4 s{RESUMES}\n"
     assert said == [line, line, ""]
 
 
@@ -160,7 +162,7 @@ def test_the_first_process_that_hangs_is_named_by_the_others():
     work += "time.sleep(100)"
     first, second = start_work(work, variables(2), BERTJAX_LOST_SECONDS="4")
     said = finish(second, EXIT_LOST_PROCESS)
-    assert said == f"bertjax: process 0 ({HOST}) died: no answer for 4 s\n"
+    assert said == f"bertjax: process 0 ({HOST}) died: no answer for 4 s{RESUMES}\n"
     first.kill()
     first.communicate()
 

@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import jax
@@ -93,7 +92,11 @@ class Bench:
         self.work.append(flops.training_flops(self.cfg.model, tokens, attended, predicted))
 
     def parts(self, repeats: int) -> dict[str, float]:
-        """Seconds of forward, backward and optimizer: differences of programs that stop early."""
+        """Seconds of each part of a step: differences of programs that stop early, in turn.
+
+        One step at a time, so their sum is more than a step of `run`, where the host's part lies
+        behind the device's.
+        """
         cfg, mesh, special = self.cfg, self.mesh, self.corpus.special
         places, compute = state_shardings(cfg, mesh), compute_of(cfg, mesh)
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
@@ -108,16 +111,21 @@ class Bench:
         def both(state, batch):
             return gradients(cfg, compute, places.params, state, mask(cfg, special, batch))
 
-        found = {}
-        for name, function in (("forward", forward), ("both", both)):
-            program = jax.jit(function, in_shardings=(places, sharding.batch_sharding(mesh)))
-            times = seconds(partial(program, self.state, batch), repeats)
-            found[name] = statistics.median(times)
-        step = statistics.median(self.steps)
+        def whole():
+            self.state, metrics = self.compiled(self.state, batch, None)
+            return metrics
+
+        early = [
+            jax.jit(function, in_shardings=(places, sharding.batch_sharding(mesh)))
+            for function in (forward, both)
+        ]
+        programs = [*(lambda f=f: f(self.state, batch) for f in early), whole]
+        times = [[seconds(program, 1)[0] for program in programs] for _ in range(repeats)]
+        to_loss, to_gradients, step = map(statistics.median, zip(*times, strict=True))
         return {
-            "forward": found["forward"],
-            "backward": found["both"] - found["forward"],
-            "optimizer": max(0.0, step - found["both"] - statistics.median(self.waits)),
+            "forward": to_loss,
+            "backward": max(0.0, to_gradients - to_loss),
+            "optimizer": max(0.0, step - to_gradients),
             "input wait": statistics.median(self.waits),
         }
 
@@ -137,6 +145,7 @@ class Bench:
             "attention": " · ".join(attention_of(cfg, compute_of(cfg, self.mesh), shape)),
             "compile_seconds": self.compile_seconds,
             "step_seconds": step,
+            "step_seconds_of_rounds": self.steps,
             "parts_seconds": parts,
             "input_wait_share": sum(self.waits) / sum(self.steps),
             "real_tokens_share": statistics.fmean(self.tokens) / (shape.batch_size * shape.seq_len),

@@ -41,6 +41,12 @@ class TorchBench:
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
         special = ours.corpus.special
         self.mask = jax.jit(lambda batch: mask(cfg, special, batch))
+        self.settings = (
+            f"torch {torch.__version__}, transformers {transformers.__version__}, "
+            f"{'bf16 autocast' if self.half else 'float32'}, "
+            f"{'torch.compile' if self.device.type == 'cuda' else 'eager'}, SDPA, fused AdamW, "
+            f"{torch.get_num_threads()} CPU threads"
+        )
         self.steps: list[float] = []  # seconds a step, the mean of each round
         self.at = 1
         began = time.perf_counter()

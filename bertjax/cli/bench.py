@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from bertjax.config import PretrainConfig
 from bertjax.data.corpus import Corpus
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, load_config
+from bertjax.recipes import BERT_VOCABULARY
 from bertjax.train import setup
-from bertjax.train.log import count
+from bertjax.train.log import Terminal, count
 from bertjax.train.run_directory import describe_environment
 
-BERT_VOCABULARY = 30_522
 RANDOM_TOKENS = 4_000_000
 
 
@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     cfg, corpus = _corpus(cfg, args.document_length)
     mesh = setup.make_mesh(cfg)
     with jax.set_mesh(mesh), setup.memory_errors(cfg):
+        terminal = Terminal()
+        terminal.progress("compiling")
         ours = Bench(cfg, mesh, corpus, args.phase)
         benches: list[Any] = [ours]
         if args.compare:
@@ -67,11 +69,17 @@ def run(args: argparse.Namespace) -> int:
 
             benches.append(TorchBench(ours))
         for done in alternate(benches, 4, args.steps // 4):
-            print(f"round {done} of 4", end="\r", flush=True)
+            terminal.progress(f"round {done} of 4")
+        terminal.progress("the parts of a step")
         report = ours.report(ours.parts(repeats=max(3, args.steps // 4)))
+        terminal.close()
+    report["text"] = cfg.data.corpus or f"random, vocabulary {cfg.model.vocab_size:,}"
+    report["config"] = asdict(cfg)
     report["environment"] = describe_environment()
     if args.compare:
         theirs = statistics.median(benches[1].steps)
+        report["transformers_settings"] = benches[1].settings
+        report["transformers_step_seconds_of_rounds"] = benches[1].steps
         report["transformers_step_seconds"] = theirs
         report["transformers_tokens_per_second"] = statistics.fmean(ours.tokens) / theirs
         report["ratio"] = theirs / report["step_seconds"]
@@ -98,12 +106,14 @@ def _table(report: dict[str, Any]) -> str:
     lines = [
         f"device      {report['device']}",
         f"shape       {report['shape']}, {report['real_tokens_share']:.1%} real tokens",
+        f"text        {report['text']}",
         f"attention   {report['attention']}",
         f"compile     {report['compile_seconds']:.1f} s",
-        f"step        {step * 1e3:.1f} ms",
+        f"step        {step * 1e3:.1f} ms, {_range(report['step_seconds_of_rounds'])}",
     ]
-    for name, seconds in report["parts_seconds"].items():
-        lines.append(f"  {name:<11}{seconds * 1e3:.1f} ms  {seconds / step:.1%}")
+    parts = report["parts_seconds"]
+    for name, seconds in parts.items():
+        lines.append(f"  {name:<11}{seconds / sum(parts.values()):.1%}, {seconds * 1e3:.1f} ms")
     lines += [
         f"speed       {count(report['tokens_per_second'])} real tokens/s",
         f"work        {report['model_flops_per_second'] / 1e12:.3g} model TFLOP/s, "
@@ -116,6 +126,12 @@ def _table(report: dict[str, Any]) -> str:
     if "ratio" in report:
         lines.append(
             f"compare     transformers + PyTorch {count(report['transformers_tokens_per_second'])} "
-            f"real tokens/s: ours is {report['ratio']:.2f} times as fast"
+            f"real tokens/s: ours is {report['ratio']:.2f} times as fast\n"
+            f"            their step {_range(report['transformers_step_seconds_of_rounds'])}; "
+            f"{report['transformers_settings']}"
         )
     return "\n".join(lines)
+
+
+def _range(rounds: list[float]) -> str:
+    return f"rounds of {min(rounds) * 1e3:.1f} to {max(rounds) * 1e3:.1f}"

@@ -19,6 +19,7 @@ from bertjax.overrides import apply_overrides, load_config
 from bertjax.plan.phases import plan_run
 from bertjax.plan.report import to_json, to_text
 from bertjax.plan.topology import parse_topology
+from bertjax.recipes import BERT_VOCABULARY
 from bertjax.train.initial import read_model
 from bertjax.train.setup import adopt_architecture
 
@@ -54,6 +55,13 @@ def run(args: argparse.Namespace) -> None:
     check_output("--json", args.json)
     cfg = apply_overrides(load_config(args.config, PretrainConfig), args.overrides)
     cfg = _settle(cfg)
+    if not cfg.model.vocab_size:
+        cfg = replace(cfg, model=replace(cfg.model, vocab_size=BERT_VOCABULARY))
+        print(
+            f"no data.corpus or model.vocab_size: {BERT_VOCABULARY:,} pieces, as BERT has, are "
+            "assumed",
+            file=sys.stderr,
+        )
     plans = plan_run(
         cfg,
         topology,
@@ -67,17 +75,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _settle(cfg: PretrainConfig) -> PretrainConfig:
-    """Fill in what `pretrain` would take from the model it starts from and from the corpus."""
+    """Fill in what `pretrain` would take from the model it starts from and from the corpus.
+
+    Without a corpus `model.vocab_size` stays as it is given, 0 for none.
+    """
     if cfg.train.init:
         source = read_model(Path(cfg.train.init)).cfg
         cfg = replace(cfg, model=adopt_architecture(cfg.model, source))
     given, corpus = cfg.model.vocab_size, cfg.data.corpus
     if not corpus or (given and not Path(corpus).exists()):
-        if not given:
-            raise UserError(
-                "model.vocab_size=0 takes the vocabulary of a corpus and data.corpus is empty: "
-                "give model.vocab_size=N, such as 30522, or data.corpus=DIRECTORY"
-            )
         return cfg
     if not Path(corpus).exists():
         raise UserError(

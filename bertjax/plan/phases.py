@@ -51,11 +51,11 @@ def plan_run(
         UserError: the config does not divide over the chips or does not fit; the message has the
             nearest that does.
     """
-    mesh = check_mesh(cfg, topology)
     if search and not topology.chip.is_tpu:
         raise UserError(
             f"--search compiles, which {topology} is not compiled for: use it with a TPU topology"
         )
+    mesh = check_mesh(cfg, topology)
     if not topology.chip.is_tpu:
         return [_plan_gpu(cfg, topology, mesh, phase) for phase in cfg.data.phases]
     return [_plan_tpu(cfg, topology, mesh, i, search, say) for i in range(len(cfg.data.phases))]

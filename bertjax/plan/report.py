@@ -36,7 +36,7 @@ def to_text(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> 
 def assumption(topology: Topology, compute_dtype: str) -> str:
     """What predictions rest on, in one sentence."""
     chip = topology.chip
-    compiled = "" if chip.is_tpu else "; nothing compiled, activations not counted"
+    compiled = "" if chip.is_tpu else "; nothing compiled"
     return (
         f"{chip.utilisation:.0%} of {chip.peak(compute_dtype) / 1e12:.0f} TFLOP/s while computing, "
         f"collectives hidden behind it, full rows, input never waited for{compiled}: "
@@ -79,7 +79,7 @@ def _memory_lines(topology: Topology, plan: PhasePlan) -> list[str]:
         f"batch {_bytes(held.batch)}"
     )
     if plan.compiled is None:
-        return [f"memory    of {_bytes(limit)}: {inside}"]
+        return [f"memory    {inside} of {_bytes(limit)} a GPU; activations are not counted"]
     memory = plan.compiled.memory
     return [
         f"compiled  in {plan.compiled.seconds:.0f} s",

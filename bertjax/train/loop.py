@@ -127,6 +127,8 @@ class Loop:
             self.state, self.saved_step = setup.fresh_state(self.cfg, self.mesh, params), 0
             if initial is not None:
                 self.terminal.say(f"start  weights and architecture of {initial.source}")
+            if self.run_directory.metrics.exists():
+                self.terminal.say("note   the run ended before its first checkpoint")
             self.window = Window(self.cfg)
             return 0
         for reason in found.rejected:

@@ -234,11 +234,13 @@ def memory_errors(cfg: PretrainConfig) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        row = max(cfg.data.phases, key=lambda p: p.batch_size * p.seq_len)
+        sizes = [p.batch_size * p.seq_len for p in cfg.data.phases]
+        largest = sizes.index(max(sizes))
+        row = cfg.data.phases[largest]
         raise UserError(
             f"the devices ran out of memory at {row.batch_size} rows of {row.seq_len} in "
             f"{cfg.train.accumulate} micro-batches: raise train.accumulate or train.mesh.fsdp, "
-            "lower data.phases.0.batch_size, or use train.compute_dtype=bfloat16"
+            f"lower data.phases.{largest}.batch_size, or use train.compute_dtype=bfloat16"
         ) from error
 
 

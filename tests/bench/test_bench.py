@@ -58,10 +58,14 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
     )
     parts = report["parts_seconds"]
     assert set(parts) == {"forward", "backward", "optimizer", "input wait"}
+    assert min(parts["forward"], parts["backward"]) > 0
+    assert len(report["step_seconds_of_rounds"]) == 4
+    assert report["config"]["model"]["vocab_size"] == 500
     assert report["peak_bytes"] > 0 and report["compile_seconds"] > 0
     assert report["attention"].startswith("reference")
     said = capfd.readouterr().out
     assert "real tokens/s" in said and "of the matmul rate here" in said
+    assert "text        random, vocabulary 500\n" in said
 
 
 @pytest.mark.skipif(
@@ -71,6 +75,7 @@ def test_transformers_sees_the_same_batches(recipe, tmp_path):
     assert bench(recipe, "--compare", "transformers", "--json", str(tmp_path / "b.json")) == 0
     report = json.loads((tmp_path / "b.json").read_text())
     theirs = report["transformers_tokens_per_second"]
+    assert report["transformers_settings"].endswith("CPU threads")
     assert report["ratio"] == pytest.approx(report["tokens_per_second"] / theirs, rel=1e-6)
 
 

@@ -68,6 +68,15 @@ def test_gpus_are_planned_without_compiling(recipe, tmp_path, capfd, monkeypatch
     assert phase["collectives"]["all-reduce"]["bytes"] == phase["arguments"]["parameters"]
 
 
+def test_without_a_corpus_berts_vocabulary_is_assumed_and_said(recipe, capfd):
+    assert plan(recipe, "--topology", "h200:1", "model.vocab_size=0") == 0
+    said = capfd.readouterr()
+    assert (
+        said.err == "no data.corpus or model.vocab_size: 30,522 pieces, as BERT has, are assumed\n"
+    )
+    assert "activations are not counted" in said.out
+
+
 def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
     """A tiny step for four chips of v5e, its attention by the splash kernel."""
     assert plan(recipe, "--topology", "v5e:2x2", "--json", tmp_path / "plan.json") == 0
@@ -105,7 +114,6 @@ def test_what_does_not_fit_is_refused_with_what_it_needs(refuse, needs_libtpu):
         (["--topology", "h200:8", "--search"], "use it with a TPU topology"),
         (["--topology", "h200:8", "train.mesh.tensor=8"], "use train.mesh.tensor=4"),
         (["--topology", "h200:8", "data.phases.0.batch_size=12"], "use a multiple of 8"),
-        (["--topology", "h200:8", "model.vocab_size=0"], "give model.vocab_size=N"),
         (
             ["--topology", "h200:8", "model.vocab_size=0", "data.corpus=nowhere"],
             "data.corpus=nowhere is not here",
