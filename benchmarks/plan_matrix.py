@@ -85,8 +85,8 @@ The real training step of configs/bert_base.py and bert_large.py, compiled for s
 there, and what the roofline predicts from it. No row is a measurement; speeds assume the stated
 share of the peak. Written by `{command}` with jax {jax} and libtpu {libtpu}.
 
-| model | T | slice | rows a chip | memory a chip | moved | bound by | tokens/s | assumed | in |
-|---|---|---|---|---|---|---|---|---|---|
+| model | T | slice | rows a chip | memory a chip | moved | bound by | tokens/s | assumed |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -116,8 +116,7 @@ def row(model: str, seq_len: int, topology: str, cell: dict[str, Any]) -> str:
         f"{moved / 1e6:.0f} MB | "
         f"{roof['bound']}, from {roof['bound_from']:,.0f} tokens a chip, has "
         f"{roof['tokens_per_chip']:,.0f} | {roof['tokens_per_second'] / 1e6:.2f} M | "
-        f"{roof['utilisation']:.0%} of {roof['peak'] / 1e12:.0f} TFLOP/s | "
-        f"{phase['compile_seconds']:.0f} s |\n"
+        f"{roof['utilisation']:.0%} of {roof['peak'] / 1e12:.0f} TFLOP/s |\n"
     )
 
 

@@ -134,4 +134,4 @@ def _table(report: dict[str, Any]) -> str:
 
 
 def _range(rounds: list[float]) -> str:
-    return f"rounds of {min(rounds) * 1e3:.1f} to {max(rounds) * 1e3:.1f}"
+    return f"rounds of {min(rounds) * 1e3:.1f} to {max(rounds) * 1e3:.1f} ms"
