@@ -83,8 +83,9 @@ HEADER = """\
 
 The real training step of configs/bert_base.py and bert_large.py, compiled for slices that were not
 there, and what the roofline predicts from it. No row is a measurement; speeds assume the stated
-share of the peak. Memory is the sum of the kinds that the compiler reports, which can be more than it
-lays out at once: every step here was accepted. Written by `{command}` with jax {jax} and libtpu {libtpu}.
+share of the peak. Memory is the sum of the kinds that the compiler reports, which can be more than
+it lays out at once: every step here was accepted. Written by `{command}`
+with jax {jax} and libtpu {libtpu}.
 
 | model | T | slice | rows a chip | memory a chip | moved | bound by | tokens/s | assumed |
 |---|---|---|---|---|---|---|---|---|
