@@ -26,7 +26,6 @@ class Embeddings(nnx.Module):
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.dtype = dtype
 
         def table(rows: int) -> nnx.Embed:
             return nnx.Embed(
@@ -36,7 +35,7 @@ class Embeddings(nnx.Module):
         self.word_embeddings = table(cfg.padded_vocab_size)
         self.position_embeddings = table(cfg.max_positions + cfg.position_offset)
         self.token_type_embeddings = table(cfg.type_vocab_size)
-        self.norm = layers.layer_norm(cfg, rngs)
+        self.norm = layers.layer_norm(cfg, dtype)
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> Array:
         """Int arrays [B, T] -> [R, D]."""
@@ -45,7 +44,7 @@ class Embeddings(nnx.Module):
             + self.position_embeddings(batch["positions"] + self.cfg.position_offset)
             + self.token_type_embeddings(batch["token_types"])
         )
-        x_RD = self.norm(x_BTD).reshape(-1, self.cfg.hidden_size).astype(self.dtype)
+        x_RD = self.norm(x_BTD).reshape(-1, self.cfg.hidden_size)
         return layers.dropout(x_RD, self.cfg.hidden_dropout, key)
 
 
@@ -70,7 +69,7 @@ class Encoder(nnx.Module):
         for i in range(cfg.num_layers):
             setattr(self, f"layer_{i}", layers.Block(cfg, compute, rngs))
         if cfg.norm == "pre":
-            self.final_norm = layers.layer_norm(cfg, rngs)
+            self.final_norm = layers.layer_norm(cfg, compute.dtype)
 
     def encode(self, batch: dict[str, Array], key: Array | None) -> Encoded:
         """Int [B, T] `tokens`, `token_types`, `positions`, `segments`; a key turns dropout on."""
@@ -87,7 +86,7 @@ class Encoder(nnx.Module):
         """The last norm of pre-norm models; post-norm layers end in one of their own."""
         if self.cfg.norm == "post":
             return state
-        return self.final_norm(state).astype(self.compute.dtype)
+        return self.final_norm(state)
 
 
 # What the backward pass may keep instead of computing it again; "full" keeps nothing.

@@ -8,6 +8,7 @@ from jax import Array
 
 from bertjax.config import ModelConfig
 from bertjax.model import layers
+from bertjax.model.product import float32_product
 
 
 def gather_positions(x_BTD: Array, positions_BK: Array) -> Array:
@@ -27,17 +28,15 @@ class MaskedLMHead(nnx.Module):
         self.cfg = cfg
         self.dtype = dtype
         self.transform = layers.dense(cfg, cfg.hidden_size, cfg.hidden_size, dtype, rngs)
-        self.norm = layers.layer_norm(cfg, rngs)
+        self.norm = layers.layer_norm(cfg, dtype)
         self.bias = nnx.Param(jnp.zeros(cfg.padded_vocab_size))
 
     def __call__(self, x_BKD: Array, table_VD: Array) -> Array:
         """[B, K, D] and the tied word table [V, D] -> float32 logits [B, K, V]."""
         cfg, (B, K, D) = self.cfg, x_BKD.shape
         x_RD = self.transform(x_BKD.reshape(B * K, D))
-        x_RD = self.norm(layers.activation(cfg.activation, x_RD)).astype(self.dtype)
-        logits_RV = jnp.einsum(
-            "RD,VD->RV", x_RD, table_VD.astype(self.dtype), preferred_element_type=jnp.float32
-        )
+        x_RD = self.norm(layers.activation(cfg.activation, x_RD))
+        logits_RV = float32_product("RD,VD->RV", x_RD, table_VD.astype(self.dtype))
         logits_RV = logits_RV + self.bias[...]
         real_V = jnp.arange(cfg.padded_vocab_size) < cfg.vocab_size
         logits_RV = jnp.where(real_V, logits_RV, jnp.finfo(jnp.float32).min)

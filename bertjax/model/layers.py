@@ -10,6 +10,8 @@ always computed in float32.
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -20,6 +22,7 @@ from bertjax.config import ModelConfig
 from bertjax.model.attention import attend, choose
 from bertjax.model.attention.reference import dropout
 from bertjax.model.compute import Compute
+from bertjax.model.norm import LayerNorm
 
 
 def dense(cfg: ModelConfig, fan_in: int, fan_out: int, dtype, rngs: nnx.Rngs) -> nnx.Linear:
@@ -38,22 +41,20 @@ def initializer(cfg: ModelConfig) -> jax.nn.initializers.Initializer:
     return jax.nn.initializers.truncated_normal(cfg.initializer_range)
 
 
-def layer_norm(cfg: ModelConfig, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """LayerNorm over D in float32."""
-    return nnx.LayerNorm(
-        cfg.hidden_size,
-        epsilon=cfg.layer_norm_eps,
-        dtype=jnp.float32,
-        use_fast_variance=False,  # E[x²] − E[x]² loses the digits parity with PyTorch needs
-        rngs=rngs,
-    )
+def layer_norm(cfg: ModelConfig, dtype) -> LayerNorm:
+    """LayerNorm over D in float32; what comes out is `dtype`."""
+    return LayerNorm(cfg.hidden_size, cfg.layer_norm_eps, dtype)
 
 
 def activation(name: str, x: Array) -> Array:
-    """GELU in its exact (erf) or tanh form, or ReLU; Google's BERT used tanh."""
+    """GELU in its exact (erf) or tanh form, or ReLU; Google's BERT used tanh.
+
+    Only x is kept for the backward pass, which computes the rest again: that halves what a wide
+    layer keeps, and lets cuBLASLt compute the tanh form where the product before it ends.
+    """
     if name == "relu":
         return jax.nn.relu(x)
-    return jax.nn.gelu(x, approximate=name == "gelu_tanh")
+    return jax.checkpoint(partial(jax.nn.gelu, approximate=name == "gelu_tanh"))(x)
 
 
 def shard_batch_axis(x: Array) -> Array:
@@ -98,12 +99,15 @@ class SelfAttention(nnx.Module):
         return self.output(mixed_BTNH.reshape(x_RD.shape))
 
     def project(self, x_RD: Array) -> tuple[Array, Array, Array]:
-        """Queries, keys and values [R, D] in one product.
+        """Queries, keys and values [R, D].
 
-        The kernels are joined on an axis of their own, so that each keeps the place that the mesh
-        has for it.
+        In one product, but for GPUs: attention wants the three apart there, and joining and
+        parting them would go through memory nine times. The kernels are joined on an axis of
+        their own, so that each keeps the place that the mesh has for it.
         """
         layers, dtype = (self.query, self.key, self.value), self.compute.dtype
+        if self.compute.platform in ("gpu", "cuda"):
+            return self.query(x_RD), self.key(x_RD), self.value(x_RD)
         kernels_DPD = jnp.stack([layer.kernel[...].astype(dtype) for layer in layers], axis=1)
         biases_PD = jnp.stack([layer.bias[...].astype(dtype) for layer in layers])
         x_RPD = jnp.einsum("RD,DPE->RPE", x_RD, kernels_DPD) + biases_PD
@@ -128,11 +132,10 @@ class Block(nnx.Module):
 
     def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.dtype = compute.dtype
         self.attention = SelfAttention(cfg, compute, rngs)
-        self.attention_norm = layer_norm(cfg, rngs)
+        self.attention_norm = layer_norm(cfg, compute.dtype)
         self.feed_forward = FeedForward(cfg, compute.dtype, rngs)
-        self.feed_forward_norm = layer_norm(cfg, rngs)
+        self.feed_forward_norm = layer_norm(cfg, compute.dtype)
 
     def __call__(self, x_RD: Array, segments_BT: Array, key: Array | None) -> Array:
         """[R, D] and int [B, T] -> [R, D] in the compute dtype; a key turns dropout on."""
@@ -140,9 +143,9 @@ class Block(nnx.Module):
         key_weights, key_attention, key_forward = split_key(key, 3)
 
         def branch(x, norm, function, key_out):
-            inside = norm(x).astype(self.dtype) if cfg.norm == "pre" else x
+            inside = norm(x) if cfg.norm == "pre" else x
             x = x + dropout(function(inside), cfg.hidden_dropout, key_out)
-            return norm(x).astype(self.dtype) if cfg.norm == "post" else x
+            return norm(x) if cfg.norm == "post" else x
 
         x_RD = branch(
             x_RD,

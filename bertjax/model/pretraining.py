@@ -29,12 +29,17 @@ class PretrainingModel(Encoder):
         """What `apply` returns."""
         encoded = self.encode(batch, key)
         outputs: dict[str, Any] = {"hidden": encoded.hidden_BTD, "hidden_states": encoded.states}
+
+        def hidden_at(positions_BK: Array) -> Array:
+            # The last norm of pre-norm models, for these tokens alone.
+            return self.finish(heads.gather_positions(encoded.states[-1], positions_BK))
+
         if "predict_positions" in batch:
             table_VD = self.embeddings.word_embeddings.embedding[...]
-            picked_BKD = heads.gather_positions(encoded.hidden_BTD, batch["predict_positions"])
+            picked_BKD = hidden_at(batch["predict_positions"])
             outputs["masked_lm_logits"] = self.masked_lm(picked_BKD, table_VD)
         if self.cfg.next_sentence_head:
-            cls_BMD = heads.gather_positions(encoded.hidden_BTD, batch["cls_positions"])
+            cls_BMD = hidden_at(batch["cls_positions"])
             outputs["pooled"] = self.pooler(cls_BMD)
             outputs["next_sentence_logits"] = self.next_sentence(outputs["pooled"])
         return outputs

@@ -37,9 +37,31 @@ def next_sentence(logits_BM2: Array, labels_BM: Array) -> Sums:
 
 
 def _cross_entropy(logits: Array, labels: Array, weights: Array) -> Sums:
-    logits = logits.astype(jnp.float32)
-    at_label = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    nll = jax.nn.logsumexp(logits, axis=-1) - at_label
-    # The label is the winner if nothing beats it; spares an argmax over the vocabulary.
-    correct = at_label >= jnp.max(logits, axis=-1)
+    nll, correct = _nll(logits.astype(jnp.float32), labels)
     return Sums(jnp.sum(nll * weights), jnp.sum(correct * weights), jnp.sum(weights))
+
+
+@jax.custom_vjp
+def _nll(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """-log softmax at the label, and whether nothing beats it, which spares an argmax.
+
+    Its gradient, softmax − one-hot, is one pass over the logits. Autodiff makes a scatter, a
+    product and a sum of it, each of which goes through all float32 logits by itself.
+    """
+    return _nll_forward(logits, labels)[0]
+
+
+def _nll_forward(logits, labels):
+    at_label = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    total = jax.nn.logsumexp(logits, axis=-1)
+    return (total - at_label, at_label >= jnp.max(logits, axis=-1)), (logits, labels, total)
+
+
+def _nll_backward(kept, cotangents):
+    logits, labels, total = kept
+    one_hot = labels[..., None] == jnp.arange(logits.shape[-1])
+    d_logits = (jnp.exp(logits - total[..., None]) - one_hot) * cotangents[0][..., None]
+    return d_logits, None
+
+
+_nll.defvjp(_nll_forward, _nll_backward)

@@ -126,9 +126,38 @@ def _not_block_matrix(params: Any) -> Any:
     return jax.tree.map(lambda group: group != "block_matrix", parameter_groups(params))
 
 
-def _matrices(tree: Any) -> Any:
-    """All block matrices are [in, out], heads already flat."""
-    return jax.tree.map(lambda _: contrib.MuonDimensionNumbers(), tree)
+def _muon() -> optax.GradientTransformation:
+    """Orthogonalised momentum; all layers' matrices of one name go through it as [L, in, out].
+
+    One by one a thousand small products would leave most of an accelerator idle, and take the
+    compiler a minute. The state holds the momentum of each parameter by itself.
+    """
+    axes = contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
+    inner = contrib.scale_by_muon(
+        weight_dimension_numbers=lambda tree: jax.tree.map(lambda _: axes, tree)
+    )
+
+    def names(tree):
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+        return [jax.tree_util.keystr(path[1:]) for path in paths]  # without the layer
+
+    def stack(tree):
+        of_name: dict[str, list] = {}
+        for name, leaf in zip(names(tree), jax.tree.leaves(tree), strict=True):
+            of_name.setdefault(name, []).append(leaf)
+        return {name: jnp.stack(leaves) for name, leaves in of_name.items()}
+
+    def unstack(stacked, like):
+        layers = {name: iter(array) for name, array in stacked.items()}
+        leaves = [next(layers[name]) for name in names(like)]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+    def update(grads, state, params=None):
+        del params
+        updates, new = inner.update(stack(grads), state._replace(mu=stack(state.mu)))
+        return unstack(updates, grads), new._replace(mu=unstack(new.mu, grads))
+
+    return optax.GradientTransformation(inner.init, update)
 
 
 def _to_adams_rms() -> optax.GradientTransformation:
@@ -156,8 +185,7 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
     if cfg.clip_norm:
         parts.append(clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
-        orthogonal = contrib.scale_by_muon(weight_dimension_numbers=_matrices)
-        muon = optax.chain(_steady(orthogonal), _to_adams_rms())
+        muon = optax.chain(_steady(_muon()), _to_adams_rms())
         adam = optax.chain(scale_by_adam(cfg), optax.scale(cfg.muon_adam_ratio))
         parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix)]
         parts.append(decay)

@@ -20,6 +20,9 @@ from bertjax.optim.optimizers import optimizer
 from bertjax.optim.schedules import learning_rate
 from bertjax.text.special import SpecialIds
 
+# With the products left to cuBLASLt, biases, residuals and the tanh GELU are added where a product
+# ends, and not in passes of their own; XLA's own kernels for products would take precedence.
+_COMPILER_OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 _DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds into the same seed
 
 
@@ -133,6 +136,7 @@ def make_train_step(
         in_shardings=(places, sharding.batch_sharding(mesh), sharding.replicated(mesh)),
         out_shardings=(places, sharding.replicated(mesh)),
         donate_argnums=0,
+        compiler_options=_COMPILER_OPTIONS.get(compute.platform),
     )
 
 

@@ -37,10 +37,16 @@ def gradients(compute: model.Compute):
 
 
 @pytest.mark.parametrize(
-    ("scan_layers", "remat"), [(True, "none"), (False, "dots"), (True, "full")]
+    "compute",
+    [
+        model.Compute(scan_layers=True),
+        model.Compute(remat="dots"),
+        model.Compute(scan_layers=True, remat="full"),
+        model.Compute(platform="gpu"),  # queries, keys and values apart
+    ],
 )
-def test_scanning_and_rematerialising_change_nothing(scan_layers, remat):
-    value, grads = gradients(model.Compute(scan_layers=scan_layers, remat=remat))
+def test_scanning_rematerialising_and_the_platform_change_nothing(compute):
+    value, grads = gradients(compute)
     expected, expected_grads = gradients(model.Compute())
     assert value == pytest.approx(float(expected), rel=1e-6)
     assert largest_difference(grads, expected_grads) < 1e-6

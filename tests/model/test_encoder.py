@@ -161,6 +161,16 @@ def test_dropout_keeps_the_mean_and_the_type(dtype):
     assert float(dropped.max()) == pytest.approx(1 / 0.75, rel=1e-2)
 
 
+@pytest.mark.parametrize("width", [1, 7, 8])
+def test_dropout_decides_for_each_number_by_itself(width):
+    """Both halves of a random word: as often, and neither together nor in turns."""
+    kept = np.asarray(layers.dropout(jnp.ones((40_000, width)), 0.1, jax.random.key(3))) != 0
+    deviation = (0.1 * 0.9 / len(kept)) ** 0.5
+    np.testing.assert_allclose(kept.mean(axis=0), 0.9, atol=4 * deviation)
+    correlation = np.cov(kept.T).reshape(width, width) / 0.09 - np.eye(width)
+    assert np.abs(correlation).max() < 5 / len(kept) ** 0.5
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_have_the_published_number_of_parameters(path):
     """Counted by transformers' own classes; the padding of the vocabulary is ours alone."""

@@ -20,6 +20,7 @@ from bertjax.objectives import losses, pretraining
 ROW_COUNT, SLOTS, CLASSES = 3, 4, 7
 SWITCHED_OFF = replace(RUN, train=replace(RUN.train, next_sentence_loss=False))
 masked_lm = jax.jit(losses.masked_lm)
+masked_lm_gradient = jax.jit(jax.grad(lambda *inputs: losses.masked_lm(*inputs).nll))
 
 
 @given(
@@ -38,10 +39,14 @@ def test_masked_lm_is_pytorchs_cross_entropy(labels, weights, seed, scale):
     found = masked_lm(logits, label, weight)
     wanted = torch.where(torch.tensor(weight) > 0, torch.tensor(label), -100).flatten()
     flat = torch.tensor(logits).double().flatten(0, 1)
+    flat.requires_grad_()
     nll = torch.nn.functional.cross_entropy(flat, wanted, ignore_index=-100, reduction="sum")
-    assert float(found.nll) == pytest.approx(float(nll), rel=1e-5, abs=1e-5)
+    nll.backward()
+    assert float(found.nll) == pytest.approx(nll.item(), rel=1e-5, abs=1e-5)
     assert float(found.correct) == int((flat.argmax(-1) == wanted).sum())
     assert float(found.weight) == weight.sum()
+    gradient = masked_lm_gradient(logits, label, weight).reshape(-1, CLASSES)
+    np.testing.assert_allclose(gradient, flat.grad, atol=2e-5)  # a sum of 100's in float32
 
 
 def test_label_zero_counts_and_a_slot_of_weight_zero_does_not():

@@ -24,11 +24,13 @@ SHAPES = {
     "layer_0/attention/query/bias": (8,),
     "layer_0/feed_forward/intermediate/kernel": (8, 24),
     "layer_0/feed_forward/output/kernel": (24, 8),
+    "layer_1/attention/query/kernel": (8, 8),
+    "layer_1/feed_forward/output/kernel": (24, 8),
     "masked_lm/transform/kernel": (8, 8),
     "masked_lm/bias": (12,),
 }
 DECAYED = [name for name in SHAPES if not name.endswith(("bias", "scale"))]
-BLOCK_MATRICES = [name for name in SHAPES if name.startswith("layer_0") and name in DECAYED]
+BLOCK_MATRICES = [name for name in SHAPES if name.startswith("layer_") and name in DECAYED]
 Arrays = dict[str, np.ndarray]
 Rule = Callable[[Arrays, Arrays, float], None]  # (parameters, gradients, rate): updates in place
 

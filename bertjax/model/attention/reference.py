@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from bertjax.model.product import float32_product
+
 
 def allowed(
     segments_BT: Array | None, window: tuple[int, int] | None, seq_len: int
@@ -34,9 +36,7 @@ def reference(
 ) -> Array:
     """`interface.attend` with products in the given dtype and the softmax in float32."""
     scale = q_BTNH.shape[-1] ** -0.5
-    scores_BNTS = jnp.einsum(
-        "BTNH,BSNH->BNTS", q_BTNH * scale, k_BTNH, preferred_element_type=jnp.float32
-    )
+    scores_BNTS = float32_product("BTNH,BSNH->BNTS", q_BTNH * scale, k_BTNH)
     mask = allowed(segments_BT, window, q_BTNH.shape[1])
     if mask is not None:
         # A finite floor, not -inf: a padding query sees no key, and must not become NaN.
@@ -47,8 +47,16 @@ def reference(
 
 
 def dropout(x: Array, rate: float, key: Array | None) -> Array:
-    """Zero a share `rate` of x and scale up the rest; `key=None` means evaluation."""
-    if key is None or rate == 0.0:
+    """Zero a share `rate` of x and scale up the rest; `key=None` means evaluation.
+
+    The rate is rounded to a multiple of 2^-16: each random word decides for two numbers, as
+    hashing them is most of what dropout costs.
+    """
+    threshold = round(rate * 2**16)
+    if key is None or not threshold:
         return x
-    keep = jax.random.bernoulli(key, 1.0 - rate, x.shape)
-    return jnp.where(keep, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+    size = x.shape[-1]
+    words = jax.random.bits(key, (*x.shape[:-1], (size + 1) // 2), jnp.uint32)
+    keep = jnp.concatenate([words & 0xFFFF, words >> 16], axis=-1)[..., :size] >= threshold
+    scaled = x.astype(jnp.float32) * (2**16 / (2**16 - threshold))
+    return jnp.where(keep, scaled, 0.0).astype(x.dtype)
