@@ -19,7 +19,8 @@ test-newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest -n 2 --dist loadgroup -m "not slow and not alone"
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
-# where libtpu is installed JAX looks for a TPU first.
+# where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:
+# what a GPU needs to run is ten times as large.
 test-extras: .venv-extras/installed
 	.venv-extras/bin/python -m pytest -n 2 --dist loadgroup tests/data/test_beam.py tests/plan
 
@@ -54,6 +55,9 @@ $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
 .venv-extras/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-extras
 	.venv-extras/bin/pip install --quiet --disable-pip-version-check -e ".[dev,beam,tpu]"
+	jax=$$(.venv-extras/bin/python -c 'from importlib.metadata import version; print(version("jax"))'); \
+	  .venv-extras/bin/pip install --quiet --disable-pip-version-check --no-deps \
+	  jax-cuda13-plugin==$$jax jax-cuda13-pjrt==$$jax
 	touch $@
 
 # Needs uv. torch is pinned in pyproject.toml, so its build is the machine's choice.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from bertjax import __version__
-from bertjax.cli.host_memory import keep_freed_memory
+from bertjax.cli.memory import keep_freed_memory, take_gpu_memory
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
 
 # Verb -> module and what it does. Imported when used: `prepare` needs no JAX, `--help` nothing.
@@ -73,6 +73,7 @@ def _dispatch(argv: list[str]) -> int:
     module_name, summary = VERBS[verb]
     if verb in TRAINS:
         keep_freed_memory()
+        take_gpu_memory(alone=verb != "bench")  # which may run PyTorch as well
     module = importlib.import_module(module_name)
     parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
     module.add_arguments(parser)

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topology",
         required=True,
-        help="v5e:4x4, v5p-128, v6e:2x4, ... (compiled for, without a TPU) or a100:8, h100:8, "
-        "h200:1, ... (arithmetic only)",
+        help="v5e:4x4, v5p-128, v6e:2x4, ... (compiled for, without a TPU; extra tpu) or a100:8, "
+        "h100:8, h200:1, ... (likewise with the extra cuda, arithmetic only without)",
     )
     parser.add_argument(
         "--search", action="store_true", help="plan the largest batch that fits instead"

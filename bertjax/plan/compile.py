@@ -1,4 +1,7 @@
-"""Compile the training step for a TPU slice that is not here (extra `tpu`: libtpu, no TPU)."""
+"""Compile the training step for hardware that is not here.
+
+For TPU slices with libtpu (extra `tpu`), for the GPUs of a host with JAX's CUDA plugin (`cuda`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -15,6 +19,7 @@ from jax.sharding import Mesh
 from bertjax import sharding
 from bertjax.config import Phase, PretrainConfig
 from bertjax.errors import UserError
+from bertjax.plan import gpu
 from bertjax.plan.hlo import Collective, collectives
 from bertjax.plan.placement import abstract_batch, abstract_state
 from bertjax.plan.topology import Topology
@@ -78,15 +83,11 @@ def compile_step(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Compi
         UserError: libtpu is not installed, the mesh cannot be laid on the slice, or the step does
             not compile.
     """
-    mesh = _mesh(cfg, topology)
     begin = time.monotonic()
-    with jax.set_mesh(mesh):
-        step = make_train_step(cfg, mesh, _SPECIAL)
-        arguments = abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh)
-        try:
-            compiled = step.lower(*arguments, None).compile()  # type: ignore[attr-defined]
-        except jax.errors.JaxRuntimeError as error:
-            return _verdict(str(error), topology)
+    try:
+        compiled = executable(cfg, topology, phase)
+    except jax.errors.JaxRuntimeError as error:
+        return _verdict(str(error), topology)
     seconds = time.monotonic() - begin
     stats = compiled.memory_analysis()
     memory = MemoryBytes(
@@ -96,10 +97,41 @@ def compile_step(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Compi
         temporaries=stats.temp_size_in_bytes,
         code=stats.generated_code_size_in_bytes,
     )
+    # libtpu refuses what does not fit; for a GPU the allocator would, when it runs.
+    if not topology.chip.is_tpu and memory.total > topology.chip.memory:
+        return TooLarge(memory.total, topology.chip.memory)
     return Compiled(memory, tuple(collectives(compiled.as_text(), topology.chips)), seconds)
 
 
-def _mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
+def executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
+    """The step as a `jax.stages.Compiled`; `compile_step` says what is to be known of it.
+
+    Raises:
+        UserError: the compiler or a library it asks for is not installed, or the mesh cannot be
+            laid on the slice.
+        jax.errors.JaxRuntimeError: the step does not compile.
+    """
+    mesh = _slice(cfg, topology) if topology.chip.is_tpu else _host(cfg, topology)
+    with jax.set_mesh(mesh):
+        step = make_train_step(cfg, mesh, _SPECIAL)
+        arguments = abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh)
+        try:
+            lowered = step.lower(*arguments, None)  # type: ignore[attr-defined]
+        except RuntimeError as error:
+            if "cuDNN not found" not in str(error):
+                raise
+            raise UserError(
+                "train.attention=cudnn asks for cuDNN's version, and it is not installed: pip "
+                "install 'bertjax[cuda]' brings it, or plan with train.attention=triton"
+            ) from None
+        return lowered.compile()
+
+
+def _host(cfg: PretrainConfig, topology: Topology) -> Mesh:
+    return sharding.make_mesh(cfg.train.mesh, gpu.devices(topology))
+
+
+def _slice(cfg: PretrainConfig, topology: Topology) -> Mesh:
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             f"--topology {topology} needs libtpu to compile for it: pip install 'bertjax[tpu]' "

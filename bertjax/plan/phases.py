@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from bertjax.config import Phase, PretrainConfig
 from bertjax.errors import UserError
+from bertjax.plan import gpu
 from bertjax.plan.compile import Compiled, TooLarge, compile_step
 from bertjax.plan.hlo import Collective
 from bertjax.plan.placement import ArgumentBytes, argument_bytes, batch_shards, check_mesh
@@ -33,7 +34,7 @@ class PhasePlan:
     attention: tuple[str, str]  # the backend, and why it is that one
     collectives: tuple[Collective, ...]
     roofline: Roofline
-    compiled: Compiled | None  # None: for GPUs nothing is compiled
+    compiled: Compiled | None  # None: nothing was, as for GPUs without JAX's CUDA plugin
 
 
 def plan_run(
@@ -51,14 +52,20 @@ def plan_run(
         UserError: the config does not divide over the chips or does not fit; the message has the
             nearest that does.
     """
-    if search and not topology.chip.is_tpu:
+    compiles = topology.chip.is_tpu or gpu.can_compile()
+    if search and not compiles:
         raise UserError(
-            f"--search compiles, which {topology} is not compiled for: use it with a TPU topology"
+            f"--search compiles for {topology}, which takes JAX's CUDA plugin: pip install "
+            "'bertjax[cuda]' (no GPU is needed)"
         )
     mesh = check_mesh(cfg, topology)
+    phases = cfg.data.phases
     if not topology.chip.is_tpu:
-        return [_plan_gpu(cfg, topology, mesh, phase) for phase in cfg.data.phases]
-    return [_plan_tpu(cfg, topology, mesh, i, search, say) for i in range(len(cfg.data.phases))]
+        for phase in phases:
+            _check_state(cfg, topology, mesh, phase)
+    if not compiles:
+        return [describe(cfg, topology, phase, None) for phase in phases]
+    return [_plan_phase(cfg, topology, mesh, i, search, say) for i in range(len(phases))]
 
 
 def describe(
@@ -79,7 +86,8 @@ def describe(
     )
 
 
-def _plan_gpu(cfg: PretrainConfig, topology: Topology, mesh: Mesh, phase: Phase) -> PhasePlan:
+def _check_state(cfg: PretrainConfig, topology: Topology, mesh: Mesh, phase: Phase) -> None:
+    """Refuse what no batch size makes fit, before minutes of compilation."""
     held = argument_bytes(cfg, phase, mesh)
     # Gradients lie there as well, at the end of the backward pass.
     needed, limit = 2 * held.parameters + held.optimizer + held.batch, topology.chip.memory
@@ -89,10 +97,9 @@ def _plan_gpu(cfg: PretrainConfig, topology: Topology, mesh: Mesh, phase: Phase)
             f"{limit / _GiB:.1f} GiB of each GPU of {topology}: raise train.mesh.fsdp or choose a "
             "smaller model"
         )
-    return describe(cfg, topology, phase, None)
 
 
-def _plan_tpu(
+def _plan_phase(
     cfg: PretrainConfig, topology: Topology, mesh: Mesh, index: int, search: bool, say: Say
 ) -> PhasePlan:
     unit, phase = batch_shards(cfg, mesh), cfg.data.phases[index]

@@ -29,16 +29,17 @@ def to_text(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> 
     ]
     for plan in plans:
         lines += ["", *_phase_lines(cfg, topology, plan)]
-    lines += ["", f"assumed   {assumption(topology, cfg.train.compute_dtype)}"]
+    lines += ["", f"assumed   {assumption(cfg, topology, plans)}"]
     return "\n".join(lines)
 
 
-def assumption(topology: Topology, compute_dtype: str) -> str:
+def assumption(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> str:
     """What predictions rest on, in one sentence."""
     chip = topology.chip
-    compiled = "" if chip.is_tpu else "; nothing compiled"
+    peak = chip.peak(cfg.train.compute_dtype)
+    compiled = "" if all(plan.compiled for plan in plans) else "; nothing compiled"
     return (
-        f"{chip.utilisation:.0%} of {chip.peak(compute_dtype) / 1e12:.0f} TFLOP/s while computing, "
+        f"{chip.utilisation:.0%} of {peak / 1e12:.0f} TFLOP/s while computing, "
         f"collectives hidden behind it, full rows, input never waited for{compiled}: "
         "a prediction, not a measurement"
     )
@@ -79,7 +80,10 @@ def _memory_lines(topology: Topology, plan: PhasePlan) -> list[str]:
         f"batch {_bytes(held.batch)}"
     )
     if plan.compiled is None:
-        return [f"memory    {inside} of {_bytes(limit)} a GPU; activations are not counted"]
+        return [
+            f"memory    {inside} of {_bytes(limit)} a GPU; activations are not counted: pip "
+            "install 'bertjax[cuda]' to have the step compiled (no GPU is needed)"
+        ]
     memory = plan.compiled.memory
     return [
         f"compiled  in {plan.compiled.seconds:.0f} s",
@@ -107,7 +111,7 @@ def to_json(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> 
         "chips": topology.chips,
         "device_kind": topology.chip.device_kind,
         "memory_available": topology.chip.memory,
-        "assumption": assumption(topology, cfg.train.compute_dtype),
+        "assumption": assumption(cfg, topology, plans),
         "config": dataclasses.asdict(cfg),
         "phases": [_phase_json(plan) for plan in plans],
     }

@@ -35,7 +35,7 @@ class Chip:
 
     @property
     def is_tpu(self) -> bool:
-        """Whether a program can be compiled for it without it."""
+        """Whether it is one; otherwise it is a GPU."""
         return self.device_kind.startswith("TPU")
 
     def peak(self, compute_dtype: str) -> float:
@@ -56,6 +56,8 @@ _CUBES = (
 _HOST = tuple((n,) for n in range(1, 9))
 _GiB = 2**30
 
+GPU_SHARE = 0.9  # of a GPU's memory that XLA may use; the rest is for CUDA, cuDNN and NCCL
+
 # Slices, memory bandwidth: Cloud TPU's pages on v5e, v5p and v6e. Memory: what libtpu 0.0.42 says
 # is available when a program does not fit. Links: jax-ml/scaling-book, tpus.md. GPUs: NVIDIA's data
 # sheets of the SXM models (A100 with 80 GB).
@@ -67,9 +69,9 @@ CHIPS = {
         Chip("v5e", "TPU v5 lite", 15.75 * _GiB, 8.19e11, 4.5e10, 0.50, _SQUARES),
         Chip("v5p", "TPU v5", 95.74 * _GiB, 2.765e12, 9e10, 0.55, _CUBES, cores=2),
         Chip("v6e", "TPU v6 lite", 31.25 * _GiB, 1.638e12, 9e10, 0.42, _SQUARES),
-        Chip("a100", "NVIDIA A100", 80e9, 2.039e12, 3e11, 0.47, _HOST),
-        Chip("h100", "NVIDIA H100", 80e9, 3.35e12, 4.5e11, 0.40, _HOST),
-        Chip("h200", "NVIDIA H200", 141e9, 4.8e12, 4.5e11, 0.40, _HOST),
+        Chip("a100", "NVIDIA A100", GPU_SHARE * 80e9, 2.039e12, 3e11, 0.47, _HOST),
+        Chip("h100", "NVIDIA H100", GPU_SHARE * 80e9, 3.35e12, 4.5e11, 0.40, _HOST),
+        Chip("h200", "NVIDIA H200", GPU_SHARE * 141e9, 4.8e12, 4.5e11, 0.40, _HOST),
     )
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from tiny_model import RUN
 
 from bertjax.errors import UserError
-from bertjax.plan.compile import TooLarge, _verdict
+from bertjax.plan.compile import TooLarge, _verdict, compile_step
 from bertjax.plan.topology import parse_topology
 
 V5E = parse_topology("v5e:2x2")
@@ -46,3 +48,18 @@ def test_any_other_failure_is_told_in_one_line(message):
     with pytest.raises(UserError, match=re.escape(message.splitlines()[0])) as error:
         _verdict(message, V5E)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("topology", ["h100:1", "v5e:1x1"])
+def test_what_a_gpu_has_no_room_for_is_found_by_adding_up(monkeypatch, topology):
+    """XLA compiles it all the same; libtpu does not, and its sum is more than it lays out."""
+    chip = parse_topology(topology).chip
+    stats = {"argument": 1, "output": 3, "alias": 2, "temp": int(chip.memory), "generated_code": 0}
+    sizes = SimpleNamespace(**{f"{name}_size_in_bytes": size for name, size in stats.items()})
+    step = SimpleNamespace(memory_analysis=lambda: sizes, as_text=lambda: "")
+    monkeypatch.setattr("bertjax.plan.compile.executable", lambda *_: step)
+    found = compile_step(RUN, parse_topology(topology), RUN.data.phases[0])
+    if topology == "h100:1":
+        assert found == TooLarge(int(chip.memory) + 2, chip.memory)
+    else:
+        assert not isinstance(found, TooLarge) and found.memory.total == int(chip.memory) + 2

@@ -11,6 +11,7 @@ import pytest
 
 from bertjax.cli import main as cli
 from bertjax.errors import EXIT_BAD_INPUT
+from bertjax.plan import gpu
 
 RECIPE = """
 from bertjax.config import *
@@ -56,8 +57,12 @@ def refuse(recipe, capfd):
     return run
 
 
-def test_gpus_are_planned_without_compiling(recipe, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("bertjax.plan.phases.compile_step", None)
+@pytest.fixture
+def no_cuda_plugin(monkeypatch) -> None:
+    monkeypatch.setattr("bertjax.plan.gpu.can_compile", lambda: False)
+
+
+def test_gpus_are_planned_without_a_compiler_too(recipe, tmp_path, capfd, no_cuda_plugin):
     assert plan(recipe, "--topology", "h200:8", "--json", tmp_path / "plan.json") == 0
     said = capfd.readouterr().out
     assert "8 × NVIDIA H200" in said and "not a measurement" in said
@@ -68,7 +73,29 @@ def test_gpus_are_planned_without_compiling(recipe, tmp_path, capfd, monkeypatch
     assert phase["collectives"]["all-reduce"]["bytes"] == phase["arguments"]["parameters"]
 
 
-def test_without_a_corpus_berts_vocabulary_is_assumed_and_said(recipe, capfd):
+@pytest.mark.parametrize("attention", ["reference", "triton"])
+def test_a_gpu_host_is_compiled_for(recipe, tmp_path, capfd, attention):
+    """A tiny step for two H100, Triton's kernel down to its machine code; no GPU is there."""
+    if not gpu.can_compile():
+        pytest.skip("no CUDA plugin of JAX here (extra: cuda)")
+    options = [f"train.attention={attention}", "train.compute_dtype=bfloat16"]
+    assert plan(recipe, "--topology", "h100:2", "--json", tmp_path / "plan.json", *options) == 0
+    said = capfd.readouterr()
+    assert said.err.endswith("compiling 16 rows of 128 for h100:2\n")
+    assert "2 × NVIDIA H100" in said.out and "of 67.1 GiB a chip" in said.out
+    assert "nothing compiled" not in said.out
+    phase = json.loads((tmp_path / "plan.json").read_text())["phases"][0]
+    held, memory = phase["arguments"], phase["memory"]
+    # What no operation reads is not passed, and each array begins at a multiple of 256 bytes.
+    assert memory["arguments"] == pytest.approx(sum(held.values()), rel=0.01)
+    assert held["parameters"] + held["optimizer"] <= memory["aliased"] <= memory["outputs"]
+    assert memory["temporaries"] > 0
+    # Gradients of kernels are reduced in bfloat16; that of the tied table twice.
+    moved = phase["collectives"]["all-reduce"]["bytes"]
+    assert held["parameters"] / 2 < moved < held["parameters"] + 4 * 1024 * 128
+
+
+def test_without_a_corpus_berts_vocabulary_is_assumed_and_said(recipe, capfd, no_cuda_plugin):
     assert plan(recipe, "--topology", "h200:1", "model.vocab_size=0") == 0
     said = capfd.readouterr()
     assert (
@@ -111,7 +138,7 @@ def test_what_does_not_fit_is_refused_with_what_it_needs(refuse, needs_libtpu):
     [
         (["--topology", "v5e:3x3"], "choose from v5e:2x4, v5e:4x4"),
         (["--topology", "h200:8", "train.attention=splash"], "runs on tpu, not on gpu"),
-        (["--topology", "h200:8", "--search"], "use it with a TPU topology"),
+        (["--topology", "h200:8", "--search"], "pip install 'bertjax[cuda]'"),
         (["--topology", "h200:8", "train.mesh.tensor=8"], "use train.mesh.tensor=4"),
         (["--topology", "h200:8", "data.phases.0.batch_size=12"], "use a multiple of 8"),
         (
@@ -125,7 +152,7 @@ def test_what_does_not_fit_is_refused_with_what_it_needs(refuse, needs_libtpu):
         ),
     ],
 )
-def test_mistakes_are_refused_in_one_line(refuse, options, said):
+def test_mistakes_are_refused_in_one_line(refuse, options, said, no_cuda_plugin):
     assert said in refuse(*options)
 
 
