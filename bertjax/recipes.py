@@ -95,6 +95,7 @@ def budget(model: ModelConfig) -> PretrainConfig:
     return PretrainConfig(
         model=replace(
             model,
+            activation="gelu_tanh",
             norm="pre",
             hidden_dropout=0.0,
             attention_dropout=0.0,

@@ -49,7 +49,7 @@ class Collective:
 
 def collectives(text: str, devices: int) -> list[Collective]:
     """Every collective over more than one chip of a module compiled for `devices` chips."""
-    computations = _computations(text)
+    computations = split_computations(text)
     runs = _runs(computations)
     found: dict[str, Collective] = {}
     for name, lines in computations.items():
@@ -63,7 +63,7 @@ def collectives(text: str, devices: int) -> list[Collective]:
     return [c for c in found.values() if c.group > 1]
 
 
-def _computations(text: str) -> dict[str, list[str]]:
+def split_computations(text: str) -> dict[str, list[str]]:
     """Instructions of every computation by its name; the entry's name is ''."""
     result: dict[str, list[str]] = {}
     lines: list[str] = []
@@ -81,7 +81,7 @@ def _runs(computations: dict[str, list[str]]) -> dict[str, int]:
     calls: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, lines in computations.items():
         for line in lines:
-            rounds = _rounds(line, computations)
+            rounds = loop_rounds(line, computations)
             for one, several in _CALLED.findall(line):
                 for called in [one] if one else re.findall(r"%([^\s,]+)", several):
                     calls[name].append((called, rounds))
@@ -97,7 +97,7 @@ def _runs(computations: dict[str, list[str]]) -> dict[str, int]:
     return runs
 
 
-def _rounds(line: str, computations: dict[str, list[str]]) -> int:
+def loop_rounds(line: str, computations: dict[str, list[str]]) -> int:
     """Rounds of a `while` with a constant bound, as `lax.scan` makes; 1 for anything else."""
     loop = _WHILE.search(line)
     if loop is None:
