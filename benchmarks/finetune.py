@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import transformers
 
-from bertjax.cli.host_memory import keep_freed_memory
+from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import evaluation_plan, row_indices, training_plan

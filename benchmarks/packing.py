@@ -19,7 +19,7 @@ import jax
 
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench, alternate
-from bertjax.cli.host_memory import keep_freed_memory
+from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.train.setup import make_mesh

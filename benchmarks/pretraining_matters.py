@@ -22,7 +22,7 @@ import jax
 from scipy import stats
 
 from bertjax import model
-from bertjax.cli.host_memory import keep_freed_memory
+from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.run import Start, finetune
 from bertjax.finetune.settle import adopt_encoder
