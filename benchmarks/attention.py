@@ -94,7 +94,8 @@ def compare(backend: str, rows: str, T: int, options: argparse.Namespace) -> boo
         return float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b)))
 
     output = difference(found[0], wanted[0])
-    gradients = max(difference(jnp.where(real, a, 0), b) for a, b in zip(found[1], wanted[1]))  # noqa: B905
+    pairs = zip(found[1], wanted[1], strict=True)
+    gradients = max(difference(jnp.where(real, a, 0), b) for a, b in pairs)
     first = jnp.asarray(segments == 1)[:, :, None, None]
     moved = [jnp.where(first, x, x + 1) for x in qkv]
     leak = float(jnp.max(jnp.abs(jnp.where(first, ours(*moved)[0] - found[0], 0))))
