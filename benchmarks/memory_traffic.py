@@ -26,7 +26,7 @@ from bertjax.plan.hlo import array_bytes, loop_rounds, split_computations
 from bertjax.plan.placement import check_mesh
 from bertjax.plan.topology import parse_topology
 
-_INSTRUCTION = re.compile(r"^ +(ROOT )?%(\S+) = (\(.*?\)(?= [a-z])|\S+) ([\w-]+)\((.*?)\)(.*)$")
+_INSTRUCTION = re.compile(r"^ +(?:ROOT )?%(\S+) = (\(.*?\)(?= [a-z])|\S+) ([\w-]+)\((.*?)\)(.*)$")
 _NO_KERNEL = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"),
     *("copy-done", "async-done", "all-reduce-done", "all-gather-done"),
@@ -44,7 +44,6 @@ class Instruction:
     operation: str
     operands: tuple[str, ...]
     rest: str
-    root: bool
 
     @property
     def kind(self) -> str:
@@ -85,9 +84,7 @@ class Program:
         """Bytes read and written; of an array that is only sliced, the slices."""
         inside = re.search(r"calls=%([^\s,}]+)", one.rest)
         body = self.of.get(inside[1], []) if inside and one.operation == "fusion" else []
-        parameters = {
-            int(b.operands[0]): b.name for b in body if b.operation == "parameter"
-        }  # fmt: skip
+        parameters = {int(b.operands[0]): b.name for b in body if b.operation == "parameter"}
         total = array_bytes(one.type)
         for at, operand in enumerate(one.operands):
             users = [b for b in body if parameters.get(at) in b.operands]
@@ -99,9 +96,9 @@ class Program:
 
 
 def _read(line: str) -> Instruction:
-    root, name, type_, operation, operands, rest = _INSTRUCTION.match(line).groups()
+    name, type_, operation, operands, rest = _INSTRUCTION.match(line).groups()
     names = re.findall(r"%([^\s,)]+)", operands) or operands.split(",")
-    return Instruction(name, type_, operation, tuple(names), rest, bool(root))
+    return Instruction(name, type_, operation, tuple(names), rest)
 
 
 def main() -> None:

@@ -80,8 +80,7 @@ def compile_step(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Compi
     `cfg.model.vocab_size` must be settled and `cfg` have passed `placement.check_mesh`.
 
     Raises:
-        UserError: libtpu is not installed, the mesh cannot be laid on the slice, or the step does
-            not compile.
+        UserError: as `executable`, or the step does not compile.
     """
     begin = time.monotonic()
     try:

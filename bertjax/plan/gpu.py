@@ -9,7 +9,7 @@ from typing import Any
 
 from jax.experimental import topologies
 
-from bertjax.plan.topology import Topology
+from bertjax.plan.topology import GPU_SHARE, Topology
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ gpu_device_info {{
   memory_bandwidth: {chip.memory_bandwidth:.0f}
   l2_cache_size: {processor.cache}
   clock_rate_ghz: {processor.clock}
-  device_memory_size: {chip.memory:.0f}
+  device_memory_size: {chip.memory / GPU_SHARE:.0f}
   cuda_compute_capability {{ major: {major} minor: {minor} }}
   registers_per_core_limit: 65536
   registers_per_block_limit: 65536
