@@ -69,11 +69,18 @@ class TorchBench:
 
     def _step(self, inputs: dict[str, Any]) -> None:
         half = self.torch.autocast("cuda", self.torch.bfloat16) if self.half else None
-        with half or contextlib.nullcontext():
-            loss = self.forward(**inputs).loss
-        loss.backward()
-        self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        try:
+            with half or contextlib.nullcontext():
+                loss = self.forward(**inputs).loss
+            loss.backward()
+            self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+        except self.torch.OutOfMemoryError as error:
+            rows, seq_len = inputs["input_ids"].shape
+            raise UserError(
+                f"--compare transformers: PyTorch ran out of the device's memory at {rows} rows of "
+                f"{seq_len}, which both sides take: lower data.phases.{self.ours.phase}.batch_size"
+            ) from error
         self.optimizer.zero_grad(set_to_none=True)
 
     def _wait(self) -> None:

@@ -79,6 +79,21 @@ def test_transformers_sees_the_same_batches(recipe, tmp_path):
     assert report["ratio"] == pytest.approx(report["tokens_per_second"] / theirs, rel=1e-6)
 
 
+@pytest.mark.skipif(
+    not importlib.util.find_spec("transformers"), reason="no transformers here (extra: oracle)"
+)
+def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capfd):
+    import torch
+
+    def forward(self, **inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("transformers.BertForPreTraining.forward", forward)
+    assert bench(recipe, "--compare", "transformers") == EXIT_BAD_INPUT
+    said = capfd.readouterr().err
+    assert "at 8 rows of 32" in said and "lower data.phases.0.batch_size" in said
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
