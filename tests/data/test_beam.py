@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow
 import pytest
 from pyarrow import parquet
+from tiny_text import LETTERS, SPECIALS, contents
 
 import bertjax
 from bertjax.cli import prepare
@@ -25,8 +26,6 @@ from bertjax.text import sources
 from bertjax.text.sources import find_sources
 from bertjax.text.tokenizer import load_tokenizer
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 needs_beam = pytest.mark.usefixtures("apache_beam")
 
 
@@ -47,11 +46,6 @@ def documents(count: int, seed: int = 0) -> list[str]:
     rng = random.Random(seed)
     words = ["the", "ring", "running", "cat", "ü"]
     return [" ".join(rng.choices(words, k=rng.randint(1, 30))) + f". x{i}" for i in range(count)]
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    files = [p for p in directory.rglob("*") if p.is_file()]
-    return {p.relative_to(directory).as_posix(): p.read_bytes() for p in files}
 
 
 @pytest.fixture

@@ -1,106 +1,36 @@
 """Corpora built from tiny texts, against TFDS, `tokenizers` and brute force."""
 
-import argparse
-import json
-import os
-import random
-import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterable
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_text import (
+    ENVIRONMENT,
+    VOCAB,
+    build,
+    contents,
+    random_documents,
+    split_documents,
+    write_text,
+)
 from tokenizers import BertWordPieceTokenizer
 
-import bertjax
-from bertjax.cli import prepare
-from bertjax.data import manifest, staging, writer
-from bertjax.data.build import BuildSettings, build_corpus
+from bertjax.data import writer
 from bertjax.data.corpus import (
     SENTENCE,
     WORD,
-    Corpus,
-    describe_corpus,
     open_corpus,
     token_dtype,
-    verify_corpus,
 )
 from bertjax.data.dedup import mark_first
 from bertjax.data.documents import Documents, examples
 from bertjax.errors import UserError
-from bertjax.text import sources
 from bertjax.text.sentences import split_sentences
-from bertjax.text.sources import find_sources
-from bertjax.text.tokenizer import load_tokenizer
 
-# For the processes that tests start, whether or not the package is installed.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(bertjax.__file__).parents[1])}
-
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-VOCAB = [*SPECIALS, *LETTERS, *(f"##{x}" for x in LETTERS), *".!?,", "the", "##ing", *"我们爱北京"]
-
-
-@pytest.fixture(scope="module")
-def vocab(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("vocab") / "vocab.txt"
-    path.write_text("\n".join(VOCAB) + "\n")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch) -> None:
-    monkeypatch.setattr(sources, "CHUNK_BYTES", 600)
-
-
-def write_text(path: Path, documents: Iterable[str]) -> str:
-    path.write_text("\n\n".join(documents) + "\n")
-    return str(path)
-
-
-def random_documents(count: int, seed: int = 0) -> list[str]:
-    rng = random.Random(seed)
-    words = ["the", "ring", "running", "cat", "zing", "Bo", "a", "ü"]
-
-    def line() -> str:
-        return " ".join(rng.choices(words, k=rng.randint(1, 9))) + rng.choice([".", "!", ""])
-
-    return ["\n".join(line() for _ in range(rng.randint(1, 5))) + f" x{i}" for i in range(count)]
-
-
-def build(out: Path, text: list[str], vocab: Path, workers: int = 1, **options) -> dict:
-    found = find_sources(text)
-    tokenizer = load_tokenizer(vocab)
-    return build_corpus(found, out, tokenizer, BuildSettings(**options), workers)
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    files = [p for p in directory.rglob("*") if p.is_file()]
-    return {p.relative_to(directory).as_posix(): p.read_bytes() for p in files}
-
-
-def split_documents(corpus: Corpus) -> list[tuple[int, ...]]:
-    bounds = pairwise(corpus.document_starts)
-    return [tuple(corpus.tokens[start:end].tolist()) for start, end in bounds]
-
-
-@pytest.fixture(scope="module")
-def built(vocab, tmp_path_factory) -> tuple[Path, list[str]]:
-    """A corpus, and the documents it was made from."""
-    root = tmp_path_factory.mktemp("built")
-    texts = random_documents(200)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "CHUNK_BYTES", 600)
-        patch.setattr(writer, "SHARD_BYTES", 4000)
-        build(root / "corpus", [write_text(root / "a.txt", texts)], vocab, held_out=0.2)
-    return root / "corpus", texts
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def test_same_bytes_for_any_number_of_workers(vocab, tmp_path, monkeypatch) -> None:
@@ -273,250 +203,6 @@ def test_chinese_words_change_flags_and_never_ids(vocab, tmp_path) -> None:
 
 def test_large_vocabularies_get_wide_tokens() -> None:
     assert [token_dtype(v) for v in (65536, 65537)] == [np.uint16, np.uint32]
-
-
-# Bad input, through the command.
-
-
-def run_prepare(*words: object) -> None:
-    parser = argparse.ArgumentParser()
-    prepare.add_arguments(parser)
-    prepare.run(parser.parse_args([str(w) for w in words]))
-
-
-def refuse(message: str, out: Path, *words: object) -> None:
-    """Run the command; it must refuse in one line and leave nothing at or beside `out`."""
-    before = sorted(out.parent.iterdir()) if out.parent.is_dir() else []
-    with pytest.raises(UserError, match=message) as caught:
-        run_prepare(*words, "--out", out)
-    assert "\n" not in str(caught.value) and caught.value.exit_code == 2
-    assert (sorted(out.parent.iterdir()) if out.parent.is_dir() else []) == before
-
-
-def test_command_builds_and_says_what_it_made(vocab, tmp_path, capsys) -> None:
-    texts = random_documents(50)
-    text = write_text(tmp_path / "a.txt", [*texts, texts[0]])
-    out = tmp_path / "deep" / "er" / "out"
-    run_prepare(text, "--out", out, "--tokenizer", vocab, "--workers", 1, "--held-out", 0.1)
-    printed = capsys.readouterr().out
-    counts = describe_corpus(out)["splits"]
-    assert "documents   50 (1 duplicates dropped" in printed
-    assert f"{counts['validation']['documents']} held out" in printed
-    assert f"data.corpus={out}" in printed
-    refuse("exists already", out, text, "--tokenizer", vocab)
-
-
-@pytest.mark.parametrize(("kind", "size"), [("wordpiece", 60), ("unigram", 40), ("bpe", 40)])
-def test_command_trains_a_tokenizer(kind: str, size: int, tmp_path) -> None:
-    text = write_text(tmp_path / "a.txt", random_documents(300))
-    out = tmp_path / "out"
-    run_prepare(text, "--out", out, "--tokenizer", kind, "--vocab-size", size, "--workers", 1)
-    described = describe_corpus(out)
-    assert described["vocab_size"] <= size and described["splits"]["train"]["documents"] > 280
-    assert load_tokenizer(out / "tokenizer").fingerprint == described["tokenizer"]
-
-
-def test_bad_input_is_refused_and_leaves_nothing(vocab, tmp_path) -> None:
-    out, options = tmp_path / "out", ("--tokenizer", vocab, "--workers", 1)
-    text = tmp_path / "a.txt"
-    refuse("no such file", out, tmp_path / "gone.txt", *options)
-    text.write_bytes(b"")
-    refuse("empty", out, text, *options)
-    text.write_bytes(b" \n\n \n")
-    refuse("no document with text", out, text, *options)
-    text.write_text("a")
-    refuse("1 document, and a corpus needs at least 2", out, text, *options)
-    text.write_text("the same\n\nthe same")
-    refuse("1 document", out, text, *options)
-    write_text(text, random_documents(9))
-    refuse("--held-out 1.0: give a share", out, text, *options, "--held-out", 1.0)
-    refuse("--language 'fr': choose", out, text, *options, "--language", "fr")
-    refuse("--workers 0", out, text, "--tokenizer", vocab, "--workers", 0)
-    refuse("did you mean 'wordpiece'", out, text, "--tokenizer", "wordpeice")
-    refuse("is a file: choose another", text / "out", text, *options)  # its parent is a file
-
-
-def test_bad_byte_late_in_the_input_stops_parallel_workers(vocab, tmp_path) -> None:
-    text = tmp_path / "a.txt"
-    good = "\n\n".join(random_documents(100)).encode()
-    text.write_bytes(good + b"\n\nbad \xff byte\n\n" + good)
-    lines = good.count(b"\n")
-    message = rf"byte {len(good) + 6} \(line {lines + 3}\) is 0xff"
-    refuse(message, tmp_path / "out", text, "--tokenizer", vocab, "--workers", 2)
-
-
-def test_read_only_directory(vocab, tmp_path, monkeypatch) -> None:
-    text = write_text(tmp_path / "a.txt", random_documents(9))
-
-    def mkdir(path, mode=0o777) -> None:
-        raise OSError(30, "Read-only file system", str(path))
-
-    monkeypatch.setattr(os, "mkdir", mkdir)  # root may write wherever permissions forbid it
-    refuse("Read-only file system.*writable", tmp_path / "out", text, "--tokenizer", vocab)
-
-
-PREPARE = """
-import argparse, sys
-from bertjax.cli import prepare
-from bertjax.errors import UserError
-from bertjax.text import sources
-if __name__ == "__main__":
-    sources.CHUNK_BYTES = 50_000
-    parser = argparse.ArgumentParser()
-    prepare.add_arguments(parser)
-    try:
-        prepare.run(parser.parse_args())
-    except UserError as error:
-        sys.exit(print(error, file=sys.stderr) or error.exit_code)
-"""
-
-
-def command(directory: Path, vocab: Path, text: str) -> list[str]:
-    """Write `bertjax prepare` as a script, since workers import the main module again."""
-    script = directory / "prepare.py"
-    script.write_text(PREPARE)
-    out = directory / "out"
-    return [sys.executable, str(script), text, "--out", str(out), "--tokenizer", str(vocab)]
-
-
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
-def test_full_disk(vocab, tmp_path, share: float) -> None:
-    """Stand-in for a full disk: no file may pass a limit under the largest one written."""
-    text = write_text(tmp_path / "a.txt", random_documents(3000))
-    build(tmp_path / "whole", [text], vocab)
-    largest = max(map(len, contents(tmp_path / "whole").values()))
-    limit = f"import resource, runpy, sys; s = {int(share * largest)}; " + (
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (s, s)); sys.argv = sys.argv[1:]; "
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    python, *arguments = command(tmp_path, vocab, text)
-    done = subprocess.run(
-        [python, "-c", limit, *arguments, "--workers", "2"],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "prepare.py", "whole"]
-
-
-def test_killed_build_is_never_taken_for_a_whole_one(vocab, tmp_path) -> None:
-    text = write_text(tmp_path / "a.txt", random_documents(4000))
-    build(tmp_path / "whole", [text], vocab)
-    whole = contents(tmp_path / "whole")
-    out, stage = tmp_path / "out", tmp_path / ".out.unfinished"
-    run = [*command(tmp_path, vocab, text), "--workers", "2"]
-    rng = random.Random(time.time_ns())
-    killed = 0
-    for _ in range(4):
-        shutil.rmtree(out, ignore_errors=True)
-        process = subprocess.Popen(run, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not stage.exists():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.9))
-        children = children_of(process.pid)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if out.exists():  # it was done before the signal came
-            assert contents(out) == whole
-            continue
-        killed += 1
-        if (stage / "manifest.json").exists():  # killed between the last byte and the name
-            verify_corpus(stage)
-        else:
-            with pytest.raises(UserError, match="no manifest"):
-                open_corpus(stage, "train")
-        deadline = time.monotonic() + 10
-        while any(Path(f"/proc/{pid}").exists() for pid in children):
-            assert time.monotonic() < deadline, "a worker outlived its parent"
-            time.sleep(0.05)
-    assert killed
-    shutil.rmtree(out, ignore_errors=True)
-    left = stage.exists() and any(stage.iterdir())
-    done = subprocess.run(run, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    assert ("left by an interrupted run; removed" in done.stderr) == left
-    assert contents(out) == whole and not stage.exists()
-
-
-def children_of(pid: int) -> list[int]:
-    task = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in task.read_text().split()] if task.exists() else []
-
-
-def test_two_builds_of_one_corpus(tmp_path) -> None:
-    out = tmp_path / "out"
-    with staging.staged(out, print) as stage:
-        (stage / "file").touch()
-        with pytest.raises(UserError, match="another process"), staging.staged(out, print):
-            pass
-        assert (stage / "file").exists()
-    assert [p.name for p in out.iterdir()] == ["file"]
-
-
-# Opening.
-
-
-def test_every_flipped_bit_is_found(built, tmp_path) -> None:
-    path, _ = built
-    verify_corpus(path)
-    good = manifest.read(path)[1]
-    rng = random.Random(1)
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        data = file.read_bytes()
-        flipped = bytearray(data)
-        flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        file.write_bytes(flipped)
-        try:
-            if file.name == "manifest.json":
-                assert manifest_differs(path, good)
-            else:
-                with pytest.raises(UserError, match=f"{file.name}: its bytes differ"):
-                    verify_corpus(path)
-                if file.parent.name == "train":
-                    with pytest.raises(UserError, match=f"{file.name}: its bytes differ"):
-                        open_corpus(path, "train")
-                    open_corpus(path, "validation")
-            file.write_bytes(data[: len(data) // 2])
-            with pytest.raises(UserError, match=file.name):
-                open_corpus(path, "train", verify=False)
-            file.unlink()
-            with pytest.raises(UserError, match=file.name):
-                open_corpus(path, "validation", verify=False)
-        finally:
-            file.write_bytes(data)
-    verify_corpus(path)
-
-
-def manifest_differs(path: Path, identity: str) -> bool:
-    """A changed manifest is refused, or names another corpus."""
-    try:
-        return manifest.read(path)[1] != identity
-    except UserError as error:
-        return "manifest.json" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("edit", "message"),
-    [
-        ({"format": 2}, "format 2, this version reads 1"),
-        ({"files": {"../../etc/passwd": {"bytes": 1, "sha256": ""}}}, "leads out of the directory"),
-        ({"files": []}, "damaged"),
-        ({"special": {"pad": 0}}, "damaged"),
-        ({"vocab_size": "many"}, "damaged"),
-        ({"vocab_size": 70000}, r"tokens.bin: "),
-        ({"splits": {"train": {"documents": 1, "sentences": 1, "tokens": 1}}}, "counts uint16.1."),
-    ],
-)
-def test_edited_manifest_is_refused(built, tmp_path, edit: dict, message: str) -> None:
-    for name, data in contents(built[0]).items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(data)
-    content = json.loads((tmp_path / "manifest.json").read_bytes())
-    (tmp_path / "manifest.json").write_text(json.dumps({**content, **edit}))
-    with pytest.raises(UserError, match=message) as caught:
-        open_corpus(tmp_path, "train")
-    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 MEASURE = """
