@@ -24,7 +24,7 @@ class ModelConfig:
     max_positions: int = 512  # longest row the position table allows
     position_offset: int = 0  # rows of the table before position 0 (RoBERTa: 2)
     type_vocab_size: int = 2
-    activation: str = "gelu"  # gelu (erf) | gelu_tanh (Google's BERT) | relu
+    activation: str = "gelu"  # of the layers: gelu (erf) | gelu_tanh (Google's BERT) | relu
     norm: str = "post"  # LayerNorm after each residual sum (BERT) | pre: before each branch
     layer_norm_eps: float = 1e-12
     hidden_dropout: float = 0.1
@@ -59,6 +59,15 @@ class ModelConfig:
     def head_size(self) -> int:
         """H, the width of one attention head."""
         return self.hidden_size // self.num_heads
+
+    @property
+    def head_activation(self) -> str:
+        """Of the masked-LM head: BERT's is that of its layers.
+
+        That of RoBERTa, and of the pre-norm encoder that its classes hold, is the erf GELU whatever
+        the layers have (transformers modeling_roberta.py, RobertaLMHead).
+        """
+        return self.activation if self.family == "bert" and self.norm == "post" else "gelu"
 
     @property
     def padded_vocab_size(self) -> int:

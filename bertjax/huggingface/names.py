@@ -121,12 +121,6 @@ def architecture_of(cfg: ModelConfig) -> Architecture:
             "which has no place for a next-sentence head: train with "
             "model.next_sentence_head=False, or export without the head"
         )
-    if cfg.activation != "gelu":
-        raise UserError(
-            f"model.activation={cfg.activation}, but {name} on Hugging Face always has the erf "
-            "form of GELU in its masked-LM head: use model.activation=gelu, or model.family=bert "
-            "with model.norm=post"
-        )
     return _architecture(cfg, "ForMaskedLM", {}, _ROBERTA_MASKED_LM, "lm_head")
 
 

@@ -35,7 +35,7 @@ class MaskedLMHead(nnx.Module):
         """[B, K, D] and the tied word table [V, D] -> float32 logits [B, K, V]."""
         cfg, (B, K, D) = self.cfg, x_BKD.shape
         x_RD = self.transform(x_BKD.reshape(B * K, D))
-        x_RD = self.norm(layers.activation(cfg.activation, x_RD))
+        x_RD = self.norm(layers.activation(cfg.head_activation, x_RD))
         logits_RV = float32_product("RD,VD->RV", x_RD, table_VD.astype(self.dtype))
         logits_RV = logits_RV + self.bias[...]
         real_V = jnp.arange(cfg.padded_vocab_size) < cfg.vocab_size

@@ -23,7 +23,9 @@ KINDS = {  # (fields, id of [PAD])
     "pretraining-relu": ({"activation": "relu", "type_vocab_size": 3}, 2),
     "masked-lm": ({"next_sentence_head": False, "type_vocab_size": 1, "vocab_size": 129}, 0),
     "roberta": (ROBERTA | {"position_offset": 2, "type_vocab_size": 1}, 1),
+    "roberta-tanh": (ROBERTA | {"activation": "gelu_tanh"}, 1),
     "bert-pre-norm": (PRE_NORM, 0),
+    "bert-pre-norm-tanh": (PRE_NORM | {"activation": "gelu_tanh"}, 0),
     "roberta-pre-norm": (ROBERTA | PRE_NORM | {"position_offset": 2}, 1),
 }
 # Tables whose first position is not in the row where the other side looks for it.
@@ -83,7 +85,6 @@ def test_exported_model_gives_the_same_logits_and_gradients(kind, tmp_path) -> N
         np.testing.assert_allclose(ours[name], gradient, 0, 1e-4 * scale, err_msg=name)
 
 
-# The RoBERTas have erf GELU in their head, whatever the config says.
 @pytest.mark.parametrize(
     ("kind", "activation"),
     [
@@ -92,7 +93,9 @@ def test_exported_model_gives_the_same_logits_and_gradients(kind, tmp_path) -> N
         ("bert-next", "gelu_new"),
         ("bert-next", "relu"),
         ("roberta", "gelu"),
+        ("roberta", "relu"),
         ("roberta-pre", "gelu"),
+        ("roberta-pre", "gelu_new"),
     ],
 )
 def test_imported_model_gives_the_same_logits(kind, activation, tmp_path) -> None:

@@ -24,10 +24,10 @@ def _norm(cfg: ModelConfig, p: dict, x: np.ndarray) -> np.ndarray:
     return centred / deviation * p["scale"] + p["bias"]
 
 
-def _activate(cfg: ModelConfig, x: np.ndarray) -> np.ndarray:
-    if cfg.activation == "relu":
+def _activate(name: str, x: np.ndarray) -> np.ndarray:
+    if name == "relu":
         return np.maximum(x, 0)
-    if cfg.activation == "gelu_tanh":
+    if name == "gelu_tanh":
         return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     return 0.5 * x * (1 + erf(x / np.sqrt(2)))
 
@@ -58,7 +58,7 @@ def _row(cfg: ModelConfig, p: dict, row: dict[str, np.ndarray]) -> dict[str, np.
         block = p[f"layer_{i}"]
 
         def forward(x, block=block):
-            inside = _activate(cfg, _linear(block["feed_forward"]["intermediate"], x))
+            inside = _activate(cfg.activation, _linear(block["feed_forward"]["intermediate"], x))
             return _linear(block["feed_forward"]["output"], inside)
 
         def attend(x, block=block):
@@ -72,7 +72,8 @@ def _row(cfg: ModelConfig, p: dict, row: dict[str, np.ndarray]) -> dict[str, np.
     if cfg.norm == "pre":
         x = _norm(cfg, p["final_norm"], x)
     head = p["masked_lm"]
-    picked = _activate(cfg, _linear(head["transform"], x[row["predict_positions"]]))
+    of_head = cfg.activation if (cfg.family, cfg.norm) == ("bert", "post") else "gelu"
+    picked = _activate(of_head, _linear(head["transform"], x[row["predict_positions"]]))
     picked = _norm(cfg, head["norm"], picked)
     logits = picked @ tables["word_embeddings"]["embedding"].T + head["bias"]
     pooled = np.tanh(_linear(p["pooler"]["dense"], x[row["cls_positions"]]))
