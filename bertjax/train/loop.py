@@ -58,7 +58,8 @@ def pretrain(
     Raises:
         UserError: bad config or data, a damaged or foreign run, or too many non-finite steps.
     """
-    if profile and profile.start >= cfg.train.steps:
+    by_steps = not (cfg.train.minutes or cfg.train.pace)
+    if profile and by_steps and profile.start >= cfg.train.steps:
         raise UserError(
             f"--profile {profile.start}:{profile.stop} begins after the last step: train.steps is "
             f"{cfg.train.steps}"
@@ -153,11 +154,15 @@ class Loop:
         for phase in range(len(self.cfg.data.phases)):
             if request is None and not self.pace.is_over(phase, step):
                 step, request = self._phase(phase, self.pace.start(phase, step), step)
-        self.profile.end(self.state)
+        self.profile.end(step, self.state)
         self._save(step)
         self.newest.wait()
         self.best.wait()
+        if self.profile.shortfall:
+            self.terminal.say(f"note   {self.profile.shortfall}")
         if request is None:
+            for clause in self.pace.left_out():
+                self.terminal.say(f"note   {clause}")
             self.terminal.say(f"done   step {step} · {self.run_directory.path}")
             return 0
         self.terminal.say(f"{request.name}: saved step {step}; the same command resumes")
@@ -203,7 +208,7 @@ class Loop:
         """Train from `step` to the end of the phase; returns where it stopped, and why."""
         cfg, shape = self.cfg, self.cfg.data.phases[phase]
         rows = sharding.process_rows(self.mesh, shape.batch_size, cfg.train.accumulate)
-        self.phase_start, last = steps.start, phase == len(cfg.data.phases) - 1
+        self.phase_start = steps.start
         source = self.data.training(cfg, phase)
         held_out = self.data.evaluation(cfg, phase)
         self.window.compiling()
@@ -230,12 +235,13 @@ class Loop:
                 pending, step = metrics, step + 1
                 self.window.add_batch(batch["segments"])
                 over = self.pace.is_over(phase, step)
+                ended = over and self.pace.has_ended(step)
                 due = self._due(step)
                 request = self.stop.agreed() if self._may_ask(step) else None
                 if due or request is not None or over:
-                    self._read(pending, step, source, final=over and last)
+                    self._read(pending, step, source, final=ended)
                     pending = None
-                    if "evaluation" in due or (over and last):
+                    if "evaluation" in due or ended:
                         self._evaluate(held_out, step)
                     if "checkpoint" in due:
                         self._save(step)

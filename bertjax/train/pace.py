@@ -26,6 +26,7 @@ from bertjax.errors import UserError
 _ANY_NUMBER = 2**31  # of steps: more than a run by the clock can take
 _SAME_PACE = 1e-3  # change of speed that is not worth a stretch
 _ROUNDING = 1e-9  # what so many additions may be short of 1
+_LEAP = 0.05  # share of the schedule that is too much for one step not to be told
 
 
 class Pace(Protocol):
@@ -36,6 +37,12 @@ class Pace(Protocol):
 
     def is_over(self, phase: int, step: int) -> bool:
         """Whether `step` is past the phase; to be asked once at each step, in order."""
+
+    def has_ended(self, step: int) -> bool:
+        """Whether no phase has anything left, by what is known at `step`."""
+
+    def left_out(self) -> list[str]:
+        """What the run, which has ended, did not do of what its config says; a clause each."""
 
     def position(self, step: int) -> float | None:
         """The place of a step in a schedule of `train.steps`; None: the number of updates."""
@@ -68,6 +75,13 @@ class Stepped:
 
     def is_over(self, phase: int, step: int) -> bool:
         return step >= self.schedule.ends[phase]
+
+    def has_ended(self, step: int) -> bool:
+        return step >= self.schedule.ends[-1]
+
+    def left_out(self) -> list[str]:
+        phases = range(len(self.schedule.ends))
+        return [_no_step_of(phase) for phase in phases if not self.schedule.steps(phase)]
 
     def position(self, step: int) -> None:
         return None
@@ -107,6 +121,20 @@ class Recorded:
     def is_over(self, phase: int, step: int) -> bool:
         return self.progress(step) >= self.ends[phase] - _ROUNDING
 
+    def has_ended(self, step: int) -> bool:
+        return self.progress(step) >= 1 - _ROUNDING
+
+    def left_out(self) -> list[str]:
+        clauses = [_no_step_of(p) for p in range(len(self.ends)) if str(p) not in self.starts]
+        before, last = [Stretch(0, 0.0, 0.0), *self.stretches][-2:]
+        only_step = last.progress + last.per_step >= 1 - _ROUNDING
+        if only_step and last.per_step > max(_LEAP, 2 * before.per_step):
+            clauses.append(
+                f"the time was over at {last.progress:.1%} of the schedule, and one step had to be "
+                "the rest of it: give more train.minutes"
+            )
+        return clauses
+
     def progress(self, step: int) -> float:
         """Share of the schedule behind a step."""
         at = self.stretches[bisect_right(self.stretches, step, key=lambda s: s.step) - 1]
@@ -116,8 +144,10 @@ class Recorded:
         return self.progress(step) * self.steps
 
     def steps_left(self, step: int) -> float | None:
-        pace = self.stretches[-1].per_step
-        return max(0.0, 1 - self.progress(step)) / pace if pace else None
+        last = self.stretches[-1]
+        if not last.per_step:
+            return None
+        return max(0.0, last.step + (1 - last.progress) / last.per_step - step)
 
     def describe(self, step: int) -> str:
         return f"step {step} ({min(1.0, self.progress(step)):.1%})"
@@ -167,9 +197,9 @@ class Timed(Recorded):
         if not steps:
             return
         progress, last = self.progress(step), self.stretches[-1]
-        per_step = max(0.0, 1 - progress) / steps
-        if not per_step:  # this was the last step
+        if self.has_ended(step):
             return
+        per_step = (1 - progress) / steps
         if abs(per_step - last.per_step) <= _SAME_PACE * last.per_step:
             return
         if last.step == step:
@@ -186,6 +216,10 @@ class Timed(Recorded):
         super().restore(meta)
         self.stretches = [Stretch(*s) for s in meta["stretches"]]
         self.left_at_start, self.began = meta["seconds_left"], self.clock()
+
+
+def _no_step_of(phase: int) -> str:
+    return f"data.phases.{phase} had no step: the run is too short for its fraction"
 
 
 def _read(path: Path) -> list[Stretch]:

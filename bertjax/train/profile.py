@@ -29,20 +29,31 @@ class Profile:
         self.steps = steps if jax.process_index() == 0 else range(0)
         self.directory = directory
         self.runs = False
+        self.traced = range(0)
 
     def before(self, step: int, state: Any) -> None:
         """To be called before each step; the steps outside of the trace are not waited for."""
         if not self.runs and step in self.steps:
             jax.block_until_ready(state)
             jax.profiler.start_trace(str(self.directory))
-            self.runs = True
+            self.runs, self.traced = True, range(step, self.steps.stop)
         elif self.runs and step >= self.steps.stop:
-            self.end(state)
+            self.end(step, state)
 
-    def end(self, state: Any) -> None:
-        """Write the trace, if one is being made, once all that `state` needs is done."""
+    def end(self, step: int, state: Any) -> None:
+        """Write the trace, if one is being made, once the steps before `step` have made `state`."""
         if self.runs:
             jax.block_until_ready(state)
             jax.profiler.stop_trace()
-            self.runs = False
-            self.steps = range(0)
+            self.runs, self.traced = False, range(self.traced.start, step)
+
+    @property
+    def shortfall(self) -> str:
+        """What is missing of the steps asked for, once the run has ended; empty for nothing."""
+        if self.traced == self.steps:
+            return ""
+        found = f"steps {self.traced.start} to {self.traced.stop - 1}" if self.traced else "nothing"
+        return (
+            f"--profile {self.steps.start}:{self.steps.stop} traced {found}: "
+            "this start of the run took no others of them"
+        )

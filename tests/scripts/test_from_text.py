@@ -1,4 +1,4 @@
-"""scripts/from_text.sh: text in, a directory that Hugging Face loads out, and again after a stop."""
+"""scripts/from_text.sh: text in, a directory that Hugging Face loads out, and again."""
 
 from __future__ import annotations
 

@@ -66,7 +66,10 @@ def test_it_ends_on_time_at_any_speed_and_repeats_without_a_clock(speeds, first)
     assert [phase for phase, _ in places] == [
         int(place >= round(first * cfg.train.steps) - 1e-4) for _, place in places
     ]
+    assert pace.has_ended(len(places)) and not pace.has_ended(len(places) - 1)
+    assert pace.left_out() == []
     again = Recorded(cfg, pace.stretches)
+    assert again.steps_left(10) == pytest.approx(len(places) - 10)
     assert go(again, 2, Clock(), lambda _: 1.0) == places
 
 
@@ -104,7 +107,20 @@ def test_a_slow_run_moves_through_its_schedule_from_its_third_step():
 
 def test_a_run_that_never_gets_to_measure_itself_ends_nonetheless():
     clock = Clock()
-    assert len(go(make_pace(config(minutes=0.2), clock), 1, clock, lambda _: 30.0)) == 2
+    pace = make_pace(config(minutes=0.2, shares=(0.5, 0.5)), clock)
+    assert len(go(pace, 2, clock, lambda _: 30.0)) == 2 and pace.has_ended(2)
+    skipped, leap = pace.left_out()
+    assert "data.phases.1 had no step" in skipped
+    assert "over at 0.0% of the schedule" in leap and "train.minutes" in leap
+
+
+def test_phases_too_short_for_a_step_are_named_and_the_run_is_evaluated(recipe, corpus, tmp_path):
+    phases = [{"seq_len": 16, "batch_size": 8, "fraction": f} for f in (0.9, 0.1)]
+    argv = tiny_run.pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=3")
+    said = tiny_run.finish(tiny_run.start([*argv, f"data.phases={json.dumps(phases)}"]))
+    assert "note   data.phases.1 had no step" in said and "eval   step 3 " in said
+    written = [(line["kind"], line["step"]) for line in tiny_run.metrics(tmp_path / "run")]
+    assert written == [("train", 3), ("evaluation", 3)]
 
 
 @pytest.mark.parametrize(
