@@ -67,7 +67,8 @@ def test_it_ends_on_time_at_any_speed_and_repeats_without_a_clock(speeds, first)
         int(place >= round(first * cfg.train.steps) - 1e-4) for _, place in places
     ]
     assert pace.has_ended(len(places)) and not pace.has_ended(len(places) - 1)
-    assert pace.left_out() == []
+    # Compiling for the second phase may take all the time there is.
+    assert not any("no step" in clause for clause in pace.left_out())
     again = Recorded(cfg, pace.stretches)
     assert again.steps_left(10) == pytest.approx(len(places) - 10)
     assert go(again, 2, Clock(), lambda _: 1.0) == places
