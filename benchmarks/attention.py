@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bertjax.bench.clock import seconds
+from bertjax.cli.main import in_one_line
 from bertjax.errors import UserError
 from bertjax.model.attention import Call, attend, choose
 
@@ -111,4 +112,4 @@ def compare(backend: str, rows: str, T: int, options: argparse.Namespace) -> boo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("attention.py", main))

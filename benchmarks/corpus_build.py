@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import sys
 import tempfile
 import time
 from multiprocessing import get_context
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
+from bertjax.cli.main import in_one_line
 from bertjax.data.build import BuildSettings, build_corpus
 from bertjax.text.chunks import documents
 from bertjax.text.sources import find_sources
@@ -123,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_one_line("corpus_build.py", main))

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from bertjax.cli.main import in_one_line
 from bertjax.config import DataConfig, Phase
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import SENTENCE, WORD, Corpus, SpecialIds, open_corpus
@@ -101,4 +102,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("feeding.py", main))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 import transformers
 
+from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
 from bertjax.finetune import parameters
@@ -227,4 +229,4 @@ def theirs(cfg, material: Material, start, seed: int, directory: Path) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_one_line("finetune.py", main))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,9 @@ from pathlib import Path
 
 import jax
 
+from bertjax.cli.main import in_one_line
 from bertjax.config import PretrainConfig
+from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.plan.compile import executable
 from bertjax.plan.hlo import array_bytes, loop_rounds, split_computations
@@ -110,6 +113,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args()
     jax.config.update("jax_platforms", "cpu")
+    if options.rows is not None and options.rows < 1:
+        raise UserError(f"--rows {options.rows}: give 1 row or more")
     topology = parse_topology(options.topology)
     given = ["model.vocab_size=30522", *options.overrides]
     cfg = apply_overrides(load_config(options.config, PretrainConfig), given)
@@ -138,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_one_line("memory_traffic.py", main))

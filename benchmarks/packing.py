@@ -19,6 +19,7 @@ import jax
 
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench, alternate
+from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
 from bertjax.overrides import apply_overrides, load_config
@@ -58,7 +59,7 @@ def main() -> int:
     rates = {}
     for name, bench in benches.items():
         step, tokens = statistics.median(bench.steps), statistics.fmean(bench.tokens)
-        full = tokens / (PHASE["batch_size"] * PHASE["seq_len"])
+        full = tokens / (bench.rows * bench.source.seq_len)
         rates[name] = tokens / step
         print(f"{name}: {step:.3f} s a step, {full:.0%} real, {rates[name]:,.0f} real tokens/s")
     print(f"packed is {rates['packed'] / rates['padded']:.2f} times as fast")
@@ -66,4 +67,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("packing.py", main))

@@ -10,6 +10,7 @@ chip are halved from where they start until the step fits.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 from importlib.metadata import version
@@ -18,8 +19,9 @@ from typing import Any
 
 import jax
 
+from bertjax.cli.main import in_one_line
 from bertjax.config import PretrainConfig
-from bertjax.errors import UserError
+from bertjax.errors import UserError, nearest
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.plan.compile import Compiled, compile_step
 from bertjax.plan.phases import describe
@@ -47,6 +49,11 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for all cells")
     options = parser.parse_intermixed_args()
     jax.config.update("jax_platforms", "cpu")
+    names = [f"{model}-{seq_len}-{topology}" for model, seq_len, topology in CELLS]
+    if not any(options.only in name for name in names):
+        raise UserError(f"--only {options.only}: {nearest(options.only, names)}")
+    if importlib.util.find_spec("libtpu") is None:
+        raise UserError("compiling for TPUs needs libtpu: pip install 'bertjax[tpu]'")
     options.cells.mkdir(parents=True, exist_ok=True)
     for model, seq_len, topology in CELLS:
         path = options.cells / f"{model}-{seq_len}-{topology}.json"
@@ -123,4 +130,4 @@ def row(model: str, seq_len: int, topology: str, cell: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("plan_matrix.py", main))

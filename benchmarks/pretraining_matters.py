@@ -22,6 +22,7 @@ import jax
 from scipy import stats
 
 from bertjax import model
+from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.run import Start, finetune
@@ -96,4 +97,4 @@ def compare(task: str, found: dict) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_one_line("pretraining_matters.py", main))

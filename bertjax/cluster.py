@@ -231,6 +231,10 @@ def _initialize() -> None:
             f"JAX_COORDINATOR_ADDRESS={address} needs JAX_NUM_PROCESSES (seen: {count}) and "
             f"JAX_PROCESS_ID from 0 to one less (seen: {index}): set both in every process"
         )
+    if address is not None and not re.fullmatch(r".+:\d+", address):
+        raise UserError(
+            f"JAX_COORDINATOR_ADDRESS={address} has no port: give HOST:PORT of the first process"
+        )
     limit = _seconds(*_BARRIER)
     # JAX ends a process that waits for the others in vain, from C++; this comes before it.
     timers = [

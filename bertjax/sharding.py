@@ -2,7 +2,7 @@
 
 Mesh axes: `data` holds copies of the parameters and shares of the batch; `fsdp` shares both the
 batch and the parameters; `tensor` splits heads and feed-forward columns (Megatron's layout). At
-BERT sizes `data` alone is fastest while the optimizer state fits; see docs/design.md.
+BERT sizes `data` alone moves least while the optimizer state fits: `bertjax plan` says how much.
 """
 
 from __future__ import annotations

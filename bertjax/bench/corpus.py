@@ -5,32 +5,41 @@ from __future__ import annotations
 import numpy as np
 
 from bertjax.data.corpus import SENTENCE, WORD, Corpus
+from bertjax.errors import UserError
 from bertjax.text.special import SpecialIds
 
 SENTENCE_LENGTH = 24  # tokens; about English Wikipedia's
+_SPECIAL = 5  # ids that are no pieces of words
 
 
 def random_corpus(
     vocab_size: int, tokens: int, document_length: int = 1_000, seed: int = 0
 ) -> Corpus:
-    """Uniform ids in sentences of 24 tokens and documents of about `document_length` tokens.
+    """Uniform ids in documents of `document_length` tokens, in sentences of 24 and what is left.
 
     Speed does not depend on what the ids are, but for the embedding's rows, which uniform ids
-    spread most.
+    spread most. Raises UserError for documents without a token, or ids that are all special.
     """
     draw = np.random.default_rng(seed)
     special = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
-    per_document = max(1, round(document_length / SENTENCE_LENGTH))
-    sentences = max(2, tokens // SENTENCE_LENGTH)
-    sentence_starts = np.arange(sentences + 1, dtype=np.int64) * SENTENCE_LENGTH
-    documents = np.unique(np.append(np.arange(0, sentences, per_document), sentences))
-    total = int(sentence_starts[-1])
+    if not 1 <= document_length <= tokens // 2:
+        raise UserError(f"--document-length {document_length}: give 1 to {tokens // 2} tokens")
+    if vocab_size <= _SPECIAL:
+        raise UserError(
+            f"model.vocab_size={vocab_size}: random text needs more than the {_SPECIAL} special "
+            "ids; 0 takes BERT's size"
+        )
+    count = tokens // document_length
+    total = count * document_length
+    document_starts = np.arange(count + 1, dtype=np.int64) * document_length
+    within = np.arange(0, document_length, SENTENCE_LENGTH)
+    sentence_starts = np.append((document_starts[:-1, None] + within).ravel(), total)
     boundaries = np.where(draw.random(total) < 0.75, WORD, 0).astype(np.uint8)
     boundaries[sentence_starts[:-1]] |= WORD | SENTENCE
     return Corpus(
-        tokens=draw.integers(5, vocab_size, total).astype(np.uint32),
+        tokens=draw.integers(_SPECIAL, vocab_size, total).astype(np.uint32),
         boundaries=boundaries,
-        document_starts=sentence_starts[documents],
+        document_starts=document_starts,
         sentence_starts=sentence_starts,
         special=special,
         vocab_size=vocab_size,

@@ -14,6 +14,7 @@ import jax
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench, alternate
 from bertjax.checkpoint.manifest import replace_file
+from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import Corpus
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             f"--phase {args.phase}: the config has phases 0 to {len(cfg.data.phases) - 1}"
         )
     check_output("--json", args.json)
+    require_devices()
     cfg, corpus = _corpus(cfg, args.document_length)
     mesh = setup.make_mesh(cfg)
     with jax.set_mesh(mesh), setup.memory_errors(cfg):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
@@ -59,6 +60,7 @@ def open_runs(arguments: list[str]) -> tuple[list[SavedRun], FinetuneConfig]:
 
 def run(args: argparse.Namespace) -> None:
     """Print the scores."""
+    require_devices()
     runs, cfg = open_runs(args.runs)
     check_output("--out", args.out, args.data)
     examples, skipped = read_examples(args.data, cfg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bertjax.cli.devices import require_devices
 from bertjax.errors import UserError
 from bertjax.predict import fill_mask
 from bertjax.train.initial import read_model
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the most probable pieces at each mask."""
+    require_devices()
     initial = read_model(args.model)
     if initial.tokenizer is None:
         raise UserError(f"{args.model} has no tokenizer: put its tokenizer.json beside it")

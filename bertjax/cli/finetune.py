@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from bertjax.cli.devices import require_devices
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.finetune.run import Start, finetune
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, evaluate and write results; returns the exit code."""
+    require_devices()
     cfg = load_config(args.config, FinetuneConfig)
     architecture, start = _start(args.init)
     cfg = adopt_encoder(cfg, architecture)

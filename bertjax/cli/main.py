@@ -7,7 +7,7 @@ import importlib
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from bertjax import __version__
@@ -41,17 +41,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; returns the exit code. A `UserError` becomes one line on standard error."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Run one verb; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     # The first thing TensorStore's and XLA's C++ would say is noise to a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return in_one_line("bertjax", lambda: _dispatch(arguments))
+
+
+def in_one_line(name: str, run: Callable[[], int | None]) -> int:
+    """Run a program; returns its exit code. What a user can mend becomes one line, not a trace."""
     try:
-        return _dispatch(argv)
+        return run() or 0
     except UserError as error:
-        print(f"bertjax: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("bertjax: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

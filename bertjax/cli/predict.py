@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bertjax.cli.devices import require_devices
 from bertjax.cli.evaluate import add_models, open_runs
 from bertjax.cli.outputs import check_output
 from bertjax.finetune import results
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
+    require_devices()
     runs, cfg = open_runs(args.runs)
     check_output("--out", args.out, args.input)
     check_output("--submission", args.submission, args.input)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bertjax import cluster
+from bertjax.cli.devices import require_devices
 from bertjax.config import MaskingConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
 from bertjax.objectives.presets import PRESETS
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(cfg: PretrainConfig, args: argparse.Namespace) -> int:
+    require_devices()
     start_from = None
     if cfg.train.init or is_imported(args.workdir):
         start_from = (

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import re
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,10 +124,18 @@ def executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
                 "train.attention=cudnn asks for cuDNN's version, and it is not installed: pip "
                 "install 'bertjax[cuda]' brings it, or plan with train.attention=triton"
             ) from None
-        return lowered.compile()
+        with warnings.catch_warnings():
+            # What a user's compilation cache keeps of it cannot be loaded without the device.
+            warnings.filterwarnings("ignore", "Error reading persistent compilation cache")
+            return lowered.compile()
 
 
 def _host(cfg: PretrainConfig, topology: Topology) -> Mesh:
+    if not gpu.can_compile():
+        raise UserError(
+            f"--topology {topology} needs JAX's CUDA plugin to compile for it: pip install "
+            "'bertjax[cuda]' (no GPU is needed)"
+        )
     return sharding.make_mesh(cfg.train.mesh, gpu.devices(topology))
 
 

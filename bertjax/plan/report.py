@@ -56,6 +56,8 @@ def _phase_lines(cfg: PretrainConfig, topology: Topology, plan: PhasePlan) -> li
             f"{'moved' if not at else '':<9} {kind}: {times} a step, {_bytes(size)}"
             for at, (kind, (times, size)) in enumerate(sorted(by_kind(plan.collectives).items()))
         ),
+        f"work      {roof.flops / 1e12:.3g} model TFLOP a step, "
+        f"{roof.flops / topology.chips / 1e12:.3g} a chip",
         f"time      {_milliseconds(roof.compute)} products at the peak, "
         f"{_milliseconds(roof.communication)} collectives, {_milliseconds(roof.update)} update",
         f"verdict   {_verdict(roof)}",
@@ -70,7 +72,10 @@ def _phase_lines(cfg: PretrainConfig, topology: Topology, plan: PhasePlan) -> li
 def _verdict(roof: Roofline) -> str:
     if not roof.communication:
         return "compute-bound: there is nothing to communicate"
-    return f"{roof.bound}-bound: the limit is {count(roof.bound_from)} tokens a chip"
+    return (
+        f"{roof.bound}-bound: products take longer than collectives from "
+        f"{count(roof.bound_from)} tokens a chip up, and it has {count(roof.tokens_per_chip)}"
+    )
 
 
 def _memory_lines(topology: Topology, plan: PhasePlan) -> list[str]:

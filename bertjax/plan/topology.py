@@ -1,7 +1,8 @@
 """Chips, and the slices and hosts they come in: facts from data sheets, and names of them.
 
 A topology is written `v5e:4x4` (chips along each axis), `v5p-128` (Cloud TPU's accelerator type:
-chips of v5e and v6e, but TensorCores of v5p, which has two a chip), or `h200:8` (GPUs of a host).
+chips of v6e and v5e, which it calls v5litepod, but TensorCores of v5p, which has two a chip), or
+`h200:8` (GPUs of a host).
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ CHIPS = {
 }
 
 
+_CLOUD_NAMES = {"v5litepod": "v5e"}  # in accelerator types
+
+
 @dataclass(frozen=True)
 class Topology:
     """So many chips, and how they are wired."""
@@ -112,13 +116,14 @@ class Topology:
 
 
 def parse_topology(name: str) -> Topology:
-    """Read `v5e:4x4`, `v5p-128` or `h200:8`.
+    """Read `v5e:4x4`, `v5p-128`, `v5litepod-16` or `h200:8`, in capitals or not.
 
     Raises:
         UserError: no such chip, or it does not come in that shape; names the nearest that exist.
     """
-    matched = re.fullmatch(r"([^:-]+)([:-])(.+)", name)
-    chip_name = matched[1] if matched else name
+    matched = re.fullmatch(r"([^:-]+)([:-])(.+)", name.lower())
+    chip_name = matched[1] if matched else name.lower().rstrip(":-")
+    chip_name = _CLOUD_NAMES.get(chip_name, chip_name)
     if chip_name not in CHIPS:
         raise UserError(f"--topology {name}: no chip {chip_name!r}: {nearest(chip_name, CHIPS)}")
     chip = CHIPS[chip_name]

@@ -3,7 +3,11 @@
 #
 # Slurm runs a copy of this file from its spool, so the first argument says where the launchers lie.
 # shellcheck source-path=SCRIPTDIR
-launch=$1
+launch=${1-}
+if [[ ! -f $launch/common.sh ]]; then
+  echo "slurm_job.sh is submitted by slurm_multinode.sh and slurm_array.sh: start one of them" >&2
+  exit 2
+fi
 shift
 # shellcheck source=common.sh
 source "$launch/common.sh"
@@ -26,7 +30,10 @@ take_run() {
   while IFS= read -r line || [[ -n $line ]]; do
     ! is_run_line "$line" || runs+=("$line")
   done <"${option[runs]}"
-  parse_line "${runs[SLURM_ARRAY_TASK_ID - 1]}"
+  local index=${SLURM_ARRAY_TASK_ID:-0}
+  ((1 <= index && index <= ${#runs[@]})) ||
+    bad_input "SLURM_ARRAY_TASK_ID is $index, and ${option[runs]} has runs 1 to ${#runs[@]}"
+  parse_line "${runs[index - 1]}"
   option[workdir]+=/${words[0]}
   if [[ ${words[1]-} == --config ]]; then
     option[config]=${words[2]}

@@ -46,12 +46,15 @@ runtime_of() {
 queued() { run gcloud compute tpus queued-resources "$@" "--zone=${option[zone]}"; }
 on_all_hosts=(--node=all --worker=all --batch-size=all) # at once: they wait for one another
 
-# The state of the queued resource; ABSENT if there is none, UNKNOWN if gcloud cannot say.
+# The state of the queued resource; ABSENT if there is none, UNKNOWN if gcloud cannot say, and then
+# what it says instead.
 state() {
   local answer
   answer=$(gcloud compute tpus queued-resources describe "${option[name]}" \
     "--zone=${option[zone]}" '--format=value(state.state)' 2>&1) || {
-    [[ $answer == *NOT_FOUND* ]] && echo ABSENT || echo UNKNOWN
+    [[ $answer == *NOT_FOUND* ]] && echo ABSENT && return
+    say "gcloud: ${answer##*$'\n'}"
+    echo UNKNOWN
     return
   }
   # The line that is a state: warnings may stand around it.
@@ -69,7 +72,7 @@ delete() { queued delete "${option[name]}" --force --quiet; }
 
 # Wait until there is an active slice, asking for one if need be.
 get_slice() {
-  local now asked=no
+  local now asked=no unknown=0
   if dry; then
     create
     run gcloud compute tpus queued-resources describe "${option[name]}" "--zone=${option[zone]}" \
@@ -93,6 +96,10 @@ get_slice() {
         ;;
       *) say "${option[name]} is $now" ;;
     esac
+    # The network may fail for a while; a project, a zone or an account that is none stays so.
+    [[ $now == UNKNOWN ]] && unknown=$((unknown + 1)) || unknown=0
+    ((unknown < 10)) ||
+      die 2 "gcloud could not say $unknown times in a row what ${option[name]} is: see its message"
     sleep "${option[poll]}"
   done
 }

@@ -100,6 +100,8 @@ def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capf
         (["--steps", "3"], "--steps 3"),
         (["--json", "nowhere/bench.json"], "make it first"),
         (["--phase", "1"], "--phase 1"),
+        (["--document-length", "0"], "--document-length 0"),
+        (["model.vocab_size=5"], "model.vocab_size=5"),
         (["train.attention=cudnn"], "train.attention=reference"),
         (["--compare", "tensorflow"], "tensorflow"),
     ],
@@ -110,9 +112,10 @@ def test_what_cannot_be_measured_is_refused(recipe, options, words, capfd):
 
 
 def test_random_text_has_the_shape_asked_for():
-    corpus = random_corpus(500, 50_000, document_length=120)
-    lengths = np.diff(corpus.document_starts)
-    assert (lengths[:-1] == 5 * SENTENCE_LENGTH).all() and lengths[-1] <= 5 * SENTENCE_LENGTH
+    corpus = random_corpus(500, 50_000, document_length=132)
+    assert (np.diff(corpus.document_starts) == 132).all()
+    sentences = np.diff(corpus.sentence_starts).reshape(-1, 6)
+    assert (sentences == [*5 * [SENTENCE_LENGTH], 12]).all()
     assert corpus.tokens.min() >= 5 and corpus.tokens.max() < 500
     source = BatchSource(corpus, DataConfig(phases=(Phase(32, 8),)), 0, seed=0)
     assert (source.batch(0)["segments"] != 0).any()

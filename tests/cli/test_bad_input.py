@@ -211,10 +211,21 @@ def test_a_cluster_that_is_none(tmp_path, recipe, corpus):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_device_that_is_not_there(tmp_path, recipe, corpus):
+    argv = pretrain_argv(tmp_path / "run", recipe, corpus)
+    said = tiny_run.finish(tiny_run.start(argv, JAX_PLATFORMS="abacus"), EXIT_BAD_INPUT)
+    assert "no device for JAX_PLATFORMS=abacus" in said and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
         ({"JAX_COORDINATOR_ADDRESS": "localhost:1"}, "needs JAX_NUM_PROCESSES (seen: None)"),
+        (
+            {"JAX_COORDINATOR_ADDRESS": "lab", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"},
+            "JAX_COORDINATOR_ADDRESS=lab has no port",
+        ),
         (
             {
                 "JAX_COORDINATOR_ADDRESS": "localhost:1",

@@ -18,6 +18,8 @@ from bertjax.plan.topology import CHIPS, Topology, parse_topology
     [
         ("v5e:4x4", (4, 4), 16),
         ("v5e-4", (2, 2), 4),
+        ("V5E:2x2", (2, 2), 4),
+        ("v5litepod-16", (4, 4), 16),
         ("v5e-64", (8, 8), 64),
         ("v5e-256", (16, 16), 256),
         # Cloud TPU counts the two TensorCores of a v5p chip.
@@ -46,7 +48,8 @@ def test_names_that_exist(name, shape, chips):
         ("h200:9", "choose from h200:8"),
         ("h200:0", "h200:1, h200:2"),
         ("v5e:banana", "v5e:1x1, v5e:2x2"),
-        ("v5e:", "v5e"),
+        ("v5e:", "names no size: choose from v5e:1x1"),
+        ("v5litepod-15", "choose from v5e:2x4, v5e:4x4"),
         ("v5e", "names no size"),
         ("v5a:2x2", "did you mean 'v5"),
         ("", "choose from"),

@@ -165,6 +165,14 @@ def test_each_job_of_an_array_takes_its_line(bench):
     assert requeued(bench) == ["40_3"]  # by number alone it could be the whole array
 
 
+def test_a_job_without_its_launcher_or_its_line_says_so(bench):
+    done = bench.run([str(LAUNCH / "slurm_job.sh"), "--help"])
+    assert done.returncode == 2 and "submitted by slurm_multinode.sh" in done.stderr
+    job = submit(bench, "slurm_array.sh")
+    done = bench.run(job, SLURM_JOB_ID="41", SLURM_ARRAY_JOB_ID="40", SLURM_ARRAY_TASK_ID="9")
+    assert done.returncode == 2 and "SLURM_ARRAY_TASK_ID is 9" in done.stderr, done
+
+
 def test_a_run_of_one_process_that_was_killed_is_not_requeued(bench):
     job = submit(bench, "slurm_array.sh")
     bench.stand_in("bertjax", exits(137))  # out of memory: it would be again
@@ -288,6 +296,13 @@ def test_a_refused_request_is_not_repeated(bench):
     done = pod(bench)
     assert done.returncode == 1 and "Cloud TPU refused v5litepod-64 in us-west4-a" in done.stderr
     assert deeds(bench) == ["delete", "create"]
+
+
+def test_an_account_that_cannot_look_is_told_why_and_not_for_ever(bench):
+    bench.stand_in("gcloud", "echo 'ERROR: no project' >&2; exit 1")
+    done = pod(bench)
+    assert done.returncode == 2 and done.stderr.count("gcloud: ERROR: no project") == 10, done
+    assert deeds(bench) == []
 
 
 def test_leaving_says_what_goes_on_and_costs(bench):
