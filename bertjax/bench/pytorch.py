@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
 from bertjax.bench.ours import Bench
-from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
+from bertjax.huggingface.config_json import to_hub_config
+from bertjax.huggingface.names import architecture_of
 from bertjax.train.step import mask
 
 
@@ -32,11 +34,19 @@ class TorchBench:
                 f"--compare transformers: {error.name} is not installed: "
                 "pip install torch transformers"
             ) from None
+        _refuse_the_unlike(ours)
         self.torch, self.ours, cfg = torch, ours, ours.cfg
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device("cpu")
+        if ours.mesh.devices.flat[0].platform == "gpu":
+            if not torch.cuda.is_available():
+                raise UserError(
+                    f"--compare transformers: PyTorch {torch.__version__} sees no GPU and JAX "
+                    "does: install a build of it for CUDA"
+                )
+            self.device = torch.device("cuda")
         self.half = self.device.type == "cuda" and cfg.train.compute_dtype == "bfloat16"
         torch.manual_seed(cfg.seed)
-        self.model: Any = _build(transformers, cfg).to(self.device).train()
+        self.model: Any = _build(transformers, ours).to(self.device).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
         special = ours.corpus.special
@@ -106,21 +116,34 @@ class TorchBench:
         }
 
 
-def _build(transformers: Any, cfg: PretrainConfig) -> Any:
-    m = cfg.model
-    config = transformers.BertConfig(
-        vocab_size=m.padded_vocab_size,
-        hidden_size=m.hidden_size,
-        num_hidden_layers=m.num_layers,
-        num_attention_heads=m.num_heads,
-        intermediate_size=m.intermediate_size,
-        max_position_embeddings=m.max_positions,
-        type_vocab_size=m.type_vocab_size,
-        hidden_act={"gelu_tanh": "gelu_pytorch_tanh"}.get(m.activation, m.activation),
-        hidden_dropout_prob=m.hidden_dropout,
-        attention_probs_dropout_prob=m.attention_dropout,
-        attn_implementation="sdpa",
+def _refuse_the_unlike(ours: Bench) -> None:
+    """Refuse what the other side cannot do on the same hardware, or does otherwise."""
+    devices, rows = ours.mesh.devices, ours.cfg.data.max_packed
+    if devices.flat[0].platform == "tpu":
+        raise UserError("--compare transformers takes a CPU or one NVIDIA GPU, and this is a TPU")
+    if devices.flat[0].platform == "gpu" and devices.size > 1:
+        raise UserError(
+            f"--compare transformers takes one GPU, and JAX has {devices.size}: set "
+            "CUDA_VISIBLE_DEVICES=0"
+        )
+    if rows > 1:
+        raise UserError(
+            f"--compare transformers: with data.max_packed={rows} its examples would see one "
+            "another, having no mask of segments: compare with data.max_packed=1"
+        )
+
+
+def _build(transformers: Any, ours: Bench) -> Any:
+    """The class that an export names, its vocabulary padded as ours is."""
+    cfg = ours.cfg
+    shape = replace(
+        cfg.model,
+        vocab_size=cfg.model.padded_vocab_size,
+        next_sentence_head=cfg.train.next_sentence_loss,
     )
-    if cfg.train.next_sentence_loss:
-        return transformers.BertForPreTraining(config)
-    return transformers.BertForMaskedLM(config)
+    architecture = architecture_of(shape)
+    fields = to_hub_config(shape, ours.corpus.special, architecture)
+    if fields["hidden_act"] == "gelu_new":  # the same function in one kernel
+        fields["hidden_act"] = "gelu_pytorch_tanh"
+    config = transformers.AutoConfig.for_model(**fields, attn_implementation="sdpa")
+    return getattr(transformers, architecture.name)(config)

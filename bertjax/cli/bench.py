@@ -114,8 +114,10 @@ def _table(report: dict[str, Any]) -> str:
         f"step        {step * 1e3:.1f} ms, {_range(report['step_seconds_of_rounds'])}",
     ]
     parts = report["parts_seconds"]
+    whole = sum(parts.values())
+    lines.append(f"its parts   one at a time, {whole * 1e3:.1f} ms together")
     for name, seconds in parts.items():
-        lines.append(f"  {name:<11}{seconds / sum(parts.values()):.1%}, {seconds * 1e3:.1f} ms")
+        lines.append(f"  {name:<11}{seconds * 1e3:.1f} ms, {seconds / whole:.1%}")
     lines += [
         f"speed       {count(report['tokens_per_second'])} real tokens/s",
         f"work        {report['model_flops_per_second'] / 1e12:.3g} model TFLOP/s, "

@@ -71,8 +71,12 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
 @pytest.mark.skipif(
     not importlib.util.find_spec("transformers"), reason="no transformers here (extra: oracle)"
 )
-def test_transformers_sees_the_same_batches(recipe, tmp_path):
-    assert bench(recipe, "--compare", "transformers", "--json", str(tmp_path / "b.json")) == 0
+@pytest.mark.parametrize(
+    "options", [(), ("model.norm=pre", "train.next_sentence_loss=false", "model.family=roberta")]
+)
+def test_transformers_sees_the_same_batches(recipe, tmp_path, options):
+    written = ("--compare", "transformers", "--json", str(tmp_path / "b.json"))
+    assert bench(recipe, *written, *options) == 0
     report = json.loads((tmp_path / "b.json").read_text())
     theirs = report["transformers_tokens_per_second"]
     assert report["transformers_settings"].endswith("CPU threads")
@@ -104,6 +108,7 @@ def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capf
         (["model.vocab_size=5"], "model.vocab_size=5"),
         (["train.attention=cudnn"], "train.attention=reference"),
         (["--compare", "tensorflow"], "tensorflow"),
+        (["--compare", "transformers", "data.max_packed=2"], "data.max_packed=1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(recipe, options, words, capfd):
