@@ -26,6 +26,7 @@ from bertjax.train.log import Terminal, count
 from bertjax.train.run_directory import describe_environment
 
 RANDOM_TOKENS = 4_000_000
+_STEADY = 1.5  # times the fastest round that the slowest may take, for figures to be trusted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +134,16 @@ def _table(report: dict[str, Any]) -> str:
             f"real tokens/s: ours is {report['ratio']:.2f} times as fast\n"
             f"            their step {_range(report['transformers_step_seconds_of_rounds'])}; "
             f"{report['transformers_settings']}"
+        )
+    spread = max(
+        max(rounds) / min(rounds)
+        for name, rounds in report.items()
+        if name.endswith("step_seconds_of_rounds")
+    )
+    if spread > _STEADY:
+        lines.append(
+            f"note        rounds of one side differ {spread:.1f} times: the machine was not at "
+            "rest, or --steps are too few for it"
         )
     return "\n".join(lines)
 

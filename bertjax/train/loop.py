@@ -253,7 +253,8 @@ class Loop:
     def _due(self, step: int) -> set[str]:
         train = self.cfg.train
         every = {"checkpoint": train.checkpoint_every, "evaluation": train.eval_every}
-        return {name for name, n in every.items() if step % n == 0}
+        due = {name for name, n in every.items() if step % n == 0}
+        return due | {"checkpoint"} if self.pace.save_due(step) else due
 
     def _may_ask(self, step: int) -> bool:
         """Asking is free in one process and a collective in many."""

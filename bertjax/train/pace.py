@@ -26,6 +26,7 @@ from bertjax.errors import UserError
 _ANY_NUMBER = 2**31  # of steps: more than a run by the clock can take
 _SAME_PACE = 1e-3  # change of speed that is not worth a stretch
 _ROUNDING = 1e-9  # what so many additions may be short of 1
+_SAVE_SECONDS = 600  # what a run by the clock may lose, beside checkpoints every so many steps
 _LEAP = 0.05  # share of the schedule that is too much for one step not to be told
 
 
@@ -40,6 +41,9 @@ class Pace(Protocol):
 
     def has_ended(self, step: int) -> bool:
         """Whether no phase has anything left, by what is known at `step`."""
+
+    def save_due(self, step: int) -> bool:
+        """Whether so much time has passed that there should be a checkpoint at `step`."""
 
     def left_out(self) -> list[str]:
         """What the run, which has ended, did not do of what its config says; a clause each."""
@@ -78,6 +82,9 @@ class Stepped:
 
     def has_ended(self, step: int) -> bool:
         return step >= self.schedule.ends[-1]
+
+    def save_due(self, step: int) -> bool:
+        return False
 
     def left_out(self) -> list[str]:
         phases = range(len(self.schedule.ends))
@@ -124,6 +131,9 @@ class Recorded:
     def has_ended(self, step: int) -> bool:
         return self.progress(step) >= 1 - _ROUNDING
 
+    def save_due(self, step: int) -> bool:
+        return False
+
     def left_out(self) -> list[str]:
         clauses = [_no_step_of(p) for p in range(len(self.ends)) if str(p) not in self.starts]
         before, last = [Stretch(0, 0.0, 0.0), *self.stretches][-2:]
@@ -169,6 +179,7 @@ class Timed(Recorded):
         self.every = cfg.train.log_every
         self.left_at_start = 60 * cfg.train.minutes
         self.began = clock()
+        self.saved = (0, self.began)  # when a checkpoint was last due by the clock: step, time
         self.compiled_at = 0  # the first step of a phase, or since the run was resumed
         self.measured_from: tuple[int, float] | None = None  # a step, and when it began
 
@@ -182,6 +193,9 @@ class Timed(Recorded):
             self._look(step)
         return super().is_over(phase, step)
 
+    def save_due(self, step: int) -> bool:
+        return 0 < step == self.saved[0]
+
     def _look(self, step: int) -> None:
         """Begin a stretch at `step`, at the speed since the last compilation."""
         now = self.clock()
@@ -192,8 +206,11 @@ class Timed(Recorded):
         elif step > self.measured_from[0]:
             seconds = (now - self.measured_from[1]) / (step - self.measured_from[0])
             steps = max(1, math.ceil(left / seconds))
+        save = now - self.saved[1] >= _SAVE_SECONDS
         # All processes go at the pace of the first one's clock.
-        steps = int(cluster.gather("pace", str(steps))[0])
+        steps, save = json.loads(cluster.gather("pace", json.dumps([steps, save]))[0])
+        if save:
+            self.saved = (step, now)
         if not steps:
             return
         progress, last = self.progress(step), self.stretches[-1]

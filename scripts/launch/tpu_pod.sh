@@ -38,6 +38,7 @@ runtime_of() {
     v6e-*) echo v2-alpha-tpuv6e ;;
     v5p-*) echo v2-alpha-tpuv5 ;;
     v5litepod-*) echo v2-alpha-tpuv5-lite ;;
+    v5e-*) bad_input "--accelerator $1: Cloud TPU's name of it is v5litepod-${1#v5e-}" ;;
     v2-* | v3-* | v4-*) echo tpu-ubuntu2204-base ;;
     *) bad_input "--accelerator $1 is of no known generation: give --runtime too" ;;
   esac

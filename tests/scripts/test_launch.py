@@ -204,6 +204,7 @@ def test_missing_options_and_tools_are_named(bench, launcher):
         ("multi_gpu.sh", ["--gpus", "0;1"], "--gpus is '0;1'"),
         ("slurm_multinode.sh", ["--nodes", "0"], "--nodes is '0'"),
         ("tpu_pod.sh", ["--accelerator", "v9-1"], "v9-1 is of no known generation"),
+        ("tpu_pod.sh", ["--accelerator", "v5e-16"], "v5litepod-16"),
         ("tpu_pod.sh", ["--name", "Bert"], "--name Bert"),
         ("tpu_pod.sh", ["--workdir", "runs/x"], "give the absolute path"),
         ("tpu_pod.sh", ["--nfs", "share"], "give SERVER:/SHARE"),

@@ -106,6 +106,19 @@ def test_a_slow_run_moves_through_its_schedule_from_its_third_step():
     assert places[:3] == [0, 0, 0] and all(a < b for a, b in pairwise(places[2:]))
 
 
+def test_a_slow_run_is_saved_every_ten_minutes():
+    """Where a checkpoint every thousand steps is none."""
+    clock, saved = Clock(), []
+    pace = make_pace(config(minutes=60), clock)
+    pace.start(0, 0)
+    for step in range(1, 100):
+        clock.now += 30.0
+        pace.is_over(0, step)
+        if pace.save_due(step):
+            saved.append(step)
+    assert saved == [20, 40, 60, 80]  # of the looks at every fifth step
+
+
 def test_a_run_that_never_gets_to_measure_itself_ends_nonetheless():
     clock = Clock()
     pace = make_pace(config(minutes=0.2, shares=(0.5, 0.5)), clock)
