@@ -14,36 +14,58 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from bertjax.bench.ours import Bench
+from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.names import architecture_of
 from bertjax.train.step import mask
 
 
+def require_comparable(cfg: PretrainConfig, mesh: Mesh) -> None:
+    """Refuse, before anything is compiled, what this side cannot do alike or at all."""
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"--compare transformers: {error.name} is not installed: pip install torch transformers"
+        ) from None
+    platform, packed = mesh.devices.flat[0].platform, cfg.data.max_packed
+    if packed > 1:
+        raise UserError(
+            f"--compare transformers: with data.max_packed={packed} its examples would see one "
+            "another, having no mask of segments: compare with data.max_packed=1"
+        )
+    if platform == "tpu":
+        raise UserError("--compare transformers takes a CPU or one NVIDIA GPU, and this is a TPU")
+    if platform == "gpu" and mesh.devices.size > 1:
+        raise UserError(
+            f"--compare transformers takes one GPU, and JAX has {mesh.devices.size}: set "
+            "CUDA_VISIBLE_DEVICES=0"
+        )
+    if platform == "gpu" and not torch.cuda.is_available():
+        raise UserError(
+            f"--compare transformers: PyTorch {torch.__version__} sees no GPU and JAX does: "
+            "install a build of it for CUDA"
+        )
+
+
 class TorchBench:
-    """transformers' pretraining model on the batches of `ours`, masked as ours are."""
+    """transformers' pretraining model on the batches of `ours`, masked as ours are.
+
+    What `require_comparable` refuses must have been refused.
+    """
 
     def __init__(self, ours: Bench):
-        try:
-            import torch
-            import transformers
-        except ImportError as error:
-            raise UserError(
-                f"--compare transformers: {error.name} is not installed: "
-                "pip install torch transformers"
-            ) from None
-        _refuse_the_unlike(ours)
+        import torch
+        import transformers
+
         self.torch, self.ours, cfg = torch, ours, ours.cfg
-        self.device = torch.device("cpu")
-        if ours.mesh.devices.flat[0].platform == "gpu":
-            if not torch.cuda.is_available():
-                raise UserError(
-                    f"--compare transformers: PyTorch {torch.__version__} sees no GPU and JAX "
-                    "does: install a build of it for CUDA"
-                )
-            self.device = torch.device("cuda")
+        on_gpu = ours.mesh.devices.flat[0].platform == "gpu"
+        self.device = torch.device("cuda" if on_gpu else "cpu")
         self.half = self.device.type == "cuda" and cfg.train.compute_dtype == "bfloat16"
         torch.manual_seed(cfg.seed)
         self.model: Any = _build(transformers, ours).to(self.device).train()
@@ -114,23 +136,6 @@ class TorchBench:
         return {
             k: self.torch.tensor(np.asarray(v, np.int64)).to(self.device) for k, v in arrays.items()
         }
-
-
-def _refuse_the_unlike(ours: Bench) -> None:
-    """Refuse what the other side cannot do on the same hardware, or does otherwise."""
-    devices, rows = ours.mesh.devices, ours.cfg.data.max_packed
-    if devices.flat[0].platform == "tpu":
-        raise UserError("--compare transformers takes a CPU or one NVIDIA GPU, and this is a TPU")
-    if devices.flat[0].platform == "gpu" and devices.size > 1:
-        raise UserError(
-            f"--compare transformers takes one GPU, and JAX has {devices.size}: set "
-            "CUDA_VISIBLE_DEVICES=0"
-        )
-    if rows > 1:
-        raise UserError(
-            f"--compare transformers: with data.max_packed={rows} its examples would see one "
-            "another, having no mask of segments: compare with data.max_packed=1"
-        )
 
 
 def _build(transformers: Any, ours: Bench) -> Any:

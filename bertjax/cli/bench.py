@@ -62,14 +62,16 @@ def run(args: argparse.Namespace) -> int:
     require_devices()
     cfg, corpus = _corpus(cfg, args.document_length)
     mesh = setup.make_mesh(cfg)
+    if args.compare:
+        from bertjax.bench.pytorch import TorchBench, require_comparable
+
+        require_comparable(cfg, mesh)
     with jax.set_mesh(mesh), setup.memory_errors(cfg):
         terminal = Terminal()
         terminal.progress("compiling")
         ours = Bench(cfg, mesh, corpus, args.phase)
         benches: list[Any] = [ours]
         if args.compare:
-            from bertjax.bench.pytorch import TorchBench
-
             benches.append(TorchBench(ours))
         for done in alternate(benches, 4, args.steps // 4):
             terminal.progress(f"round {done} of 4")

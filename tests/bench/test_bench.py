@@ -32,6 +32,11 @@ def get_config():
 """
 
 
+needs_transformers = pytest.mark.skipif(
+    not importlib.util.find_spec("transformers"), reason="no transformers here (extra: oracle)"
+)
+
+
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "tiny.py"
@@ -68,9 +73,7 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
     assert "text        random, vocabulary 500\n" in said
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("transformers"), reason="no transformers here (extra: oracle)"
-)
+@needs_transformers
 @pytest.mark.parametrize(
     "options", [(), ("model.norm=pre", "train.next_sentence_loss=false", "model.family=roberta")]
 )
@@ -83,9 +86,14 @@ def test_transformers_sees_the_same_batches(recipe, tmp_path, options):
     assert report["ratio"] == pytest.approx(report["tokens_per_second"] / theirs, rel=1e-6)
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("transformers"), reason="no transformers here (extra: oracle)"
-)
+@needs_transformers
+def test_packed_rows_are_not_compared_with_a_side_that_cannot_part_them(recipe, capfd):
+    options = ("--compare", "transformers", "data.max_packed=2")
+    assert bench(recipe, *options) == EXIT_BAD_INPUT
+    assert "compare with data.max_packed=1" in capfd.readouterr().err
+
+
+@needs_transformers
 def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capfd):
     import torch
 
@@ -108,7 +116,6 @@ def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capf
         (["model.vocab_size=5"], "model.vocab_size=5"),
         (["train.attention=cudnn"], "train.attention=reference"),
         (["--compare", "tensorflow"], "tensorflow"),
-        (["--compare", "transformers", "data.max_packed=2"], "data.max_packed=1"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(recipe, options, words, capfd):

@@ -24,6 +24,7 @@ from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.huggingface import export
 from bertjax.huggingface.model_card import scrub
+from bertjax.huggingface.names import architecture_of
 from bertjax.overrides import load_config
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
@@ -264,14 +265,9 @@ def test_models_without_a_class_are_refused(fields, message, tokenizer, tmp_path
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_shipped_configs_can_be_exported(path, tokenizer, tmp_path) -> None:
-    """A size smaller; what a run has cost is too late to learn that no class holds it."""
-    cfg = dataclasses.replace(
-        load_config(path, PretrainConfig).model,
-        vocab_size=tokenizer.vocab_size,
-        **{"hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 32},
-    )
-    oracle.load(oracle.export(cfg, oracle.random_params(cfg, 1), tokenizer, tmp_path / "hf"))
+def test_shipped_configs_can_be_exported(path) -> None:
+    """When a run has ended it is too late to learn that no class holds its model."""
+    assert hasattr(transformers, architecture_of(load_config(path, PretrainConfig).model).name)
 
 
 def test_head_can_be_left_out(tokenizer, tmp_path) -> None:

@@ -128,6 +128,7 @@ def test_a_run_that_never_gets_to_measure_itself_ends_nonetheless():
     assert "over at 0.0% of the schedule" in leap and "train.minutes" in leap
 
 
+@pytest.mark.slow
 def test_phases_too_short_for_a_step_are_named_and_the_run_is_evaluated(recipe, corpus, tmp_path):
     phases = [{"seq_len": 16, "batch_size": 8, "fraction": f} for f in (0.9, 0.1)]
     argv = tiny_run.pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=3")
