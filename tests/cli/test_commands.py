@@ -325,6 +325,7 @@ def test_a_replaced_corpus_is_refused(tmp_path, trained_copy, recipe, exported, 
     assert "corpus identity" in said
 
 
+@pytest.mark.slow
 def test_tensorboard_events(tmp_path, recipe, corpus):
     pytest.importorskip("tensorboardX")
     workdir = tmp_path / "run"

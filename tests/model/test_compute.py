@@ -39,8 +39,8 @@ def gradients(compute: model.Compute):
 @pytest.mark.parametrize(
     "compute",
     [
-        model.Compute(scan_layers=True),
-        model.Compute(remat="dots"),
+        pytest.param(model.Compute(scan_layers=True), marks=pytest.mark.slow),
+        pytest.param(model.Compute(remat="dots"), marks=pytest.mark.slow),
         model.Compute(scan_layers=True, remat="full"),
         model.Compute(platform="gpu"),  # queries, keys and values apart
     ],

@@ -94,10 +94,10 @@ def train(optimizer: str, shape: tuple[int, int, int], accumulate: int):
     ("optimizer", "shape", "accumulate"),
     [
         ("adamw", (8, 1, 1), 1),
-        ("adamw", (2, 4, 1), 1),
+        pytest.param("adamw", (2, 4, 1), 1, marks=pytest.mark.slow),
         ("adamw", (2, 2, 2), 1),
         ("adamw", (1, 1, 1), 2),
-        ("adamw", (2, 2, 2), 2),
+        pytest.param("adamw", (2, 2, 2), 2, marks=pytest.mark.slow),
         ("adamw", (1, 1, 1), 4),
         pytest.param("muon", (2, 2, 2), 1, marks=pytest.mark.slow),
         pytest.param("lamb", (2, 2, 2), 1, marks=pytest.mark.slow),
