@@ -125,6 +125,15 @@ def metrics(workdir: Path, kind: str | None = None) -> list[dict]:
     ]
 
 
+def snapshot(directory: Path) -> dict[str, bytes | None]:
+    """Every file by path with its bytes, and every folder; without the lock of a run."""
+    return {
+        str(path): path.read_bytes() if path.is_file() else None
+        for path in sorted(directory.rglob("*"))
+        if path.name != "lock"  # says who opened the run last
+    }
+
+
 def newest_step(store: Path) -> int | None:
     """The newest step of a store whose every byte verifies."""
     return CheckpointStore(store, keep=1).latest_verified_step()

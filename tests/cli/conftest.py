@@ -1,14 +1,17 @@
-"""A recipe, a corpus and a trained run, once a session."""
+"""A recipe, a corpus, a trained run and its export, once a session; what a refusal is."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tiny_run
+from tiny_run import snapshot
 
 from bertjax.cli.main import main
+from bertjax.errors import EXIT_BAD_INPUT
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,32 @@ def trained(tmp_path_factory, recipe, corpus) -> Path:
 @pytest.fixture
 def trained_copy(tmp_path, trained) -> Path:
     return shutil.copytree(trained, tmp_path / "trained_copy")
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, trained) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "hf"
+    assert main(["export", str(trained), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def refuse(tmp_path, capfd) -> Callable[..., str]:
+    """Run a command that must fail in one line and change no file in the test's directory.
+
+    `prepare` may have said before that it was training a tokenizer.
+    """
+
+    def run(*argv: object, code: int = EXIT_BAD_INPUT) -> str:
+        before = snapshot(tmp_path)
+        capfd.readouterr()
+        assert main([str(a) for a in argv]) == code
+        said = capfd.readouterr().err
+        line = said.removeprefix(said[: said.find("bertjax: ")])
+        assert line.startswith("bertjax: ") and line.count("\n") == 1, said
+        assert said in (line, f"{said.splitlines()[0]}\n{line}"), said
+        assert said == line or said.startswith("training a "), said
+        assert snapshot(tmp_path) == before
+        return line
+
+    return run

@@ -6,49 +6,17 @@ import gzip
 import json
 import pickle
 import shutil
-import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import pytest
 import tiny_run
-from tiny_run import metrics, newest_step, pretrain_argv
+from tiny_run import metrics, newest_step, pretrain_argv, snapshot
 
 from bertjax.cli.main import main
-from bertjax.errors import EXIT_BAD_INPUT, EXIT_DAMAGED, EXIT_NON_FINITE
+from bertjax.errors import EXIT_BAD_INPUT, EXIT_NON_FINITE
 
 pytestmark = pytest.mark.xdist_group("commands")  # they share the trained run
-
-
-@pytest.fixture
-def refuse(tmp_path, capfd) -> Callable[..., str]:
-    """Run a command that must fail in one line and change no file in the test's directory.
-
-    `prepare` may have said before that it was training a tokenizer.
-    """
-
-    def run(*argv: object, code: int = EXIT_BAD_INPUT) -> str:
-        before = snapshot(tmp_path)
-        capfd.readouterr()
-        assert main([str(a) for a in argv]) == code
-        said = capfd.readouterr().err
-        line = said.removeprefix(said[: said.find("bertjax: ")])
-        assert line.startswith("bertjax: ") and line.count("\n") == 1, said
-        assert said in (line, f"{said.splitlines()[0]}\n{line}"), said
-        assert said == line or said.startswith("training a "), said
-        assert snapshot(tmp_path) == before
-        return line
-
-    return run
-
-
-def snapshot(directory: Path) -> dict[str, bytes | None]:
-    return {
-        str(path): path.read_bytes() if path.is_file() else None
-        for path in sorted(directory.rglob("*"))
-        if path.name != "lock"  # says who opened a run last
-    }
 
 
 # Text.
@@ -353,100 +321,3 @@ def test_devices_that_run_out_of_memory(tmp_path, recipe, corpus, capfd, monkeyp
     assert main(pretrain_argv(tmp_path / "run", recipe, corpus)) == EXIT_BAD_INPUT
     last = capfd.readouterr().err.splitlines()[-1]
     assert "16 rows of 32 in 2 micro-batches: raise train.accumulate" in last
-
-
-# Weights.
-
-
-def no_weights(directory: Path) -> None:
-    (directory / "model.safetensors").unlink()
-
-
-def truncated(directory: Path) -> None:
-    path = directory / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def huge_header(directory: Path) -> None:
-    (directory / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
-
-
-def overlapping(directory: Path) -> None:
-    tensor = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
-    header = json.dumps({"a": tensor, "b": tensor}).encode()
-    data = struct.pack("<Q", len(header)) + header + bytes(8)
-    (directory / "model.safetensors").write_bytes(data)
-
-
-def pickled(directory: Path) -> None:
-    (directory / "model.safetensors").unlink()
-    (directory / "pytorch_model.bin").write_bytes(pickle.dumps({"a": 1}))
-
-
-def broken_config(directory: Path) -> None:
-    (directory / "config.json").write_text("{")
-
-
-def huge_config(directory: Path) -> None:
-    content = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps(content | {"hidden_size": 2**40}))
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory, trained) -> Path:
-    out = tmp_path_factory.mktemp("exported") / "hf"
-    assert main(["export", str(trained), "--out", str(out)]) == 0
-    return out
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [no_weights, truncated, huge_header, overlapping, pickled, broken_config, huge_config],
-)
-def test_weights_that_cannot_be_read(tmp_path, recipe, corpus, exported, refuse, spoil):
-    directory = shutil.copytree(exported, tmp_path / "hf")
-    spoil(directory)
-    said = refuse("import", directory, "--out", tmp_path / "run")
-    assert str(directory) in said
-    refuse("fill-mask", directory, "a [MASK]")
-    refuse(*pretrain_argv(tmp_path / "run", recipe, corpus), "--init", directory)
-    if spoil is pickled:
-        assert "safetensors" in said
-
-
-@pytest.mark.parametrize(
-    ("argv", "says"),
-    [
-        (("fill-mask", "{run}", "no gap here"), "write [MASK] where a word is to be guessed"),
-        (("fill-mask", "{run}", "[MASK] " * 40), "the model 32 positions"),
-        (("fill-mask", "{run}", "[MASK]", "--top", "0"), "--top 0: use 1 to"),
-        (("fill-mask", "{tmp}", "[MASK]"), "neither a run of bertjax nor a Hugging Face"),
-        (("fill-mask", "{tmp}/x", "[MASK]"), "no such directory"),
-        (("export", "{tmp}", "--out", "{tmp}/hf"), "is not a run of bertjax"),
-        (("export", "{run}", "--out", "{run}"), "exists"),
-        (("export", "{run}", "--out", "/proc/hf"), "/proc/hf"),
-        (("import", "{tmp}", "--out", "{tmp}/run"), "config.json"),
-        (("import", "{run}", "--out", "{run}"), "exists already"),
-        (("info", "{tmp}"), "is no corpus"),
-        (("info", "{tmp}/x"), "does not exist"),
-    ],
-)
-def test_a_model_that_is_not_there(tmp_path, trained, refuse, argv, says):
-    before = snapshot(trained)
-    assert says in refuse(*(a.format(run=trained, tmp=tmp_path) for a in argv))
-    assert snapshot(trained) == before
-
-
-def test_a_damaged_run(trained_copy, tmp_path, refuse):
-    """The best checkpoint is what these verbs are for; they do not take another in silence."""
-    (best,) = (trained_copy / "best").iterdir()
-    damaged = tiny_run.largest_file(best)
-    tiny_run.flip_bit(damaged)
-    for argv in (
-        ("fill-mask", trained_copy, "[MASK]"),
-        ("export", trained_copy, "--out", tmp_path / "hf"),
-    ):
-        assert damaged.name in refuse(*argv, code=EXIT_DAMAGED)
-    shutil.rmtree(best)
-    shutil.rmtree(trained_copy / "checkpoints")
-    assert "no checkpoint in" in refuse("fill-mask", trained_copy, "[MASK]")

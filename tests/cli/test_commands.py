@@ -30,13 +30,6 @@ MASKED = "The [MASK] river opened the house near the old letter."
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, trained) -> Path:
-    out = tmp_path_factory.mktemp("exported") / "hf"
-    assert main(["export", str(trained), "--out", str(out)]) == 0
-    return out
-
-
-@pytest.fixture(scope="session")
 def reexported_corpus(tmp_path_factory, text, exported) -> Path:
     """The same text, prepared with the exported tokenizer."""
     out = tmp_path_factory.mktemp("corpus_again") / "corpus"
