@@ -23,22 +23,23 @@ import numpy as np
 import torch
 import transformers
 
+from bertjax import sharding
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, MeshConfig
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import evaluation_plan, row_indices, training_plan
 from bertjax.finetune.inference import Predictor
+from bertjax.finetune.material import Material
 from bertjax.finetune.member import Member, Training
-from bertjax.finetune.run import Material
 from bertjax.finetune.settle import adopt_encoder, settle, task_shape
 from bertjax.finetune.splits import open_splits
 from bertjax.finetune.step import make_predict, make_steps
 from bertjax.overrides import apply_overrides, load_config
+from bertjax.pretrained import open_pretrained
+from bertjax.runs.outcome import never
 from bertjax.tasks.task import Rows
-from bertjax.train.initial import read_model
-from bertjax.train.log import Terminal
-from bertjax.train.signals import StopSignals
+from bertjax.terminal import Terminal
 
 CLASSES = {
     "classification": transformers.BertForSequenceClassification,
@@ -162,17 +163,17 @@ def main() -> None:
     args = parser.parse_intermixed_args()
     keep_freed_memory()  # as `bertjax finetune` does; it makes no difference to PyTorch
     transformers.logging.set_verbosity_error()
-    start = read_model(args.directory)
+    start = open_pretrained(args.directory)
     cfg = load_config(args.config, FinetuneConfig)
-    cfg = adopt_encoder(cfg, start.cfg)
-    cfg = apply_overrides(cfg, args.overrides)
+    cfg = apply_overrides(cfg, args.overrides, **adopt_encoder(cfg, start.cfg))
     splits = open_splits(cfg)
     cfg = settle(cfg, splits)
     material = Material(cfg, splits, start.tokenizer)
+    mesh = sharding.make_mesh(MeshConfig())
     found: dict[str, list[dict]] = {"bertjax": [], "PyTorch": []}
     for seed in cfg.tune.seeds:
-        with tempfile.TemporaryDirectory() as scratch, jax.set_mesh(material.mesh):
-            found["bertjax"].append(ours(cfg, material, start, seed, Path(scratch)))
+        with tempfile.TemporaryDirectory() as scratch, jax.set_mesh(mesh):
+            found["bertjax"].append(ours(cfg, material, mesh, start, seed, Path(scratch)))
         found["PyTorch"].append(theirs(cfg, material, start, seed, args.directory))
     metric = cfg.task.metric or material.task.metrics[0]
     print(f"\n{cfg.task.name}: {len(splits.train):,} examples, {cfg.tune.epochs} epochs")
@@ -190,20 +191,19 @@ def main() -> None:
         args.out.write_text(json.dumps({"metric": metric, "runs": found}, indent=2) + "\n")
 
 
-def ours(cfg, material: Material, start, seed: int, scratch: Path) -> dict:
+def ours(cfg, material: Material, mesh, start, seed: int, scratch: Path) -> dict:
     shape = task_shape(cfg)
     train, dev = material.parts(None)
     plans = training_plan(train.rows, material.lengths, cfg.tune.batch_size, seed, 0)
-    steps = make_steps(cfg, shape, material.mesh, len(plans) * cfg.tune.epochs)
-    predict = make_predict(cfg, shape, material.mesh)
-    predictor = Predictor(cfg, predict, material.mesh, material.tokenizer, material.lengths)
+    steps = make_steps(cfg, shape, mesh, len(plans) * cfg.tune.epochs)
+    predict = make_predict(cfg, shape, mesh)
+    predictor = Predictor(cfg, predict, mesh, material.tokenizer, material.lengths)
     member = Member(seed, None, scratch)
     training = Training(
         cfg, material.task, member, train, dev, predictor, steps, Terminal(speaks=False)
     )
     initial, _ = parameters.initial_parameters(cfg, shape, start.params, seed)
-    with StopSignals() as stop:
-        training.run(initial, stop)
+    training.run(initial, never)
     last = training.history[-1]["dev"]
     seconds = [entry["seconds"] for entry in training.history]
     print(f"bertjax  seed {seed}: {last} {[round(s, 1) for s in seconds]}", flush=True)

@@ -29,12 +29,9 @@ CELLS = {
 HOPED_UTILISATION = {"base": 0.52, "large": 0.59}
 FIXED = (
     "train.compute_dtype=bfloat16",
-    "train.next_sentence_loss=false",
-    "model.next_sentence_head=false",
     "model.hidden_dropout=0",
     "model.attention_dropout=0",
     "data.format=full_rows",
-    "data.pairs=none",
     "data.short_seq_prob=0",
 )
 

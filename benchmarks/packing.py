@@ -23,16 +23,13 @@ from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
 from bertjax.overrides import apply_overrides, load_config
-from bertjax.train.setup import make_mesh
+from bertjax.train.devices import make_mesh
 
 DOCUMENT = 132  # tokens
 PHASE = {"seq_len": 512, "batch_size": 8, "fraction": 1.0}
 FIXED = (
     "data.format=doc_sentences",
-    "data.pairs=none",
     "data.short_seq_prob=0",
-    "train.next_sentence_loss=false",
-    "model.next_sentence_head=false",
     "model.vocab_size=30522",
     f"data.phases={json.dumps([PHASE])}",
 )

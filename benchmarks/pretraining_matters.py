@@ -25,10 +25,11 @@ from bertjax import model
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.run import Start, finetune
+from bertjax.finetune.material import Start
+from bertjax.finetune.run import finetune
 from bertjax.finetune.settle import adopt_encoder
 from bertjax.overrides import apply_overrides, load_config
-from bertjax.train.initial import Initial, read_model
+from bertjax.pretrained import Pretrained, open_pretrained
 
 
 def main() -> int:
@@ -45,12 +46,11 @@ def main() -> int:
     args = parser.parse_args(shared)
     seeds = [int(seed) for seed in args.seeds.split(",")]
     keep_freed_memory()
-    initial = read_model(args.run)
+    initial = open_pretrained(args.run)
     lines = []
     for config, *overrides in tasks:
         cfg = load_config(Path(config), FinetuneConfig)
-        cfg = adopt_encoder(cfg, initial.cfg)
-        cfg = apply_overrides(cfg, overrides)
+        cfg = apply_overrides(cfg, overrides, **adopt_encoder(cfg, initial.cfg))
         found = {"pretrained": [], "random": []}
         for side, seed in itertools.product(found, seeds):
             directory = args.workdir / f"{cfg.task.name}-{side}-{seed}"
@@ -67,7 +67,7 @@ def main() -> int:
     return 0
 
 
-def score(cfg: FinetuneConfig, directory: Path, initial: Initial, side: str, seed: int):
+def score(cfg: FinetuneConfig, directory: Path, initial: Pretrained, side: str, seed: int):
     """The task's metric and its value on dev of one model; a finished run is read, not repeated."""
     params = initial.params
     if side == "random":

@@ -110,6 +110,11 @@ def gather(name: str, value: str) -> list[str]:
     return [found[index] for index in range(_count())]
 
 
+def anyone(name: str, value: str | None) -> str | None:
+    """The `value` of the first process that has one, in all of them; a `barrier` of that name."""
+    return next(filter(None, gather(name, value or "")), None)
+
+
 def require_agreement(facts: dict[str, str]) -> None:
     """Refuse to go on unless `facts`, values by name, are the same in every process.
 

@@ -28,8 +28,10 @@ MAX_JSON_CHARACTERS = 1 << 20  # a resolved config is about 3,000
 _BOOLEANS = {"true": True, "false": False}
 
 
-def apply_overrides(config: T, items: Sequence[str]) -> T:
+def apply_overrides(config: T, items: Sequence[str], **sections: Any) -> T:
     """Return `config` with fields replaced, e.g. `["optim.learning_rate=1e-3"]`.
+
+    `sections`, whole ones by name, take the place of the config's before the items do.
 
     Names are dotted, a whole number picks an entry of a tuple (`data.phases.0.seq_len=64`), and
     the field's declared type decides how the text is read; a tuple is given whole, as JSON or, if
@@ -37,7 +39,7 @@ def apply_overrides(config: T, items: Sequence[str]) -> T:
     items are applied before anything is validated, so two that only make sense together may come
     in either order; of two for one field, the later wins. Raises UserError.
     """
-    tree = _encode(config)
+    tree = _encode(config) | {name: _encode(section) for name, section in sections.items()}
     for item in items:
         name, equals, text = item.partition("=")
         if not equals or not name:

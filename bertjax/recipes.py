@@ -60,7 +60,6 @@ def roberta_2019(model: ModelConfig) -> PretrainConfig:
         model=model,
         data=DataConfig(
             format="full_sentences",
-            pairs="none",
             short_seq_prob=0.0,
             phases=(Phase(seq_len=512, batch_size=8192),),
         ),
@@ -74,7 +73,6 @@ def roberta_2019(model: ModelConfig) -> PretrainConfig:
         ),
         train=TrainConfig(
             steps=500_000,
-            next_sentence_loss=False,
             compute_dtype="bfloat16",
             log_every=50,
             eval_every=5_000,
@@ -99,12 +97,10 @@ def budget(model: ModelConfig) -> PretrainConfig:
             norm="pre",
             hidden_dropout=0.0,
             attention_dropout=0.0,
-            next_sentence_head=False,
             max_positions=128,
         ),
         data=DataConfig(
             format="full_rows",
-            pairs="none",
             short_seq_prob=0.0,
             phases=(Phase(seq_len=128, batch_size=1024),),
         ),
@@ -120,7 +116,6 @@ def budget(model: ModelConfig) -> PretrainConfig:
         ),
         train=TrainConfig(
             minutes=25,
-            next_sentence_loss=False,
             compute_dtype="bfloat16",
             log_every=50,
             eval_every=500,

@@ -16,6 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from bertjax.config import MeshConfig
 from bertjax.errors import UserError
+from bertjax.tree import flatten, path_name
 
 AXES = ("data", "fsdp", "tensor")
 BATCH_AXES = ("data", "fsdp")
@@ -72,11 +73,6 @@ def connect(mesh: Mesh) -> None:
     jax.block_until_ready(jax.jit(sums)(ones))
 
 
-def path_name(path: tuple) -> str:
-    """`layer_0/attention/query/kernel` for a key path of the parameter tree."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
 def parameter_shardings(mesh: Mesh, params: Any) -> Any:
     """A NamedSharding for every array (or ShapeDtypeStruct) of the parameter tree.
 
@@ -130,11 +126,10 @@ def optimizer_shardings(mesh: Mesh, state: Any, params: Any, shardings: Any) -> 
 
     A state leaf belongs to a parameter if its path ends with the parameter's and shapes agree.
     """
+    places = jax.tree.leaves(shardings)
     by_path = {
-        path_name(path): (leaf.shape, place)
-        for (path, leaf), place in zip(
-            jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(shardings), strict=True
-        )
+        name: (leaf.shape, place)
+        for (name, leaf), place in zip(flatten(params).items(), places, strict=True)
     }
 
     def sharding(path, leaf):
@@ -157,13 +152,18 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
+def batch_ways(mesh: Mesh) -> int:
+    """Shares that the rows of a batch are split into."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
 def process_rows(mesh: Mesh, batch_size: int, accumulate: int = 1) -> slice:
     """The rows of a global batch that this process feeds.
 
     Raises:
         UserError: a micro-batch does not divide over the devices that share it.
     """
-    ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    ways = batch_ways(mesh)
     if batch_size % (ways * accumulate):
         raise UserError(
             f"batch_size={batch_size} over train.accumulate={accumulate} does not divide over "

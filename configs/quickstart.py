@@ -28,12 +28,10 @@ def get_config() -> PretrainConfig:
             max_positions=128,
             hidden_dropout=0.0,
             attention_dropout=0.0,
-            next_sentence_head=False,
         ),
         data=DataConfig(
             corpus="data/quickstart",
             format="full_sentences",
-            pairs="none",
             short_seq_prob=0.0,
             phases=(Phase(seq_len=64, batch_size=16),),
         ),
@@ -51,7 +49,6 @@ def get_config() -> PretrainConfig:
         ),
         train=TrainConfig(
             steps=2500,
-            next_sentence_loss=False,
             log_every=50,
             eval_every=500,
             eval_rows=1024,

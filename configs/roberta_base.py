@@ -20,6 +20,5 @@ def get_config() -> PretrainConfig:
             position_offset=2,
             type_vocab_size=1,
             layer_norm_eps=1e-5,
-            next_sentence_head=False,
         )
     )

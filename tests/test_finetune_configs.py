@@ -131,10 +131,9 @@ def test_other_columns_need_no_python(shared_data):
 
 def test_a_recipe_is_cut_to_the_positions_that_the_encoder_has():
     recipe = preset("squad1")
-    small = adopt_encoder(recipe, ModelConfig(max_positions=64))
-    assert (small.data.max_length, small.data.window_step) == (64, 64)
+    small = adopt_encoder(recipe, ModelConfig(max_positions=64))["data"]
+    assert (small.max_length, small.window_step) == (64, 64)
     # A question of 64 tokens and three special ones leave 61, half of which is a step.
-    quickstart = adopt_encoder(recipe, ModelConfig(max_positions=128))
-    assert (quickstart.data.max_length, quickstart.data.window_step) == (128, 30)
-    whole = adopt_encoder(recipe, ModelConfig(max_positions=512))
-    assert whole.data == recipe.data
+    quickstart = adopt_encoder(recipe, ModelConfig(max_positions=128))["data"]
+    assert (quickstart.max_length, quickstart.window_step) == (128, 30)
+    assert adopt_encoder(recipe, ModelConfig(max_positions=512))["data"] == recipe.data

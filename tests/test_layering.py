@@ -13,10 +13,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bertjax"
 
 # Module or folder of bertjax -> what it may import from bertjax, besides itself.
-BASE = {"errors", "config", "__init__"}
+BASE = {"errors", "config", "__init__", "durable", "terminal"}
+WITH_ARRAYS = BASE | {"tree"}
 ALLOWED = {
     "errors": set(),
     "__init__": set(),
+    "durable": {"errors"},
+    "terminal": set(),
+    "tree": set(),
     "config": {"errors"},
     "overrides": BASE,
     "flops": BASE,
@@ -24,43 +28,46 @@ ALLOWED = {
     "data": BASE | {"text"},
     "model": BASE,
     "objectives": BASE | {"model", "text"},
-    "optim": BASE,
-    "sharding": BASE,
+    "optim": WITH_ARRAYS,
+    "sharding": WITH_ARRAYS,
     "cluster": BASE,
-    "checkpoint": BASE | {"cluster"},
-    "huggingface": BASE | {"model", "text"},
+    "checkpoint": WITH_ARRAYS | {"cluster"},
+    "huggingface": WITH_ARRAYS | {"model", "text"},
+    "runs": WITH_ARRAYS | {"overrides"},
+    "pretrained": WITH_ARRAYS
+    | {"checkpoint", "data", "huggingface", "model", "overrides", "runs", "text"},
     "recipes": BASE | {"objectives"},
     "finetune_recipes": BASE,
     "metrics": {"errors"},
     "tasks": BASE | {"metrics", "text"},
     "predict": BASE | {"model", "text"},
-    "train": BASE
+    "train": WITH_ARRAYS
     | {
         "checkpoint",
         "cluster",
         "data",
         "flops",
-        "huggingface",
         "model",
         "objectives",
         "optim",
         "overrides",
+        "pretrained",
+        "runs",
         "sharding",
         "text",
     },
-    "finetune": BASE
+    "finetune": WITH_ARRAYS
     | {
         "checkpoint",
         "data",
-        "huggingface",
         "model",
         "objectives",
         "optim",
         "overrides",
+        "runs",
         "sharding",
         "tasks",
         "text",
-        "train",
     },
 }
 EVERYTHING = {"bench", "cli", "plan", "__main__"}
@@ -68,15 +75,15 @@ EVERYTHING = {"bench", "cli", "plan", "__main__"}
 # Third-party package -> the only places that may import it.
 CONFINED = {
     "flax": {"model"},
-    "optax": {"optim", "train/step.py", "finetune/step.py"},
+    "optax": {"optim"},
     "orbax": {"checkpoint"},
     "grain": {"data/loader.py", "data/batches.py"},
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
     "tensorflow_datasets": {"data", "text/tfds.py"},
     "matplotlib": {"finetune/plots.py"},
-    "tensorboardX": {"train/log.py"},
-    "jieba": {"text/words.py"},
+    "tensorboardX": {"runs/log.py"},
+    "jieba": {"text/chinese_words.py"},
     "apache_beam": {"data/beam.py", "data/beam_pipeline.py"},
     # For `bertjax bench --compare transformers`, and only once that is asked for.
     "torch": {"bench/pytorch.py"},
@@ -121,6 +128,26 @@ def test_imports_go_one_way(path):
             assert layer in allowed or str(relative) in allowed, f"{relative} imports {name}"
 
 
+def test_no_two_modules_import_each_other():
+    """Circles between modules, however long, those for type checkers included."""
+    names = {module_of(path): path for path in FILES}
+    needs = {
+        name: {i if i in names else i.rpartition(".")[0] for i in imports(path)} & names.keys()
+        for name, path in names.items()
+    }
+    while needs:
+        needed = set().union(*needs.values())
+        free = {n for n, others in needs.items() if not others & needs.keys() or n not in needed}
+        assert free, f"a circle among {sorted(needs)}"
+        needs = {name: others - free for name, others in needs.items() if name not in free}
+
+
+def module_of(path: Path) -> str:
+    """`bertjax.model` for bertjax/model/__init__.py."""
+    dotted = ".".join(("bertjax", *path.relative_to(PACKAGE).with_suffix("").parts))
+    return dotted.removesuffix(".__init__")
+
+
 OF_CONFIGS = ("config", "recipes", "finetune_recipes")
 
 
@@ -139,8 +166,7 @@ def test_nothing_imports_scripts_tests_or_configs():
 
 
 def test_importing_every_module_brings_no_torch_transformers_or_tensorflow():
-    modules = [".".join(("bertjax", *p.relative_to(PACKAGE).with_suffix("").parts)) for p in FILES]
-    modules = [m.removesuffix(".__init__") for m in modules if not m.endswith("__main__")]
+    modules = [module_of(p) for p in FILES if p.name != "__main__.py"]
     program = (
         "import importlib, sys\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
@@ -155,8 +181,9 @@ def test_importing_every_module_brings_no_torch_transformers_or_tensorflow():
 def test_every_file_and_function_can_be_held_in_the_head():
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 400, f"{path} is too long for one purpose"
+        assert text.count("\n") <= 350, f"{path} is too long for one purpose"
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 size = (node.end_lineno or 0) - node.lineno
-                assert size <= 80, f"{path}: {node.name} has {size} lines"
+                limit = 120 if node.name == "_train" else 80  # a run, from top to bottom
+                assert size <= limit, f"{path}: {node.name} has {size} lines"

@@ -10,8 +10,8 @@ import time
 import pytest
 from processes import finish_all, start_work, variables
 
+from bertjax.cli.signals import EXIT_CODES, StopSignals
 from bertjax.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, EXIT_REQUESTED
-from bertjax.train.signals import EXIT_CODES, StopSignals
 
 ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -27,10 +27,10 @@ ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 def test_each_signal_is_a_request_with_its_own_exit_code(sent, code):
     before = [signal.getsignal(s) for s in ALL]
     with StopSignals() as stop:
-        assert stop.requested is None and stop.agreed() is None
+        assert stop.requested is None and stop.asked() is None and stop.exit_code(None) == 0
         os.kill(os.getpid(), sent)
-        assert stop.requested == stop.agreed() == sent
-        assert EXIT_CODES[stop.requested] == code
+        assert stop.requested == sent and stop.asked() == sent.name
+        assert stop.exit_code(stop.asked()) == code
     assert [signal.getsignal(s) for s in ALL] == before
 
 
@@ -73,12 +73,13 @@ def test_a_sleeping_loop_sees_a_signal_from_outside():
 @pytest.mark.alone
 def test_two_processes_stop_at_the_same_step():
     work = """
-from bertjax.train.signals import StopSignals
+from bertjax import cluster
+from bertjax.cli.signals import StopSignals
 with StopSignals() as stop:
     for step in range(10):
         if step == 3 and me == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        if stop.agreed() == signal.SIGTERM:
+        if cluster.anyone("stop", stop.asked()) == "SIGTERM":
             break
 assert step == 3, step
 """

@@ -22,6 +22,7 @@ from bertjax.config import (
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import SENTENCE, WORD, Corpus
 from bertjax.text.special import SpecialIds
+from bertjax.tree import path_name
 
 SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
 VOCAB = 60  # 128 rows in the table, of which 68 are padding
@@ -92,7 +93,7 @@ def source(data: DataConfig = RUN.data) -> BatchSource:
 def by_path(tree) -> dict[str, np.ndarray]:
     """The arrays of a tree by path, on the host."""
     leaves = jax.tree_util.tree_leaves_with_path(jax.device_get(tree))
-    return {sharding.path_name(path): np.asarray(leaf) for path, leaf in leaves}
+    return {path_name(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def largest_difference(ours, theirs) -> float:

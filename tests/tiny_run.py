@@ -20,8 +20,9 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.cli.main import main
 from bertjax.config import MeshConfig, PretrainConfig
 from bertjax.overrides import from_json
-from bertjax.train import setup
-from bertjax.train.initial import run_config
+from bertjax.pretrained import run_config
+from bertjax.train.state import abstract_state, checkpoint_items
+from bertjax.tree import path_name
 
 # Two row lengths, so that every run crosses a phase edge (after step 12). Reports, evaluations and
 # checkpoints fall on different steps.
@@ -145,10 +146,10 @@ def state(
     """Every array of a checkpoint by path, restored onto a mesh (default: one device)."""
     devices = jax.devices() if mesh else jax.devices()[:1]
     placed = sharding.make_mesh(mesh or MeshConfig(), devices)
-    wanted = setup.abstract_items(run_config(workdir), placed)
+    wanted = checkpoint_items(abstract_state(run_config(workdir), placed))
     found = CheckpointStore(workdir / "checkpoints", keep=1).restore(wanted, step)
     leaves = jax.tree_util.tree_leaves_with_path(found.items)
-    return {sharding.path_name(path): np.asarray(leaf) for path, leaf in leaves}
+    return {path_name(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def assert_same_bits(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:

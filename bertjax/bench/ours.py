@@ -19,14 +19,13 @@ from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import Corpus
 from bertjax.data.loader import load_batches
 from bertjax.objectives import pretraining
-from bertjax.train.setup import fresh_state
+from bertjax.train.state import fresh_state, state_shardings
 from bertjax.train.step import (
     attention_of,
     compute_of,
     gradients,
     make_train_step,
     mask,
-    state_shardings,
 )
 
 

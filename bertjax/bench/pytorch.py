@@ -131,7 +131,7 @@ class TorchBench:
         }
         if self.ours.cfg.data.format != "full_rows":
             arrays["attention_mask"] = batch["segments"] != 0
-        if self.ours.cfg.train.next_sentence_loss:
+        if self.ours.cfg.predicts_pairs:
             arrays["next_sentence_label"] = np.maximum(batch["pair_labels"][:, 0], 0)
         return {
             k: self.torch.tensor(np.asarray(v, np.int64)).to(self.device) for k, v in arrays.items()
@@ -144,7 +144,7 @@ def _build(transformers: Any, ours: Bench) -> Any:
     shape = replace(
         cfg.model,
         vocab_size=cfg.model.padded_vocab_size,
-        next_sentence_head=cfg.train.next_sentence_loss,
+        next_sentence_head=cfg.predicts_pairs,
     )
     architecture = architecture_of(shape)
     fields = to_hub_config(shape, ours.corpus.special, architecture)

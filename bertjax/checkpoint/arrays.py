@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
 from bertjax.errors import UserError
+from bertjax.tree import flatten
 
 Table = dict[str, list]  # slash-joined path of an array -> [shape, dtype name]
 
@@ -68,11 +69,7 @@ def _with_sharding(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
 
 def describe(tree: Any) -> Table:
     """List the arrays (or abstract arrays) of a pytree."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): [list(x.shape), str(x.dtype)]
-        for path, x in leaves
-    }
+    return {name: [list(x.shape), str(x.dtype)] for name, x in flatten(tree).items()}
 
 
 def total_bytes(items: dict[str, Any]) -> int:

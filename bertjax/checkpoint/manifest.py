@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bertjax.durable import files_in, replace_file, seal, sha256
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -39,14 +40,9 @@ class Manifest:
 
 def write(folder: Path, step: int, meta: dict, arrays: dict[str, dict[str, list]]) -> None:
     """Hash every file in `folder`, make all of it durable, then write the manifest."""
-    files = {}
-    for name, path in _files(folder).items():
-        files[name] = [path.stat().st_size, _hash_file(path, make_durable=True)]
+    files = {name: list(entry) for name, entry in seal(folder).items()}
     body = {"format": FORMAT, "step": step, "meta": meta, "arrays": arrays, "files": files}
-    # Directories too: after a power cut a file is only there if its entry is.
-    for directory in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        sync_directory(directory)
-    replace_file(folder / NAME, _seal(body))
+    replace_file(folder / NAME, _with_digest(body))
 
 
 def read(folder: Path) -> Manifest:
@@ -75,7 +71,7 @@ def read(folder: Path) -> Manifest:
 def verify(folder: Path) -> Manifest:
     """Check every byte of a checkpoint; raises DamagedError naming the first wrong file."""
     manifest = read(folder)
-    present = _files(folder)
+    present = files_in(folder)
     present.pop(NAME, None)
     for name in sorted(manifest.files.keys() | present.keys()):
         if name not in manifest.files:
@@ -87,57 +83,24 @@ def verify(folder: Path) -> Manifest:
             actual = present[name].stat().st_size
             if actual != size:
                 raise DamagedError(f"{name} has {actual:,} bytes, not {size:,}")
-            if _hash_file(present[name]) != digest:
+            if sha256(present[name]) != digest:
                 raise DamagedError(f"{name} has changed since it was written (SHA-256)")
         except OSError as error:
             raise DamagedError(f"{name} cannot be read ({error.strerror})") from None
     return manifest
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a whole file so that a crash at any instant leaves the old one or the new one."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the creation, renaming and deletion of a directory's entries durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    found = (p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
-    return {p.relative_to(folder).as_posix(): p for p in sorted(found)}
-
-
-def _hash_file(path: Path, make_durable: bool = False) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if make_durable:
-            os.fsync(file.fileno())
-    return digest
-
-
-def _seal(body: dict) -> bytes:
+def _with_digest(body: dict) -> bytes:
     """Serialise to the one canonical text that carries the digest of the rest."""
     rest = {key: value for key, value in body.items() if key != "digest"}
     return _canonical({**rest, "digest": hashlib.sha256(_canonical(rest)).hexdigest()})
 
 
 def _unseal(data: bytes) -> dict | None:
-    """Parse a sealed text; None unless it is, byte for byte, what `_seal` would write."""
+    """Parse a sealed text; None unless it is, byte for byte, what `_with_digest` would write."""
     try:
         body = json.loads(data)
-        return body if isinstance(body, dict) and _seal(body) == data else None
+        return body if isinstance(body, dict) and _with_digest(body) == data else None
     except (ValueError, RecursionError):
         return None
 

@@ -24,6 +24,7 @@ import jax
 
 from bertjax import cluster
 from bertjax.checkpoint import arrays, disk, manifest
+from bertjax.durable import sync
 from bertjax.errors import EXIT_DAMAGED, UserError
 
 # A step that is being replaced by a new save of itself stays readable under the second name.
@@ -131,7 +132,7 @@ class CheckpointStore:
                 shutil.rmtree(old)
             final.rename(old)
         self._unfinished(step).rename(final)
-        manifest.sync_directory(self.directory)
+        sync(self.directory)
 
     def _prune(self, newest: int) -> None:
         """Remove what the good step just written makes unneeded.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,17 +12,19 @@ import jax
 
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench, alternate
-from bertjax.checkpoint.manifest import replace_file
 from bertjax.cli.devices import require_devices
+from bertjax.cli.fields import add_config, read_config
 from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import Corpus
+from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.overrides import apply_overrides
 from bertjax.recipes import BERT_VOCABULARY
-from bertjax.train import setup
-from bertjax.train.log import Terminal, count
-from bertjax.train.run_directory import describe_environment
+from bertjax.runs.environment import describe_environment
+from bertjax.terminal import Terminal, count
+from bertjax.train.data import open_data
+from bertjax.train.devices import make_mesh, memory_errors
 
 RANDOM_TOKENS = 4_000_000
 _STEADY = 1.5  # times the fastest round that the slowest may take, for figures to be trusted
@@ -31,7 +32,7 @@ _STEADY = 1.5  # times the fastest round that the slowest may take, for figures 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax bench`."""
-    parser.add_argument("--config", type=Path, required=True, help="as for pretrain")
+    add_config(parser, "data.phases.0.batch_size=64")
     parser.add_argument("--steps", type=int, default=20, help="timed steps, in four rounds")
     parser.add_argument("--phase", type=int, default=0, help="which of data.phases; 0 is the first")
     parser.add_argument(
@@ -44,14 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", choices=["transformers"], help="run the same in PyTorch, in turn with ours"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="such as data.phases.0.batch_size=64"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
-    cfg = apply_overrides(load_config(args.config, PretrainConfig), args.overrides)
+    cfg = apply_overrides(read_config(args.config, PretrainConfig), args.overrides)
+    cfg = cfg.without_idle_head()
     if args.steps < 4:
         raise UserError(f"--steps {args.steps}: give at least 4, one a round")
     if not 0 <= args.phase < len(cfg.data.phases):
@@ -61,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
     check_output("--json", args.json)
     require_devices()
     cfg, corpus = _corpus(cfg, args.document_length)
-    mesh = setup.make_mesh(cfg)
+    mesh = make_mesh(cfg)
     if args.compare:
         from bertjax.bench.pytorch import TorchBench, require_comparable
 
         require_comparable(cfg, mesh)
-    with jax.set_mesh(mesh), setup.memory_errors(cfg):
+    with jax.set_mesh(mesh), memory_errors(cfg):
         terminal = Terminal()
         terminal.progress("compiling")
         ours = Bench(cfg, mesh, corpus, args.phase)
@@ -90,14 +89,14 @@ def run(args: argparse.Namespace) -> int:
         report["ratio"] = theirs / report["step_seconds"]
     print(_table(report))
     if args.json:
-        replace_file(args.json.absolute(), (json.dumps(report, indent=2) + "\n").encode())
+        write_json(args.json.absolute(), report)
     return 0
 
 
 def _corpus(cfg: PretrainConfig, document_length: int) -> tuple[PretrainConfig, Corpus]:
     """The config's corpus, or random text in the shape of one."""
     if cfg.data.corpus:
-        cfg, data = setup.open_data(cfg)
+        cfg, data = open_data(cfg)
         return cfg, data.train
     size = cfg.model.vocab_size or BERT_VOCABULARY
     cfg = replace(cfg, model=replace(cfg.model, vocab_size=size))

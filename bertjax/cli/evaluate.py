@@ -8,8 +8,8 @@ from pathlib import Path
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
+from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.finetune import results
 from bertjax.finetune.saved import SavedRun, ensemble, open_saved
 from bertjax.overrides import apply_overrides
 from bertjax.tasks.families import learnt_examples, read_examples
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
         + (f", {left_out:,} left out" if left_out else "")
     )
     if args.out:
-        results.write_json(args.out, {"data": args.data, "scores": content})
+        write_json(args.out, {"data": args.data, "scores": content})
 
 
 def _numbers(text: str) -> list[float]:

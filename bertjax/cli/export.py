@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from bertjax.errors import UserError
-from bertjax.finetune.saved import is_finetuned, open_saved
+from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import task_shape
 from bertjax.huggingface import (
     CardFacts,
@@ -18,8 +17,9 @@ from bertjax.huggingface import (
     without_next_sentence_head,
 )
 from bertjax.overrides import to_json
-from bertjax.train.initial import Initial, is_imported, is_run, read_model, run_config
-from bertjax.train.run_directory import describe_environment
+from bertjax.pretrained import Pretrained, is_imported, open_pretrained, run_config
+from bertjax.runs.environment import describe_environment
+from bertjax.runs.kinds import Kind, require_kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,24 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write, read back, compare, and say what can load it."""
-    if is_finetuned(args.run):
+    if require_kind("RUN", args.run, Kind.PRETRAINING, Kind.FINETUNING) is Kind.FINETUNING:
         _say(args.run, _export_task(args))
         return
-    if not is_run(args.run):
-        raise UserError(
-            f"{args.run} is not a run of bertjax: give the --workdir of `pretrain` or `finetune`"
-        )
-    initial = read_model(args.run)
-    assert initial.tokenizer is not None, "every run holds its tokenizer"
-    cfg, params = initial.cfg, initial.params
+    found = open_pretrained(args.run)
+    assert found.tokenizer is not None, "every run holds its tokenizer"
+    cfg, params = found.cfg, found.params
     untrained = cfg.next_sentence_head and _head_is_random(args.run)
     if untrained:
         print("left     the next-sentence head: this run never trained it")
     if args.without_next_sentence_head or untrained:
         cfg, params = without_next_sentence_head(cfg, params)
     export = export_encoder if args.encoder else export_model
-    card = _card(args, initial)
-    _say(initial.source, export(cfg, params, initial.tokenizer, args.out, card, check_lines()))
+    card = _card(args, found)
+    _say(found.source, export(cfg, params, found.tokenizer, args.out, card, check_lines()))
 
 
 def _export_task(args: argparse.Namespace) -> ExportReport:
@@ -107,23 +103,23 @@ def _say(source: object, report: ExportReport) -> None:
 
 def _head_is_random(run: Path) -> bool:
     """Whether a run's next-sentence head is as it was drawn."""
-    train = run_config(run).train
-    return not (train.next_sentence_loss or train.init or is_imported(run))
+    cfg = run_config(run)
+    return not (cfg.predicts_pairs or cfg.train.init or is_imported(run))
 
 
-def _card(args: argparse.Namespace, initial: Initial) -> CardFacts:
+def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
     environment = describe_environment()
-    evaluation = initial.meta.get("evaluation") or {}
+    evaluation = found.meta.get("evaluation") or {}
     return CardFacts(
         name=args.out.name,
-        data_fingerprint=initial.meta.get("corpus", "unknown"),
+        data_fingerprint=found.meta.get("corpus", "unknown"),
         config=to_json(run_config(args.run)),
         versions={"bertjax": environment["bertjax"], **environment["packages"]},
-        steps=initial.step,
+        steps=found.step,
         start=_start(args.run),
-        tokens=initial.meta.get("tokens", 0),
+        tokens=found.meta.get("tokens", 0),
         results={name.replace("_", " "): value for name, value in evaluation.items()},
-        language=_languages(args.language, initial.meta.get("language")),
+        language=_languages(args.language, found.meta.get("language")),
         license=args.license,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bertjax.cli.devices import require_devices
 from bertjax.errors import UserError
 from bertjax.predict import fill_mask
-from bertjax.train.initial import read_model
+from bertjax.pretrained import open_pretrained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,21 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the most probable pieces at each mask."""
     require_devices()
-    initial = read_model(args.model)
-    if initial.tokenizer is None:
+    found = open_pretrained(args.model, "MODEL")
+    if found.tokenizer is None:
         raise UserError(f"{args.model} has no tokenizer: put its tokenizer.json beside it")
-    if not 1 <= args.top <= initial.cfg.vocab_size:
-        raise UserError(f"--top {args.top}: use 1 to {initial.cfg.vocab_size}")
-    if initial.fresh:
+    if not 1 <= args.top <= found.cfg.vocab_size:
+        raise UserError(f"--top {args.top}: use 1 to {found.cfg.vocab_size}")
+    if found.fresh:
         raise UserError(
-            f"{args.model} has no masked-LM head (missing {', '.join(initial.fresh[:3])}, ...): "
+            f"{args.model} has no masked-LM head (missing {', '.join(found.fresh[:3])}, ...): "
             "its guesses would be random"
         )
-    found = [  # all of them before any is shown: the last may be what is refused
-        fill_mask(initial.cfg, initial.params, initial.tokenizer, text, args.top)
-        for text in args.text
+    filled = [  # all of them before any is shown: the last may be what is refused
+        fill_mask(found.cfg, found.params, found.tokenizer, text, args.top) for text in args.text
     ]
-    for text, masks in zip(args.text, found, strict=True):
+    for text, masks in zip(args.text, filled, strict=True):
         print(text)
         for position, guesses in masks:
             shown = "  ".join(f"{g.piece} {g.probability:.3f}" for g in guesses)

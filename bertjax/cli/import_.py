@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from bertjax.checkpoint import CheckpointStore
-from bertjax.config import DataConfig, ModelConfig, Phase, PretrainConfig, TrainConfig
-from bertjax.data.staging import check_vacant, staged
+from bertjax.config import DataConfig, ModelConfig, Phase, PretrainConfig
+from bertjax.durable import check_vacant, staged
 from bertjax.errors import UserError
 from bertjax.huggingface import import_model
 from bertjax.overrides import to_json
-from bertjax.train.initial import is_run
-from bertjax.train.run_directory import open_run
+from bertjax.runs.directory import open_run
+from bertjax.runs.kinds import Kind, require_kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the imported weights as what a new run starts from."""
     check_vacant(args.out)
-    if is_run(args.directory):
-        raise UserError(
-            f"{args.directory} is a run of bertjax already: `pretrain --init {args.directory}` "
-            "starts from it"
-        )
+    require_kind(
+        "HF_DIR",
+        args.directory,
+        Kind.HUGGING_FACE,
+        fix="give a directory with config.json and model.safetensors (a run of ours needs no "
+        "import: --init starts from it)",
+    )
     imported = import_model(args.directory)
     if imported.tokenizer is None:
         raise UserError(
             f"{args.directory} has no tokenizer.json or vocab.txt: put the model's tokenizer there"
         )
-    with staged(args.out, print) as stage, open_run(stage) as directory:
+    with staged(args.out, print) as stage, open_run(stage, Kind.PRETRAINING) as directory:
         cfg = _run_config(imported.cfg)
         directory.describe(to_json(cfg), ["bertjax", "import", str(args.directory)])
         imported.tokenizer.save(directory.tokenizer, imported.cfg.max_positions)
@@ -62,6 +64,5 @@ def _run_config(model: ModelConfig) -> PretrainConfig:
     rows = Phase(seq_len=min(128, model.max_positions))
     return PretrainConfig(
         model=model,
-        data=DataConfig(format="full_sentences", pairs="none", phases=(rows,)),
-        train=TrainConfig(next_sentence_loss=False),
+        data=DataConfig(format="full_sentences", phases=(rows,)),
     )

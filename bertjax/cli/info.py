@@ -12,11 +12,11 @@ from bertjax import model
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
-from bertjax.errors import UserError
-from bertjax.finetune.saved import is_finetuned, open_saved
-from bertjax.train.initial import is_run, read_model, run_config
-from bertjax.train.log import count
-from bertjax.train.run_directory import RunDirectory
+from bertjax.finetune.saved import open_saved
+from bertjax.pretrained import open_pretrained, run_config
+from bertjax.runs.directory import RunDirectory
+from bertjax.runs.kinds import Kind, require_kind
+from bertjax.terminal import count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,26 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print what is there after checking its hashes or shapes."""
-    path: Path = args.path
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise UserError(f"{path} {what}: give the directory of a corpus, a run or a model")
-    if (path / "manifest.json").exists():
-        rows = _corpus(path)
-    elif is_run(path):
-        rows = _run(path)
-    elif is_finetuned(path):
-        rows = _finetuned(path)
-    elif (path / "config.json").exists():
-        initial = read_model(path)
-        rows = {"kind": "Hugging Face directory", **_architecture(initial.cfg)}
-        rows["missing"] = ", ".join(initial.fresh) or "nothing"
-        tokenizer = initial.tokenizer
-        rows["tokenizer"] = f"{tokenizer.vocab_size:,} pieces" if tokenizer else "none"
-    else:
-        raise UserError(
-            f"{path} is no corpus (manifest.json), run or Hugging Face directory (config.json)"
-        )
+    rows = _READERS[require_kind("PATH", args.path, *Kind)](args.path)
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value}")
@@ -110,3 +91,22 @@ def _architecture(cfg: ModelConfig) -> dict[str, Any]:
         f"{cfg.num_heads} heads, {count(size)} parameters",
         "vocabulary": f"{cfg.vocab_size:,} pieces, rows up to {cfg.max_positions}",
     }
+
+
+def _hugging_face(path: Path) -> dict[str, Any]:
+    found = open_pretrained(path)
+    tokenizer = found.tokenizer
+    return {
+        "kind": "Hugging Face directory",
+        **_architecture(found.cfg),
+        "missing": ", ".join(found.fresh) or "nothing",
+        "tokenizer": f"{tokenizer.vocab_size:,} pieces" if tokenizer else "none",
+    }
+
+
+_READERS = {
+    Kind.CORPUS: _corpus,
+    Kind.PRETRAINING: _run,
+    Kind.FINETUNING: _finetuned,
+    Kind.HUGGING_FACE: _hugging_face,
+}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import itertools
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -42,7 +44,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(map(_expand_home, sys.argv[1:] if argv is None else argv))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show × gets a ?
     # The first thing TensorStore's and XLA's C++ would say is noise to a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return in_one_line("bertjax", lambda: _dispatch(arguments))
@@ -82,13 +87,35 @@ def _dispatch(argv: list[str]) -> int:
     module = importlib.import_module(module_name)
     parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
     module.add_arguments(parser)
-    _check_options(parser, verb, argv[1:])
-    return module.run(parser.parse_intermixed_args(argv[1:])) or 0
+    options = [option for action in parser._actions for option in action.option_strings]
+    arguments = argv[1:]
+    if verb in TAKES_FIELDS:
+        arguments = _without_dashes(arguments, options)
+    _check_options(verb, arguments, options)
+    return module.run(parser.parse_intermixed_args(arguments)) or 0
 
 
-def _check_options(parser: argparse.ArgumentParser, verb: str, argv: list[str]) -> None:
+def _expand_home(item: str) -> str:
+    """Expand the ~ of `--out=~/x` and `data.corpus=~/x`, which shells leave as it is."""
+    name, equals, value = item.partition("=")
+    if equals and value.startswith("~") and re.fullmatch(r"-{0,2}[A-Za-z][\w.-]*", name):
+        return f"{name}={os.path.expanduser(value)}"
+    return item
+
+
+def _without_dashes(argv: list[str], options: list[str]) -> list[str]:
+    """Take `--train.steps=3` and `--train.steps 3` for `train.steps=3`."""
+    taken, rest = [], iter(argv)
+    for item in rest:
+        name, equals, value = item.partition("=")
+        if item.startswith("--") and "." in name and name not in options:
+            item = f"{name[2:]}={value if equals else next(rest, '')}"
+        taken.append(item)
+    return taken
+
+
+def _check_options(verb: str, argv: list[str], known: list[str]) -> None:
     """Name the nearest option to an unknown one, before argparse asks for one that is missing."""
-    known = [option for action in parser._actions for option in action.option_strings]
     for item in itertools.takewhile(lambda item: item != "--", argv):
         name = item.partition("=")[0]
         if name.startswith("--") and name not in known:

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import jax
 
-from bertjax.checkpoint.manifest import replace_file
+from bertjax.cli.fields import add_config, read_config
 from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import describe_corpus
+from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.overrides import apply_overrides
 from bertjax.plan.phases import plan_run
 from bertjax.plan.report import to_json, to_text
 from bertjax.plan.topology import parse_topology
+from bertjax.pretrained import open_pretrained
 from bertjax.recipes import BERT_VOCABULARY
-from bertjax.train.initial import read_model
-from bertjax.train.setup import adopt_architecture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax plan`."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        required=True,
-        help="Python file with get_config(), or the config.json of a run",
-    )
+    add_config(parser, "train.mesh.fsdp=4")
     parser.add_argument(
         "--topology",
         required=True,
@@ -42,9 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--search", action="store_true", help="plan the largest batch that fits instead"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the plan there as well")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="such as train.mesh.fsdp=4"
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     jax.config.update("jax_platforms", "cpu")
     topology = parse_topology(args.topology)
     check_output("--json", args.json)
-    cfg = apply_overrides(load_config(args.config, PretrainConfig), args.overrides)
+    cfg = apply_overrides(read_config(args.config, PretrainConfig), args.overrides)
     cfg = _settle(cfg)
     if not cfg.model.vocab_size:
         cfg = replace(cfg, model=replace(cfg.model, vocab_size=BERT_VOCABULARY))
@@ -69,8 +60,7 @@ def run(args: argparse.Namespace) -> None:
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     if args.json is not None:
-        text = json.dumps(to_json(cfg, topology, plans), indent=2) + "\n"
-        replace_file(args.json.absolute(), text.encode())
+        write_json(args.json.absolute(), to_json(cfg, topology, plans))
     print(to_text(cfg, topology, plans))
 
 
@@ -80,8 +70,10 @@ def _settle(cfg: PretrainConfig) -> PretrainConfig:
     Without a corpus `model.vocab_size` stays as it is given, 0 for none.
     """
     if cfg.train.init:
-        source = read_model(Path(cfg.train.init)).cfg
-        cfg = replace(cfg, model=adopt_architecture(cfg.model, source))
+        source = open_pretrained(Path(cfg.train.init), "train.init").cfg
+        cfg = replace(cfg, model=source.with_dropout_of(cfg.model))
+    else:
+        cfg = cfg.without_idle_head()
     given, corpus = cfg.model.vocab_size, cfg.data.corpus
     if not corpus or (given and not Path(corpus).exists()):
         return cfg

@@ -13,14 +13,14 @@ from typing import Any
 from bertjax.data.beam import build_corpus_with_beam
 from bertjax.data.beam_pipeline import open_pipeline
 from bertjax.data.build import BuildSettings, Progress, build_corpus
-from bertjax.data.staging import check_place, check_vacant
+from bertjax.data.corpus import few_held_out
+from bertjax.durable import check_place, check_vacant
 from bertjax.errors import UserError, nearest
+from bertjax.terminal import duration
 from bertjax.text.sample import sample_sentences
 from bertjax.text.sources import Source, find_sources
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.text.tokenizer_training import KINDS, check_size, train_tokenizer
-
-FEW_HELD_OUT = 20  # documents, below which evaluation means little
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +152,7 @@ class _ProgressLine:
         megabytes = progress.text_bytes / 1e6
         line = (
             f"prepare {progress.done:4.0%}  {progress.documents:,} documents  "
-            f"{megabytes:,.1f} MB  {megabytes / seconds:.1f} MB/s  ETA {_clock(left)}"
+            f"{megabytes:,.1f} MB  {megabytes / seconds:.1f} MB/s  ETA {duration(left)}"
         )
         print(f"\r{line}\x1b[K" if self._terminal else line, end="", file=sys.stderr)
         print("" if self._terminal else "\n", end="", file=sys.stderr, flush=True)
@@ -162,20 +162,12 @@ class _ProgressLine:
             print(file=sys.stderr, flush=True)
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-
-
 def _print_summary(content: dict[str, Any], out: Path, seconds: float) -> None:
     splits = content["splits"]
     total = {key: sum(counts[key] for counts in splits.values()) for key in splits["train"]}
     held_out = splits.get("validation", {"documents": 0})["documents"]
-    if held_out < FEW_HELD_OUT:
-        _log(
-            f"note        {held_out} documents are held out: too few to measure by; a larger "
-            "--held-out gives more"
-        )
+    if few_held_out(held_out):
+        _log(f"note        {few_held_out(held_out)}")
     print(
         f"corpus      {out}\n"
         f"documents   {total['documents']:,} ({content['duplicates']:,} duplicates dropped, "

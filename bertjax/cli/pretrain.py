@@ -8,25 +8,28 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+
 from bertjax import cluster
+from bertjax.checkpoint import CheckpointStore
 from bertjax.cli.devices import require_devices
-from bertjax.config import MaskingConfig, PretrainConfig
+from bertjax.cli.fields import add_config, check_architecture, read_config, typed_value
+from bertjax.cli.signals import StopSignals
+from bertjax.config import MaskingConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
 from bertjax.objectives.presets import PRESETS
-from bertjax.overrides import apply_overrides, load_config
-from bertjax.train.initial import check_overrides, is_imported, read_imported, read_model
+from bertjax.overrides import apply_overrides
+from bertjax.pretrained import Pretrained, is_imported, open_imported, open_pretrained, run_config
+from bertjax.runs.directory import RunDirectory
+from bertjax.runs.kinds import kind_of
+from bertjax.terminal import Terminal
 from bertjax.train.loop import pretrain
 from bertjax.train.profile import parse_steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax pretrain`."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        required=True,
-        help="Python file with get_config(), or the config.json of a run",
-    )
+    add_config(parser, "train.steps=1000")
     parser.add_argument(
         "--workdir", type=Path, required=True, help="the run's directory; resumed if it holds one"
     )
@@ -51,38 +54,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="START:STOP",
         help="trace these steps into the run's profile/, which xprof opens",
     )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="such as train.steps=1000"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
-    cfg = load_config(args.config, PretrainConfig)
+    recipe = read_config(args.config, PretrainConfig)
     if args.masking is not None:
-        cfg = replace(cfg, masking=_preset(args.masking))
-    named = [f"train.init={args.init}"] if args.init is not None else []
-    cfg = apply_overrides(cfg, [*named, *args.overrides])
-    with cluster.joined() if args.distributed else contextlib.nullcontext():
-        return _train(cfg, args)
-
-
-def _train(cfg: PretrainConfig, args: argparse.Namespace) -> int:
-    require_devices()
-    start_from = None
-    if cfg.train.init or is_imported(args.workdir):
-        start_from = (
-            read_model(Path(cfg.train.init)) if cfg.train.init else read_imported(args.workdir)
+        recipe = replace(recipe, masking=_preset(args.masking))
+    typed = [f"train.init={args.init}"] if args.init is not None else []
+    typed += args.overrides
+    with (
+        cluster.joined() if args.distributed else contextlib.nullcontext(),
+        StopSignals() as signals,
+    ):
+        require_devices()
+        terminal = Terminal(speaks=jax.process_index() == 0)
+        init = typed_value(typed, "train.init")
+        start_from = _start(args.workdir, recipe.train.init if init is None else init, terminal)
+        brought = start_from.cfg if start_from else _architecture_of_run(args.workdir)
+        sections = {"model": brought.with_dropout_of(recipe.model)} if brought else {}
+        cfg = apply_overrides(recipe, typed, **sections)
+        if start_from is not None:
+            start_from.check_corpus(Path(cfg.data.corpus))
+            check_architecture(args.overrides, cfg.model, start_from.cfg, start_from.source)
+        done = pretrain(
+            cfg,
+            args.workdir,
+            start_from=start_from,
+            command=["bertjax", *sys.argv[1:]],
+            profile=args.profile,
+            stop=signals.asked,
+            terminal=terminal,
         )
-        start_from.check_corpus(Path(cfg.data.corpus))
-        check_overrides(args.overrides, cfg.model, start_from.cfg, start_from.source)
-    return pretrain(
-        cfg,
-        args.workdir,
-        start_from=start_from,
-        command=["bertjax", *sys.argv[1:]],
-        profile=args.profile,
-    )
+    return signals.exit_code(done.stopped)
+
+
+def _start(workdir: Path, init: str, terminal: Terminal) -> Pretrained | None:
+    """The weights to begin with; a run that has a checkpoint can do without them."""
+    if not init:
+        return open_imported(workdir) if is_imported(workdir) else None
+    if kind_of(Path(init)) is None and _has_checkpoint(workdir):
+        terminal.say(f"note   --init {init} is not there; the run has its weights")
+        return None
+    return open_pretrained(Path(init), "--init")
+
+
+def _has_checkpoint(workdir: Path) -> bool:
+    store = CheckpointStore(RunDirectory(workdir.absolute()).checkpoints, keep=1)
+    return store.read_meta() is not None
+
+
+def _architecture_of_run(workdir: Path) -> ModelConfig | None:
+    """What `--init` brought to a run that goes on without it."""
+    if not _has_checkpoint(workdir):
+        return None
+    before = run_config(workdir)
+    return before.model if before.train.init else None
 
 
 def _preset(name: str) -> MaskingConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bertjax.config.checks import one_of, require, within
 
@@ -53,6 +53,12 @@ class ModelConfig:
             self.hidden_size % self.num_heads == 0,
             f"model.num_heads={self.num_heads} does not divide "
             f"model.hidden_size={self.hidden_size}: choose a head count that does",
+        )
+
+    def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
+        """This architecture, whose weights are started from, with the dropout of a recipe."""
+        return replace(
+            self, hidden_dropout=other.hidden_dropout, attention_dropout=other.attention_dropout
         )
 
     @property

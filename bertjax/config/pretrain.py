@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bertjax.config.checks import one_of, require, within
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
 
-FORMATS = ("full_sentences", "doc_sentences", "full_rows", "segment_pair", "sentence_pair")
+PAIR_FORMATS = ("segment_pair", "sentence_pair")
+FORMATS = ("full_sentences", "doc_sentences", "full_rows", *PAIR_FORMATS)
 PAIR_LABELS = ("none", "nsp", "sop", "sop_strict")
 ATTENTION = ("auto", "reference", "cudnn", "triton", "splash")
 REMAT = ("none", "dots", "full")
@@ -34,7 +35,7 @@ class DataConfig:
 
     corpus: str = ""  # directory made by `bertjax prepare`
     format: str = "segment_pair"
-    pairs: str = "nsp"  # label of segment_pair and sentence_pair rows; sop: ALBERT's, leak included
+    pairs: str = "nsp"  # label of the pair formats, unused by others; sop: ALBERT's, leak included
     short_seq_prob: float = 0.1  # share of documents cut to a random shorter length
     max_packed: int = 1  # M; above 1, short examples share a row and do not see each other
     phases: tuple[Phase, ...] = (Phase(),)
@@ -54,17 +55,21 @@ class DataConfig:
             abs(total - 1.0) < 1e-6,
             f"data.phases fractions sum to {total:g}: they must sum to 1",
         )
-        paired = self.format in ("segment_pair", "sentence_pair")
         require(
-            paired == (self.pairs != "none"),
-            f"data.format={self.format} with data.pairs={self.pairs}: the pair formats need "
-            "nsp, sop or sop_strict; the others need data.pairs=none",
+            not self.paired or self.pairs != "none",
+            f"data.pairs=none with data.format={self.format}: a pair needs a label, nsp, sop or "
+            "sop_strict; for no pairs at all use data.format=full_sentences",
         )
         require(
             not (self.format in ("full_sentences", "full_rows") and self.max_packed > 1),
             f"data.max_packed={self.max_packed} with data.format={self.format}: those rows are "
             "full already; use doc_sentences to pack documents with isolation",
         )
+
+    @property
+    def paired(self) -> bool:
+        """Whether rows are two segments, with a label that says how they belong together."""
+        return self.format in PAIR_FORMATS
 
 
 UNITS = ("piece", "word", "ngram", "span")
@@ -143,7 +148,7 @@ class TrainConfig:
     scan_layers: bool = False  # compile one layer and loop over it: quicker to start, slower to run
     remat: str = "none"  # computed again in the backward pass, to save memory: none | dots | full
     dropout_prng: str = "threefry2x32"  # or rbg: cheaper on GPU and TPU, not the same on any mesh
-    next_sentence_loss: bool = True  # independent of data.format: the NSP ablation's fourth cell
+    next_sentence_loss: bool = True  # where rows are pairs; false: pairs without it, for ablations
     mesh: MeshConfig = field(default_factory=MeshConfig)
     log_every: int = 10
     eval_every: int = 1000  # also after the last step
@@ -199,13 +204,24 @@ class PretrainConfig:
                 f"batch_size={phase.batch_size}: choose a divisor",
             )
         require(
-            self.data.pairs == "none" or self.model.type_vocab_size >= 2,
+            not self.data.paired or self.model.type_vocab_size >= 2,
             f"data.format={self.data.format} needs two token types but model.type_vocab_size="
             f"{self.model.type_vocab_size}: use 2, or a format without pairs",
         )
         require(
-            not self.train.next_sentence_loss
-            or (self.data.pairs != "none" and self.model.next_sentence_head),
-            "train.next_sentence_loss=true needs data.pairs (nsp, sop, sop_strict) and "
-            "model.next_sentence_head=true: set those, or train.next_sentence_loss=false",
+            not self.predicts_pairs or self.model.next_sentence_head,
+            f"data.format={self.data.format} has labels of pairs to predict, but "
+            "model.next_sentence_head=false: use data.format=full_sentences for rows without "
+            "pairs, or train.next_sentence_loss=false for pairs without that loss",
         )
+
+    @property
+    def predicts_pairs(self) -> bool:
+        """Whether the label of pairs is a part of the loss."""
+        return self.data.paired and self.train.next_sentence_loss
+
+    def without_idle_head(self) -> PretrainConfig:
+        """Drop the next-sentence head if nothing would train it."""
+        if self.predicts_pairs:
+            return self
+        return replace(self, model=replace(self.model, next_sentence_head=False))

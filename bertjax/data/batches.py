@@ -7,7 +7,6 @@ epochs, each of which holds every row once, in an order of its own.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -67,19 +66,14 @@ class BatchSource:
         epoch, place = np.divmod(streamed, self.rows_per_epoch)
         return self._make(epoch, self._shuffle(epoch, place))
 
-    def in_order(self, index: int, count: int, rows: slice = EVERY_ROW) -> Batch:
-        """Make batch `index` of the first `count` rows in plan order, as epoch 0 has them.
+    def in_order(self, first: int, count: int, size: int, rows: slice = EVERY_ROW) -> Batch:
+        """Make a batch of `size` rows from row `first` on in plan order, as epoch 0 has them.
 
-        Rows past the last one are empty.
+        Rows from `count` on are empty. `rows` are those of the batch that are made.
         """
-        row = np.arange(index * self.batch_size, (index + 1) * self.batch_size)[rows]
+        row = np.arange(first, first + size)[rows]
         row[row >= min(count, self.rows_per_epoch)] = -1
         return self._make(np.zeros_like(row), row)
-
-    @property
-    def packing_efficiency(self) -> float | None:
-        """Share of the places in packed rows that hold tokens; None where rows are not packed."""
-        return self._packing.efficiency if self._packing else None
 
     def _shuffle(self, epoch: np.ndarray, place: np.ndarray) -> np.ndarray:
         """Row at each place [n] of its epoch's order: a permutation keyed by the epoch."""
@@ -106,7 +100,7 @@ class BatchSource:
 def _plan_examples(corpus: Corpus, config: DataConfig, seq_len: int, key: int) -> Examples:
     if config.format == "full_rows":
         return FullRows.plan(corpus, seq_len)
-    if config.pairs == "none":
+    if not config.paired:
         return Contiguous.plan(corpus, seq_len, config.format == "full_sentences")
     return Pairs.plan(
         corpus,
@@ -130,13 +124,15 @@ def _example_sizes(examples: Examples) -> np.ndarray:
     return sizes
 
 
-def evaluation_batches(source: BatchSource, count: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
-    """Yield the first `count` rows (all, if there are fewer) in plan order, never shuffled.
+def evaluation_batches(
+    source: BatchSource, count: int, size: int, rows: slice = EVERY_ROW
+) -> Iterator[Batch]:
+    """Yield the first `count` rows (all, if there are fewer) in plan order, `size` in a batch.
 
     The last batch is filled up with empty rows: segments 0 and pair_labels -1 throughout.
     """
-    for index in range(-(-min(count, source.rows_per_epoch) // source.batch_size)):
-        yield source.in_order(index, count, rows)
+    for first in range(0, min(count, source.rows_per_epoch), size):
+        yield source.in_order(first, count, size, rows)
 
 
 @dataclass(frozen=True)
@@ -154,10 +150,3 @@ class PhaseSchedule:
     def steps(self, phase: int) -> range:
         """Steps of one phase; may be empty."""
         return range(self.ends[phase - 1] if phase else 0, self.ends[phase])
-
-    def locate(self, step: int) -> tuple[int, int]:
-        """Phase of a step and the step's batch index inside it; IndexError past the last step."""
-        if not 0 <= step < self.ends[-1]:
-            raise IndexError(f"step {step} is outside of 0 to {self.ends[-1] - 1}")
-        phase = bisect_right(self.ends, step)
-        return phase, step - self.steps(phase).start

@@ -24,10 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bertjax.data.build import BuildSettings, build_from_parts
 from bertjax.data.spool import read_digests, write_part
+from bertjax.durable import appearing_file
 from bertjax.errors import UserError
 from bertjax.text.chunks import Chunk
 from bertjax.text.sources import COMPRESSED, FileSource, Source, TfdsSource
@@ -147,7 +148,7 @@ def _cut(work: _Work, numbered: tuple[int, Source]) -> Iterator[_Located]:
                 return
             yield _Located(name, chunk, file, start, size)
             count += 1
-        with _appearing(work.spool / f"count-{number:06d}") as result:
+        with appearing_file(work.spool / f"count-{number:06d}") as result:
             result.write(str(count).encode())
 
 
@@ -191,7 +192,7 @@ def _tokenize(work: _Work, located: _Located) -> None:
     with _failure_of(work, lambda: located.name):
         chunk = _read(located)
         tokenizer = _load(work.stage / "tokenizer", work.tokenizer)
-        with _appearing(work.spool / f"part-{located.name}") as file:
+        with appearing_file(work.spool / f"part-{located.name}") as file:
             write_part(file, chunk, tokenizer, work.language)
 
 
@@ -200,15 +201,6 @@ def _load(directory: Path, fingerprint: str) -> Tokenizer:
     """Load the tokenizer once a process; the fingerprint tells apart what a path held in turn."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the workers are the parallelism
     return load_tokenizer(directory)
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that appears whole, since a runner may try an element again or twice at once."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("wb") as file:
-        yield file
-    temporary.replace(path)
 
 
 # A mistake in the text is a result, not a failure: a runner would try again, and its error would

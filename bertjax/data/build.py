@@ -24,8 +24,8 @@ from bertjax.data.corpus import WORD
 from bertjax.data.dedup import mark_first
 from bertjax.data.documents import Documents
 from bertjax.data.spool import read_part, tokenize_chunks
-from bertjax.data.staging import staged
 from bertjax.data.writer import SplitWriter, write_tfds_metadata
+from bertjax.durable import staged
 from bertjax.errors import UserError
 from bertjax.text.sources import Source
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer

@@ -38,6 +38,19 @@ class Corpus:
     identity: str  # SHA-256 of the manifest: names these exact bytes
 
 
+_FEW_HELD_OUT = 20  # documents
+
+
+def few_held_out(documents: int) -> str:
+    """Return what to say of a held-out split too small to measure by; else nothing."""
+    if documents >= _FEW_HELD_OUT:
+        return ""
+    return (
+        f"{documents} documents are held out: what is measured on them is mostly chance; prepare "
+        "the text with a larger --held-out"
+    )
+
+
 def token_dtype(vocab_size: int) -> np.dtype:
     """Return the smallest of uint16 and uint32 that holds every id below `vocab_size`."""
     return np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)

@@ -15,9 +15,9 @@ from itertools import chain, compress
 import numpy as np
 
 from bertjax.data.corpus import SENTENCE, WORD, token_dtype
+from bertjax.text.chinese_words import chinese_word_starts
 from bertjax.text.sentences import language_of, split_sentences
 from bertjax.text.tokenizer import Tokenizer
-from bertjax.text.words import chinese_word_starts
 
 DIGEST_BYTES = 16  # of SHA-256: enough that equal digests mean equal documents
 ENCODE_CHARS = 1 << 16  # text given to the tokenizer at once, which bounds its memory

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bertjax.durable import replace_file, seal, sha256
 from bertjax.errors import UserError
 
 FORMAT = 1  # raised when a corpus can no longer be read by older code
@@ -16,37 +16,16 @@ NAME = "manifest.json"
 _MAX_BYTES = 64 << 20  # of the manifest: far above any real one
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write(directory: Path, content: dict[str, Any]) -> None:
     """Make everything in `directory` durable, then add the manifest that vouches for it.
 
     `content` is completed by the format version and the size and hash of every file there.
     """
-    files = {}
-    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
-        sync(path)
-        name = path.relative_to(directory).as_posix()
-        files[name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    for path in (p for p in directory.rglob("*") if p.is_dir()):
-        sync(path)
+    files = {
+        name: {"bytes": size, "sha256": digest} for name, (size, digest) in seal(directory).items()
+    }
     manifest = {"format": FORMAT, **content, "files": files}
-    (directory / NAME).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    sync(directory / NAME)
-    sync(directory)
-
-
-def sync(path: Path) -> None:
-    """Force a file's bytes, or a directory's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(directory / NAME, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
 
 
 def read(directory: Path) -> tuple[dict[str, Any], str]:

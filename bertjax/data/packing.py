@@ -71,7 +71,6 @@ class Packing:
     first_row: np.ndarray  # int64 [P + 1], rows of pattern p begin here; ends with their number
     first_member: np.ndarray  # int64 [P], and their members begin here
     per_row: np.ndarray  # int64 [P], examples in each of them
-    efficiency: float  # tokens in use / tokens of all rows
 
     @classmethod
     def plan(cls, sizes: np.ndarray, seq_len: int, max_packed: int) -> Packing:
@@ -95,7 +94,6 @@ class Packing:
             first_row=np.append(before(counts), rows),
             first_member=before(counts * per_row),
             per_row=per_row,
-            efficiency=float(sizes.sum()) / max(rows * seq_len, 1),
         )
 
     def __len__(self) -> int:

@@ -7,28 +7,27 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import FinetuneConfig
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import evaluation_plan, row_indices
 from bertjax.finetune.inference import to_devices
+from bertjax.finetune.material import Material
 from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import compute_of
 from bertjax.model.task import encoder_states
 from bertjax.tasks.task import Rows
 
-if TYPE_CHECKING:
-    from bertjax.finetune.run import Material
-
 
 @contextmanager
 def frozen_states(
-    cfg: FinetuneConfig, material: Material, encoder: model.Params, directory: Path
+    cfg: FinetuneConfig, material: Material, encoder: model.Params, mesh: Mesh, directory: Path
 ) -> Iterator[None]:
     """Give all rows their `states` while the block runs, if the encoder is frozen as it came.
 
@@ -40,13 +39,10 @@ def frozen_states(
         return
     shape = task_shape(cfg)
     params, _ = parameters.initial_parameters(cfg, shape, encoder, cfg.tune.seeds[0])
-    everywhere, rows_apart = (
-        sharding.replicated(material.mesh),
-        sharding.batch_sharding(material.mesh),
-    )
+    everywhere, rows_apart = sharding.replicated(mesh), sharding.batch_sharding(mesh)
 
     def states(params: Any, batch: dict[str, jax.Array]) -> jax.Array:
-        compute = compute_of(cfg, material.mesh)
+        compute = compute_of(cfg, mesh)
         return encoder_states(cfg.model, cfg.head, shape, params, batch, compute=compute)
 
     for left in directory.glob("states.*"):  # by a run that was killed
@@ -58,7 +54,7 @@ def frozen_states(
             file = Path(folder) / name
             for plan in evaluation_plan(rows, material.lengths, size):
                 pad = material.tokenizer.special.pad
-                batch = to_devices(material.mesh, rows, plan, size, pad)
+                batch = to_devices(mesh, rows, plan, size, pad)
                 found = np.asarray(run(params, batch))
                 if not rows.states:
                     rows.states = _room(file, rows, found.shape[2:])

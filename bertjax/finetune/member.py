@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,31 +22,20 @@ import numpy as np
 
 from bertjax import sharding
 from bertjax.checkpoint import CheckpointStore
-from bertjax.checkpoint.manifest import replace_file
 from bertjax.config import FinetuneConfig
+from bertjax.durable import write_json
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import Plan, training_plan
 from bertjax.finetune.inference import Predictor
+from bertjax.finetune.material import Encoded
 from bertjax.finetune.step import Steps, TuneState
-from bertjax.tasks.task import Example, Rows, Task
-from bertjax.train.log import MetricsFile, Terminal, count, duration
-from bertjax.train.signals import StopSignals
+from bertjax.runs.log import MetricsFile
+from bertjax.runs.outcome import Stop
+from bertjax.tasks.task import Task
+from bertjax.terminal import Terminal, count, duration
 
 MAX_BAD_STEPS = 10  # non-finite steps in a row before giving up
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Labelled examples and their rows."""
-
-    examples: list[Example]
-    rows: Rows
-    unknown: float = 0.0  # share of tokens that are [UNK]
-
-    def select(self, kept: np.ndarray) -> Encoded:
-        """Some of the examples, ascending, with their rows."""
-        return Encoded([self.examples[i] for i in kept], self.rows.select(kept))
 
 
 @dataclass(frozen=True)
@@ -94,11 +82,7 @@ def metric_values(score: Mapping[str, Any]) -> dict[str, float]:
 
 
 class Interrupted(Exception):
-    """A signal asked for an end; everything up to here is saved."""
-
-    def __init__(self, request: signal.Signals):
-        super().__init__(request.name)
-        self.request = request
+    """Somebody asked for an end, for the reason that is the text; all up to here is saved."""
 
 
 class Training:
@@ -127,11 +111,11 @@ class Training:
         self.history: list[dict[str, Any]] = []  # one entry an epoch that was evaluated
         self.seconds = 0.0  # of training steps in the epoch so far
 
-    def run(self, initial: Any, stop: StopSignals) -> dict[str, Any]:
+    def run(self, initial: Any, stop: Stop) -> dict[str, Any]:
         """Train to the end and return the content of result.json.
 
         Raises:
-            Interrupted: a signal came; the same command goes on from there, bit for bit.
+            Interrupted: `stop` said so; the same command goes on from there, bit for bit.
             UserError: the loss or gradient was not finite too often.
         """
         trained, self.kept = parameters.separate(self.cfg, initial)
@@ -189,7 +173,7 @@ class Training:
         step: int,
         key: jax.Array,
         log: MetricsFile,
-        stop: StopSignals,
+        stop: Stop,
     ) -> tuple[TuneState, int]:
         """Train from `step` to the end of its epoch, evaluate and save."""
         cfg, epoch = self.cfg, step // self.per_epoch
@@ -201,21 +185,23 @@ class Training:
             if pending is not None:
                 self._read(pending, step, began, since, log)
             pending, step = metrics, step + 1
-            if stop.requested is not None and step % self.per_epoch:
+            reason = stop()
+            if reason is not None and step % self.per_epoch:
                 self._read(pending, step, began, since, log)
                 self.seconds += time.monotonic() - began
                 self._save(state, step)
                 self.newest.wait()
-                raise Interrupted(stop.requested)
+                raise Interrupted(reason)
         if pending is not None:
             self._read(pending, step, began, since, log)
         self.seconds += time.monotonic() - began
         self._evaluate(state, step, log)
         self._save(state, step)
-        if stop.requested is not None:
+        reason = stop()
+        if reason is not None:
             self.newest.wait()
             self.best.wait()
-            raise Interrupted(stop.requested)
+            raise Interrupted(reason)
         return state, step
 
     def _read(self, metrics: dict, step: int, began: float, since: int, log: MetricsFile) -> None:
@@ -270,7 +256,6 @@ class Training:
             "history": [{"epoch": e["epoch"], **e["dev"]} for e in self.history],
             "seconds_per_epoch": float(np.median([e["seconds"] for e in self.history])),
         }
-        text = json.dumps(result, indent=2) + "\n"
-        replace_file(self.member.result, text.encode())
+        write_json(self.member.result, result)
         shutil.rmtree(self.newest.directory)  # only a model in training needs its moments
         return result

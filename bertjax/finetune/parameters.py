@@ -10,8 +10,8 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import FinetuneConfig
-from bertjax.huggingface.tensors import flatten, unflatten
 from bertjax.model.task import TaskShape, init_task
+from bertjax.tree import flatten, unflatten
 
 
 def initial_parameters(

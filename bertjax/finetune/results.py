@@ -6,15 +6,13 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bertjax.checkpoint.manifest import replace_file
 from bertjax.config import FinetuneConfig
+from bertjax.durable import replace_file
+from bertjax.finetune.material import Material, Start
 from bertjax.finetune.member import Member, metric_values
 from bertjax.tasks.task import Example, Scores, Task
-
-if TYPE_CHECKING:
-    from bertjax.finetune.run import Material, Start
 
 
 def summarise(
@@ -135,8 +133,3 @@ def write_predictions(path: Path, predictions: Sequence[dict]) -> None:
     """One JSON object a line; the file is there whole or not at all."""
     lines = (json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
     replace_file(path, "".join(lines).encode())
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Indented JSON; the file is there whole or not at all."""
-    replace_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

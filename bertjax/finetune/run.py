@@ -12,121 +12,94 @@ ft/sst2/
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
+from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig, MeshConfig
+from bertjax.durable import write_json
 from bertjax.errors import UserError, nearest
 from bertjax.finetune import parameters, plots, results
-from bertjax.finetune.batches import row_lengths, training_plan
+from bertjax.finetune.batches import training_plan
 from bertjax.finetune.features import frozen_states
 from bertjax.finetune.inference import Predictor
-from bertjax.finetune.member import Encoded, Interrupted, Member, Training, read_result
-from bertjax.finetune.origin import check_origin
+from bertjax.finetune.material import Encoded, Material, Start
+from bertjax.finetune.member import Interrupted, Member, Training, read_result
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import Splits, folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
 from bertjax.model.task import abstract_task_params
-from bertjax.overrides import describe_difference, from_json, to_json
+from bertjax.overrides import from_json, to_json
+from bertjax.runs.directory import RunDirectory, open_run
+from bertjax.runs.kinds import Kind
+from bertjax.runs.outcome import Run, Stop, never
+from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes
 from bertjax.tasks.families import task_of, tune_threshold
 from bertjax.tasks.task import Example, Scores, Task
-from bertjax.text.tokenizer import Tokenizer
-from bertjax.train.log import Terminal, count
-from bertjax.train.run_directory import RunDirectory, open_run
-from bertjax.train.signals import EXIT_CODES, StopSignals
-
-_SHOWN = 6  # differences between configs in a message
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a run starts from."""
-
-    source: str  # for people, and for results
-    params: model.Params
-    tokenizer: Tokenizer
-    task: str = ""  # of the fine-tuned run it comes from, such as mnli; empty: pretrained only
+from bertjax.terminal import SILENT, Terminal, count
 
 
 def finetune(
-    cfg: FinetuneConfig, workdir: str | Path, start: Start, command: Sequence[str] = ()
-) -> int:
-    """Train every model of the run in `workdir`, or go on; returns the exit code.
+    cfg: FinetuneConfig,
+    workdir: str | Path,
+    start: Start,
+    *,
+    command: Sequence[str] = (),
+    stop: Stop = never,
+    terminal: Terminal = SILENT,
+) -> Run:
+    """Train every model of the run in `workdir`, or go on.
 
-    Models that are done are not trained again, so the same command resumes.
+    Models that are done are not trained again, so the same command resumes. `stop` is asked after
+    each step whether to save and end; progress is shown on `terminal`.
 
     Raises:
         UserError: bad config or data, or a directory that holds another run.
     """
-    with StopSignals() as stop:
-        splits = open_splits(cfg)
-        cfg = settle(cfg, splits)
-        material = Material(cfg, splits, start.tokenizer)
-        _check_metric(cfg, material.task)
-        with open_run(workdir) as directory, jax.set_mesh(material.mesh):
-            _check_same_run(directory, cfg)
-            check_origin(directory, start.params, start.tokenizer, splits)
-            directory.describe(to_json(cfg), command)
-            start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
-            run = FinetuneRun(cfg, directory, material, start)
-            with frozen_states(cfg, material, start.params, directory.path):
-                try:
-                    members = run.members()
-                    found = [run.train(member, stop) for member in members]
-                except Interrupted as interrupted:
-                    run.terminal.say(f"{interrupted}: saved; the same command resumes")
-                    return EXIT_CODES[interrupted.request]
-                finally:
-                    run.terminal.close()
-                run.conclude(members, found)
-    return 0
-
-
-class Material:
-    """Examples and their rows, encoded once for all models."""
-
-    def __init__(self, cfg: FinetuneConfig, splits: Splits, tokenizer: Tokenizer):
-        self.cfg, self.splits, self.tokenizer = cfg, splits, tokenizer
-        self.task = task_of(cfg, splits.labels)
-        parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
-        self.encoded = {name: self.encode(part) for name, part in parts.items() if part}
-        sizes = [len(t) for encoded in self.encoded.values() for t in encoded.rows.tokens]
-        self.lengths = row_lengths(sizes, cfg.tune.row_lengths)
-        self.mesh = sharding.make_mesh(MeshConfig())
-
-    def encode(self, examples: list) -> Encoded:
-        """Examples with their rows."""
-        rows = self.task.encode(examples, self.tokenizer)
-        unknown = sum(np.count_nonzero(t == self.tokenizer.special.unk) for t in rows.tokens)
-        return Encoded(examples, rows, unknown / sum(map(len, rows.tokens)))
-
-    def parts(self, fold: int | None) -> tuple[Encoded, Encoded]:
-        """What a model trains on, and what it is evaluated on each epoch."""
-        if fold is None:
-            return self.encoded["train"], self.encoded["dev"]
-        train = self.encoded["train"]
-        held = folds(len(train.examples), self.cfg.tune.folds)[fold]
-        kept = np.setdiff1d(np.arange(len(train.examples)), held)
-        return train.select(kept), train.select(held)
+    splits = open_splits(cfg)
+    cfg = settle(cfg, splits)
+    material = Material(cfg, splits, start.tokenizer)
+    _check_metric(cfg, material.task)
+    mesh = sharding.make_mesh(MeshConfig())
+    with open_run(workdir, Kind.FINETUNING, terminal.say) as directory, jax.set_mesh(mesh):
+        _check_same_run(directory, cfg, start, splits)
+        directory.describe(to_json(cfg), command)
+        start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
+        run = FinetuneRun(cfg, directory, material, start, mesh, terminal)
+        with frozen_states(cfg, material, start.params, mesh, directory.path):
+            members = run.members()
+            try:
+                found = [run.train(member, stop) for member in members]
+            except Interrupted as interrupted:
+                terminal.say(f"{interrupted}: saved; the same command resumes")
+                return Run(directory, {}, stopped=str(interrupted))
+            finally:
+                terminal.close()
+            content = run.conclude(members, found)
+    return Run(directory, content)
 
 
 class FinetuneRun:
     """The models of a run, and what they come to together."""
 
     def __init__(
-        self, cfg: FinetuneConfig, directory: RunDirectory, material: Material, start: Start
+        self,
+        cfg: FinetuneConfig,
+        directory: RunDirectory,
+        material: Material,
+        start: Start,
+        mesh: Mesh,
+        terminal: Terminal,
     ):
         self.cfg, self.directory, self.material, self.start = cfg, directory, material, start
+        self.mesh, self.terminal = mesh, terminal
         self.shape = task_shape(cfg)
-        self.terminal = Terminal()
 
     def members(self) -> list[Member]:
         """Every model of the run, in order."""
@@ -135,7 +108,7 @@ class FinetuneRun:
             Member(seed, fold, self.directory.path) for seed in self.cfg.tune.seeds for fold in ways
         ]
 
-    def train(self, member: Member, stop: StopSignals) -> dict[str, Any]:
+    def train(self, member: Member, stop: Stop) -> dict[str, Any]:
         """Train one model, unless it is done; returns its result."""
         done = read_result(member)
         if done is not None:
@@ -146,7 +119,7 @@ class FinetuneRun:
         initial, fresh = parameters.initial_parameters(
             cfg, self.shape, self.start.params, member.seed
         )
-        steps = make_steps(cfg, self.shape, material.mesh, max(1, len(plan) * cfg.tune.epochs))
+        steps = make_steps(cfg, self.shape, self.mesh, max(1, len(plan) * cfg.tune.epochs))
         self._announce(member, train, dev, len(plan), fresh)
         training = Training(
             cfg, material.task, member, train, dev, self.predictor(), steps, self.terminal
@@ -156,11 +129,11 @@ class FinetuneRun:
     def predictor(self) -> Predictor:
         """Runs any of the models over rows."""
         material = self.material
-        predict = make_predict(self.cfg, self.shape, material.mesh)
-        return Predictor(self.cfg, predict, material.mesh, material.tokenizer, material.lengths)
+        predict = make_predict(self.cfg, self.shape, self.mesh)
+        return Predictor(self.cfg, predict, self.mesh, material.tokenizer, material.lengths)
 
-    def conclude(self, members: list[Member], found: list[dict[str, Any]]) -> None:
-        """Score the best epoch of every model, and all together, and write what came of it."""
+    def conclude(self, members: list[Member], found: list[dict[str, Any]]) -> dict[str, Any]:
+        """Score the best epoch of every model, and all together; returns results.json's content."""
         scores = self._scores(members)
         content = results.summarise(self.cfg, self.start, self.material, members, found)
         task = self.material.task
@@ -177,8 +150,9 @@ class FinetuneRun:
         histories = [(m.name, result["history"]) for m, result in zip(members, found, strict=True)]
         if not plots.draw(self.directory.path, content, histories):
             self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
-        results.write_json(self.directory.path / "results.json", content)
+        write_json(self.directory.path / "results.json", content)
         self.terminal.say(results.table(content))
+        return content
 
     def _tune_thresholds(
         self, members: list[Member], scores: dict[str, list[list[Scores]]], content: dict[str, Any]
@@ -287,24 +261,25 @@ def _check_metric(cfg: FinetuneConfig, task: Task) -> None:
         )
 
 
-def _check_same_run(directory: RunDirectory, cfg: FinetuneConfig) -> None:
-    """Refuse to go on with a run under another config."""
-    if not directory.config.exists():
-        return
-    text = directory.config.read_text(encoding="utf-8")
-    if "tune" not in json.loads(text):
-        raise UserError(
-            f"{directory.path} is a pretraining run: give --workdir another directory, and this "
-            "one to --init"
-        )
-    changes = describe_difference(from_json(FinetuneConfig, text), cfg)
-    barred = [change for change in changes if not change.startswith("tune.log_every:")]
-    # What the user set comes before what follows from it.
-    barred.sort(key=lambda change: change.startswith("task.labels."))
-    if barred:
-        more = f"; and {len(barred) - _SHOWN} more" if len(barred) > _SHOWN else ""
-        raise UserError(
-            f"{directory.path} was started with another config "
-            f"({'; '.join(barred[:_SHOWN])}{more}): use the same values to resume it, or another "
-            "--workdir"
-        )
+def _check_same_run(
+    directory: RunDirectory, cfg: FinetuneConfig, start: Start, splits: Splits
+) -> None:
+    """Refuse to go on with a run under another config, or from other weights or examples."""
+    if directory.config.exists():
+        before = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
+        refuse_changes(directory, before, cfg, ("tune.log_every",))
+    parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
+    origin = {
+        "weights (--init)": fingerprint(start.params),
+        "tokenizer (--init)": start.tokenizer.fingerprint,
+        **{f"{name} examples": _fingerprint_of(part) for name, part in parts.items()},
+    }
+    check_origin(directory, origin, resumes=False)
+
+
+def _fingerprint_of(examples: list[Example]) -> str:
+    """Of all that the examples hold but where they stood."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example.id, example.texts, example.label)).encode() + b"\n")
+    return digest.hexdigest()

@@ -21,10 +21,11 @@ from bertjax.finetune.run import best_parameters
 from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import make_predict
 from bertjax.overrides import from_json
+from bertjax.runs.directory import RunDirectory
+from bertjax.runs.kinds import Kind, require_kind
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Scores, Task
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
-from bertjax.train.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -84,23 +85,13 @@ class SavedRun:
             return [predictor.scores(self.parameters(m), self.task, rows) for m in members]
 
 
-def is_finetuned(path: Path) -> bool:
-    """Whether `path` is the directory of a fine-tuning run."""
-    try:
-        content = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and "tune" in content and "task" in content
-
-
 def open_saved(path: Path) -> SavedRun:
     """Open a fine-tuning run.
 
     Raises:
         UserError: it is not one, or it is not finished.
     """
-    if not is_finetuned(path):
-        raise UserError(f"{path} is not a run of `bertjax finetune`: give the --workdir of one")
+    require_kind("RUN", path, Kind.FINETUNING, fix="give the --workdir of a `bertjax finetune`")
     run = RunDirectory(path.absolute())
     cfg = from_json(FinetuneConfig, run.config.read_text(encoding="utf-8"))
     try:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.finetune.splits import Splits
 from bertjax.model.task import TagRules, TaskShape
 from bertjax.tasks.tag_schemes import allowed_transitions
-from bertjax.train.setup import adopt_architecture
 
 
-def adopt_encoder(cfg: FinetuneConfig, source: ModelConfig) -> FinetuneConfig:
-    """A recipe for the encoder that is started from; dropout stays the recipe's.
+def adopt_encoder(cfg: FinetuneConfig, source: ModelConfig) -> dict[str, Any]:
+    """The sections of a recipe, by name, for the encoder started from; dropout is the recipe's.
 
     Rows longer than the encoder has positions are shortened to that, and so are the steps of
     windows: a recipe is written for BERT-base's 512, and small encoders are often made for less.
@@ -25,7 +25,7 @@ def adopt_encoder(cfg: FinetuneConfig, source: ModelConfig) -> FinetuneConfig:
     if step > room > 1:
         step = room // 2  # neighbours share half of what they hold
     data = replace(cfg.data, max_length=longest, window_step=step)
-    return replace(cfg, model=adopt_architecture(cfg.model, source), data=data)
+    return {"model": source.with_dropout_of(cfg.model), "data": data}
 
 
 def settle(cfg: FinetuneConfig, splits: Splits) -> FinetuneConfig:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.sharding import Mesh
 
@@ -18,6 +17,7 @@ from bertjax.finetune.parameters import join
 from bertjax.model import Compute
 from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives import task_losses
+from bertjax.optim.guard import guarded_update
 from bertjax.optim.layer_rates import layer_rates, optimizer_by_layer
 
 Batch = dict[str, Array]
@@ -83,19 +83,10 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
             return nll / jnp.maximum(weight, 1e-6)
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        norm = optax.tree.norm(grads)
-        finite = jnp.isfinite(value) & jnp.isfinite(norm)
-        updates, moments = rule(state.params).update(
-            grads, state.optimizer, state.params, finite=finite
-        )
-        params = jax.tree.map(
-            lambda new, old: jnp.where(finite, new, old),
-            optax.apply_updates(state.params, updates),
-            state.params,
-        )
-        bad = jnp.where(finite, 0, state.bad_steps + 1)
-        metrics = {"loss": value, "gradient_norm": norm, "bad_steps": bad}
-        return TuneState(state.step + 1, params, moments, bad), metrics
+        updated = guarded_update(rule(state.params), grads, value, state.params, state.optimizer)
+        bad = jnp.where(updated.finite, 0, state.bad_steps + 1)
+        metrics = {"loss": value, "gradient_norm": updated.norm, "bad_steps": bad}
+        return TuneState(state.step + 1, updated.params, updated.optimizer, bad), metrics
 
     return Steps(
         jax.jit(init, out_shardings=everywhere),

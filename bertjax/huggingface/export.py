@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,17 @@ import tokenizers
 
 from bertjax import model
 from bertjax.config import ModelConfig
+from bertjax.durable import staged
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import first_position, to_hub_config
 from bertjax.huggingface.importing import import_model
 from bertjax.huggingface.model_card import CardFacts, model_card
 from bertjax.huggingface.names import Architecture, architecture_of, hub_names
-from bertjax.huggingface.tensors import flatten, to_hub
+from bertjax.huggingface.tensors import to_hub
 from bertjax.huggingface.weights import FILE, write_weights
 from bertjax.text.special import SpecialIds
 from bertjax.text.tokenizer import Tokenizer
+from bertjax.tree import flatten
 
 MIN_CHECK_LINES = 1000
 
@@ -113,7 +113,7 @@ def write_directory(
     """
     out = Path(out).absolute()
     _check_tokenizer(content.cfg, tokenizer, check_lines)
-    with _appearing(out) as stage:
+    with staged(out) as stage:
         config = json.dumps(content.config, indent=2, ensure_ascii=False) + "\n"
         (stage / "config.json").write_text(config, encoding="utf-8")
         write_weights(stage / FILE, content.tensors)
@@ -221,33 +221,3 @@ def _verify_ids(stage: Path, tokenizer: Tokenizer, lines: Sequence[str]) -> None
                 f"gives {[special.cls, *ours, special.sep][:8]}...: its tokenizer.json must hold "
                 "the special tokens and put one [CLS] before and one [SEP] after a text"
             )
-
-
-@contextlib.contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """Give a hidden sibling of `out` to fill; it takes that name if nothing goes wrong."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} exists already: choose another directory, or remove it first")
-    stage = out.with_name(f".{out.name}.unfinished-{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        stage.mkdir()
-        yield stage
-        for file in (*stage.iterdir(), stage):
-            _flush(file)
-        stage.rename(out)
-    except OSError as error:
-        raise UserError(
-            f"{out} cannot be written ({error.strerror}): make {out.parent} writable with enough "
-            "free space, or choose another directory"
-        ) from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

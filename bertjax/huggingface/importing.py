@@ -18,9 +18,10 @@ from bertjax.config import ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import from_hub_config, read_json
 from bertjax.huggingface.names import Architecture, architecture_of, hub_names
-from bertjax.huggingface.tensors import flatten, from_hub, hub_shape, unflatten
+from bertjax.huggingface.tensors import from_hub, hub_shape
 from bertjax.huggingface.weights import StoredTensor, open_weights
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.tree import flatten, unflatten
 
 # What an encoder needs; anything else in a checkpoint is a head.
 _ENCODER = re.compile(r"embeddings\.|encoder\.|LayerNorm\.")

@@ -22,9 +22,9 @@ from bertjax.huggingface.model_card import CardFacts
 from bertjax.huggingface.names import encoder_architecture, hub_names, task_architecture
 from bertjax.huggingface.task_config import to_task_fields
 from bertjax.huggingface.task_importing import import_task_model, read_whole
-from bertjax.huggingface.tensors import flatten, unflatten
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.text.tokenizer import Tokenizer
+from bertjax.tree import flatten, unflatten
 
 _PURPOSES = {
     "classification": "text-classification",

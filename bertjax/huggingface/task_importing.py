@@ -17,10 +17,10 @@ from bertjax.huggingface.importing import (
 )
 from bertjax.huggingface.names import Architecture, hub_names, task_architecture
 from bertjax.huggingface.task_config import from_task_fields
-from bertjax.huggingface.tensors import unflatten
 from bertjax.huggingface.weights import open_weights
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.text.tokenizer import Tokenizer
+from bertjax.tree import unflatten
 
 
 @dataclass(frozen=True)

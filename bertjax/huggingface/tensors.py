@@ -6,34 +6,15 @@ Both sides hold the same numbers in another arrangement: linear weights are [out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import jax
 import numpy as np
 
 from bertjax.config import ModelConfig
 
 _VOCABULARY = ("embeddings/word_embeddings/embedding", "masked_lm/bias")
 _POSITIONS = "embeddings/position_embeddings/embedding"
-
-
-def flatten(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Map the path of every leaf (`layer_0/attention/query/kernel`) to the leaf."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the nested dict that `flatten` was given."""
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *parents, name = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = leaf
-    return tree
 
 
 def to_hub(cfg: ModelConfig, path: str, parameter: Any, first_position: int) -> np.ndarray:

@@ -90,6 +90,7 @@ def apply(
     return nnx.merge(_graph(cfg, compute), params)(batch, key)
 
 
+@lru_cache(maxsize=64)
 def abstract_params(cfg: ModelConfig) -> Params:
-    """Shapes and dtypes of `init`'s result, computed without memory."""
+    """Shapes and dtypes of `init`'s result, computed once a config and without memory."""
     return jax.eval_shape(lambda key: init(cfg, key), jax.random.key(0))

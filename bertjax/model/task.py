@@ -129,8 +129,9 @@ def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) 
     return params_of(cfg, module)
 
 
+@lru_cache(maxsize=64)
 def abstract_task_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> Params:
-    """Shapes and dtypes of `init_task`'s result, computed without memory."""
+    """Shapes and dtypes of `init_task`'s result, computed once a task and without memory."""
     return jax.eval_shape(lambda key: init_task(cfg, head, shape, key), jax.random.key(0))
 
 

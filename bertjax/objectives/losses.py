@@ -37,12 +37,12 @@ def next_sentence(logits_BM2: Array, labels_BM: Array) -> Sums:
 
 
 def _cross_entropy(logits: Array, labels: Array, weights: Array) -> Sums:
-    nll, correct = _nll(logits.astype(jnp.float32), labels)
+    nll, correct = nll_of(logits.astype(jnp.float32), labels)
     return Sums(jnp.sum(nll * weights), jnp.sum(correct * weights), jnp.sum(weights))
 
 
 @jax.custom_vjp
-def _nll(logits: Array, labels: Array) -> tuple[Array, Array]:
+def nll_of(logits: Array, labels: Array) -> tuple[Array, Array]:
     """-log softmax at the label, and whether nothing beats it, which spares an argmax.
 
     Its gradient, softmax − one-hot, is one pass over the logits. Autodiff makes a scatter, a
@@ -64,4 +64,4 @@ def _nll_backward(kept, cotangents):
     return d_logits, None
 
 
-_nll.defvjp(_nll_forward, _nll_backward)
+nll_of.defvjp(_nll_forward, _nll_backward)

@@ -16,7 +16,7 @@ from bertjax.objectives.losses import Sums
 def targets(cfg: PretrainConfig, batch: dict[str, Array]) -> dict[str, Array]:
     """Count what a masked batch asks for: the denominators of `loss`, over the whole batch."""
     counts = {"masked_lm": jnp.sum(batch["predict_weights"])}
-    if cfg.train.next_sentence_loss:
+    if cfg.predicts_pairs:
         counts["next_sentence"] = jnp.sum(batch["pair_labels"] >= 0).astype(jnp.float32)
     return counts
 
@@ -44,7 +44,7 @@ def loss(
         The scalar to differentiate, and the sums of each objective for the log.
     """
     outputs = model.apply(cfg.model, params, batch, compute=compute, key=key)
-    sums = objective_sums(outputs, batch, cfg.train.next_sentence_loss)
+    sums = objective_sums(outputs, batch, cfg.predicts_pairs)
     total = sum(s.nll / jnp.maximum(counts[name], 1.0) for name, s in sums.items())
     return jnp.asarray(total), sums
 

@@ -15,6 +15,7 @@ from jax import Array
 from bertjax.errors import UserError
 from bertjax.model import crf
 from bertjax.model.task import TaskShape
+from bertjax.objectives.losses import nll_of
 
 Batch = dict[str, Array]
 Outputs = dict[str, Any]
@@ -106,8 +107,7 @@ def _cross_entropy(
 
 def _nll(logits: Array, labels: Array) -> Array:
     """Negative log-probability of the labels; where one is negative, that of label 0."""
-    at_label = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], axis=-1)[..., 0]
-    return jax.nn.logsumexp(logits, axis=-1) - at_label
+    return nll_of(logits, jnp.maximum(labels, 0))[0]
 
 
 def _tagging(shape: TaskShape, outputs: Outputs, batch: Batch) -> tuple[Array, Array]:

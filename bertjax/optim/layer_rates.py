@@ -10,6 +10,7 @@ import optax
 
 from bertjax.config import OptimConfig
 from bertjax.optim.optimizers import optimizer
+from bertjax.tree import path_name
 
 
 def layer_rates(params: Any, num_layers: int, decay: float, head_rate: float) -> Any:
@@ -22,7 +23,7 @@ def layer_rates(params: Any, num_layers: int, decay: float, head_rate: float) ->
     """
 
     def rate(path, _) -> float:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = path_name(path)
         if name.startswith("head/"):
             return head_rate
         if name.startswith("embeddings/"):

@@ -12,6 +12,7 @@ from optax import contrib
 
 from bertjax.config import OptimConfig
 from bertjax.optim.schedules import learning_rate
+from bertjax.tree import path_name
 
 # Every parameter path is in exactly one group; a new layer must be placed here to be trained.
 GROUPS = {
@@ -30,7 +31,7 @@ def parameter_groups(params: Any) -> Any:
     """
 
     def group(path, _):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = path_name(path)
         matches = [g for g, pattern in GROUPS.items() if re.fullmatch(pattern, name)]
         if len(matches) != 1:
             raise ValueError(f"parameter {name} is in {len(matches)} groups {matches}: mend GROUPS")

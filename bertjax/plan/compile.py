@@ -1,4 +1,4 @@
-"""Compile the training step for hardware that is not here.
+"""Compile the training step, and that of evaluation, for hardware that is not here.
 
 For TPU slices with libtpu (extra `tpu`), for the GPUs of a host with JAX's CUDA plugin (`cuda`).
 """
@@ -10,7 +10,8 @@ import os
 import re
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,13 +19,14 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from bertjax import sharding
-from bertjax.config import Phase, PretrainConfig
+from bertjax.config import MeshConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.plan import gpu
 from bertjax.plan.hlo import Collective, collectives
-from bertjax.plan.placement import abstract_batch, abstract_state
+from bertjax.plan.placement import abstract_batch, abstract_state, argument_bytes
 from bertjax.plan.topology import Topology
 from bertjax.text.special import SpecialIds
+from bertjax.train.evaluate import make_evaluation_step, rows_at_once
 from bertjax.train.step import make_train_step
 
 # Constants of the program; any ids make a program of the same size.
@@ -62,7 +64,7 @@ class MemoryBytes:
 class Compiled:
     """A step that fits."""
 
-    memory: MemoryBytes
+    memory: MemoryBytes  # of the training step or of evaluation, whichever takes more
     collectives: tuple[Collective, ...]
     seconds: float  # of compilation
 
@@ -76,9 +78,10 @@ class TooLarge:
 
 
 def compile_step(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Compiled | TooLarge:
-    """Compile `train.step.make_train_step` for batches of `phase`, all the way to machine code.
+    """Compile what a run computes in batches of `phase`, all the way to machine code.
 
-    `cfg.model.vocab_size` must be settled and `cfg` have passed `placement.check_mesh`.
+    The collectives are those of the training step. `cfg.model.vocab_size` must be settled and `cfg`
+    have passed `placement.check_mesh`.
 
     Raises:
         UserError: as `executable`, or the step does not compile.
@@ -86,60 +89,85 @@ def compile_step(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Compi
     begin = time.monotonic()
     try:
         compiled = executable(cfg, topology, phase)
+        evaluates = evaluation_executable(cfg, topology, phase)
     except jax.errors.JaxRuntimeError as error:
         return _verdict(str(error), topology)
     seconds = time.monotonic() - begin
-    stats = compiled.memory_analysis()
-    memory = MemoryBytes(
-        arguments=stats.argument_size_in_bytes,
-        outputs=stats.output_size_in_bytes,
-        aliased=stats.alias_size_in_bytes,
-        temporaries=stats.temp_size_in_bytes,
-        code=stats.generated_code_size_in_bytes,
-    )
+    # Evaluation does without the gradients, but leaves the optimizer's state where it lies.
+    held = argument_bytes(cfg, phase, _mesh(cfg.train.mesh, topology)).optimizer
+    memory = max(_memory(compiled), _memory(evaluates, beside=held), key=lambda m: m.total)
     # libtpu refuses what does not fit; for a GPU the allocator would, when it runs.
     if not topology.chip.is_tpu and memory.total > topology.chip.memory:
         return TooLarge(memory.total, topology.chip.memory)
     return Compiled(memory, tuple(collectives(compiled.as_text(), topology.chips)), seconds)
 
 
+def _memory(compiled: Any, beside: int = 0) -> MemoryBytes:
+    """What a program takes of a chip, and the bytes that lie there beside its arguments."""
+    stats = compiled.memory_analysis()
+    return MemoryBytes(
+        arguments=stats.argument_size_in_bytes + beside,
+        outputs=stats.output_size_in_bytes,
+        aliased=stats.alias_size_in_bytes,
+        temporaries=stats.temp_size_in_bytes,
+        code=stats.generated_code_size_in_bytes,
+    )
+
+
+def evaluation_executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
+    """The step of `train.evaluate` as a `jax.stages.Compiled`; raises as `executable`."""
+    mesh = _mesh(cfg.train.mesh, topology)
+    with jax.set_mesh(mesh):
+        rows = replace(phase, batch_size=rows_at_once(cfg, mesh, phase.batch_size))
+        step = make_evaluation_step(cfg, mesh, _SPECIAL)
+        return _compile(step, abstract_state(cfg, mesh).params, abstract_batch(cfg, rows, mesh))
+
+
 def executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
-    """The step as a `jax.stages.Compiled`; `compile_step` says what is to be known of it.
+    """The training step as a `jax.stages.Compiled`; `compile_step` says what is known of it.
 
     Raises:
         UserError: the compiler or a library it asks for is not installed, or the mesh cannot be
             laid on the slice.
         jax.errors.JaxRuntimeError: the step does not compile.
     """
-    mesh = _slice(cfg, topology) if topology.chip.is_tpu else _host(cfg, topology)
+    mesh = _mesh(cfg.train.mesh, topology)
     with jax.set_mesh(mesh):
         step = make_train_step(cfg, mesh, _SPECIAL)
-        arguments = abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh)
-        try:
-            lowered = step.lower(*arguments, None)  # type: ignore[attr-defined]
-        except RuntimeError as error:
-            if "cuDNN not found" not in str(error):
-                raise
-            raise UserError(
-                "train.attention=cudnn asks for cuDNN's version, and it is not installed: pip "
-                "install 'bertjax[cuda]' brings it, or plan with train.attention=triton"
-            ) from None
-        with warnings.catch_warnings():
-            # What a user's compilation cache keeps of it cannot be loaded without the device.
-            warnings.filterwarnings("ignore", "Error reading persistent compilation cache")
-            return lowered.compile()
+        return _compile(step, abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh), None)
 
 
-def _host(cfg: PretrainConfig, topology: Topology) -> Mesh:
+def _compile(step: Any, *arguments: Any) -> Any:
+    try:
+        lowered = step.lower(*arguments)
+    except RuntimeError as error:
+        if "cuDNN not found" not in str(error):
+            raise
+        raise UserError(
+            "train.attention=cudnn asks for cuDNN's version, and it is not installed: pip "
+            "install 'bertjax[cuda]' brings it, or plan with train.attention=triton"
+        ) from None
+    with warnings.catch_warnings():
+        # What a user's compilation cache keeps of it cannot be loaded without the device.
+        warnings.filterwarnings("ignore", "Error reading persistent compilation cache")
+        return lowered.compile()
+
+
+@lru_cache(maxsize=4)
+def _mesh(cfg: MeshConfig, topology: Topology) -> Mesh:
+    return _slice(cfg, topology) if topology.chip.is_tpu else _host(cfg, topology)
+
+
+def _host(cfg: MeshConfig, topology: Topology) -> Mesh:
     if not gpu.can_compile():
         raise UserError(
             f"--topology {topology} needs JAX's CUDA plugin to compile for it: pip install "
             "'bertjax[cuda]' (no GPU is needed)"
         )
-    return sharding.make_mesh(cfg.train.mesh, gpu.devices(topology))
+    return sharding.make_mesh(cfg, gpu.devices(topology))
 
 
-def _slice(cfg: PretrainConfig, topology: Topology) -> Mesh:
+def _slice(cfg: MeshConfig, topology: Topology) -> Mesh:
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             f"--topology {topology} needs libtpu to compile for it: pip install 'bertjax[tpu]' "
@@ -151,11 +179,10 @@ def _slice(cfg: PretrainConfig, topology: Topology) -> Mesh:
     layout = {"chips_per_host_bounds": (1, 1, 1)} if topology.chips == 1 else {}
     devices = topologies.get_topology_desc(str(topology), platform="tpu", **layout).devices
     try:
-        return sharding.make_mesh(cfg.train.mesh, devices)
+        return sharding.make_mesh(cfg, devices)
     except NotImplementedError:  # of mesh_utils: an axis of the mesh is no product of the slice's
-        sizes = cfg.train.mesh
         raise UserError(
-            f"train.mesh fsdp={sizes.fsdp} tensor={sizes.tensor} cannot be laid along the axes of "
+            f"train.mesh fsdp={cfg.fsdp} tensor={cfg.tensor} cannot be laid along the axes of "
             f"{topology}: use sizes that are products of {', '.join(map(str, topology.shape))}"
         ) from None
 

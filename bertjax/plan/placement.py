@@ -14,7 +14,7 @@ from bertjax import model, sharding
 from bertjax.config import MeshConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.plan.topology import Topology
-from bertjax.train.step import TrainState, init_state, state_shardings
+from bertjax.train.state import abstract_state
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,7 @@ def _abstract_mesh(cfg: MeshConfig, topology: Topology) -> Mesh:
 
 def batch_shards(cfg: PretrainConfig, mesh: Mesh) -> int:
     """What a batch must be a multiple of: chips that share it × micro-batches."""
-    return mesh.shape["data"] * mesh.shape["fsdp"] * cfg.train.accumulate
-
-
-def abstract_state(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
-    """The training state as shapes with their places."""
-    return jax.tree.map(
-        lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
-        jax.eval_shape(lambda: init_state(cfg)),
-        state_shardings(cfg, mesh),
-    )
+    return sharding.batch_ways(mesh) * cfg.train.accumulate
 
 
 def abstract_batch(

@@ -13,7 +13,7 @@ from bertjax.plan.hlo import by_kind
 from bertjax.plan.phases import PhasePlan
 from bertjax.plan.roofline import Roofline
 from bertjax.plan.topology import Topology
-from bertjax.train.log import count
+from bertjax.terminal import count
 
 
 def to_text(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> str:

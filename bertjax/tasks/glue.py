@@ -5,11 +5,11 @@ Names of files, words and counts are those of the GLUE distribution and of the s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bertjax.durable import replace_file
 from bertjax.errors import UserError, nearest
 
 
@@ -80,9 +80,7 @@ def write_submission(task_name: str, predictions: Sequence[dict], path: str | Pa
     lines = ["index\tprediction"]
     for index, entry in enumerate(predictions):
         lines.append(f"{index}\t{_word(path, index, entry['prediction'], words)}")
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(path, ("\n".join(lines) + "\n").encode())
 
 
 def _word(path: Path, index: int, prediction: str | float, words: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Where words start: a table over the vocabulary, and jieba for Chinese.
+"""Where words start, as a table over the vocabulary.
 
 Word starts are flags beside the ids; nothing here can change an id. A token that does not start a
 word belongs to the word of the token before it. The rules, by how a vocabulary marks words:
@@ -14,21 +14,12 @@ word belongs to the word of the token before it. The rules, by how a vocabulary 
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
-import warnings
 from collections.abc import Iterable, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import decoders
-
-from bertjax.errors import UserError
-
-if TYPE_CHECKING:
-    from bertjax.text.tokenizer import Tokenizer
 
 # The blocks that google-research/bert tokenization.py splits into single characters.
 CJK = re.compile(
@@ -68,38 +59,3 @@ def _starts_word(text: str) -> bool:
 def is_cjk(character: str) -> bool:
     """Say whether BERT makes this character a token of its own (ideographs; not kana, hangul)."""
     return CJK.match(character) is not None
-
-
-def chinese_word_starts(sentence: str, tokenizer: Tokenizer) -> np.ndarray:
-    """Return bool [n], a flag for each id that `tokenizer` makes of `sentence`.
-
-    A token of CJK characters starts a word if jieba starts one at its first character; any other
-    token keeps its flag of `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
-    """
-    ids, offsets = tokenizer.encode_with_offsets(sentence)
-    starts = tokenizer.starts_word[ids]
-    words: set[int] | None = None
-    for i, (begin, end) in enumerate(offsets):
-        if begin < end and is_cjk(sentence[begin]) and tokenizer.token(ids[i]) != METASPACE:
-            words = _jieba_starts(sentence) if words is None else words
-            starts[i] = begin in words
-    return starts
-
-
-def _jieba_starts(sentence: str) -> set[int]:
-    return {start for _, start, _ in _jieba().tokenize(sentence)}
-
-
-@functools.cache
-def _jieba() -> ModuleType:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its source holds escapes that Python deprecates
-            import jieba
-    except ImportError:
-        raise UserError(
-            "Chinese text, but jieba, which finds its words, is not installed: "
-            "pip install 'bertjax[zh]'"
-        ) from None
-    jieba.setLogLevel("WARNING")  # it reports the loading of its dictionary otherwise
-    return jieba

@@ -12,7 +12,6 @@ from jax.sharding import Mesh
 from bertjax import model, sharding
 from bertjax.config import MaskingConfig, PretrainConfig
 from bertjax.data.batches import BatchSource, evaluation_batches
-from bertjax.data.corpus import Corpus
 from bertjax.objectives import masking, pretraining
 from bertjax.objectives.losses import Sums
 from bertjax.text.special import SpecialIds
@@ -31,7 +30,7 @@ def make_evaluation_step(
     shapes = model.abstract_params(cfg.model)
     places = sharding.parameter_shardings(mesh, shapes)
     compute = compute_of(cfg, mesh)
-    with_pairs = cfg.train.next_sentence_loss  # a head that is not trained has nothing to show
+    with_pairs = cfg.predicts_pairs  # a head that is not trained has nothing to show
 
     def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Sums]:
         params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
@@ -52,21 +51,33 @@ def make_evaluation_step(
     )
 
 
+def rows_at_once(cfg: PretrainConfig, mesh: Mesh, batch_size: int) -> int:
+    """Rows of one evaluation batch: a micro-batch of training, or fewer if fewer are asked for.
+
+    So evaluation needs no more memory than a micro-batch does, and computes no row that is not
+    asked for but those that fill up the last devices.
+    """
+    ways = sharding.batch_ways(mesh)
+    return min(batch_size // cfg.train.accumulate, -(-cfg.train.eval_rows // ways) * ways)
+
+
 def evaluate(
     step: Callable[[model.Params, dict[str, Array]], dict[str, Sums]],
     params: model.Params,
     source: BatchSource,
     mesh: Mesh,
     rows: int,
+    at_once: int,
 ) -> dict[str, float]:
     """Mean `masked_lm_loss` (nats), `masked_lm_accuracy` and, with pairs, `next_sentence_*`.
 
-    The first `rows` rows of the held-out split, in plan order; means over all predictions.
+    The first `rows` rows of the held-out split, in plan order, `at_once` of them in a batch; means
+    over all predictions.
     """
-    share = sharding.process_rows(mesh, source.batch_size)
+    share = sharding.process_rows(mesh, at_once)
     totals: dict[str, np.ndarray] = {}
-    for batch in evaluation_batches(source, rows, share):
-        sums = step(params, sharding.to_devices(mesh, batch, source.batch_size))
+    for batch in evaluation_batches(source, rows, at_once, share):
+        sums = step(params, sharding.to_devices(mesh, batch, at_once))
         for name, s in jax.device_get(sums).items():
             totals[name] = totals.get(name, 0.0) + np.asarray(s, np.float64)
     results = {}
@@ -74,16 +85,3 @@ def evaluate(
         results[f"{name}_loss"] = float(nll / max(count, 1.0))
         results[f"{name}_accuracy"] = float(correct / max(count, 1.0))
     return results
-
-
-def unigram_entropy(corpus: Corpus) -> float:
-    """Entropy in nats of a corpus's own token frequencies.
-
-    No predictor that ignores context can do better on this corpus, even one that knows its
-    frequencies beforehand; a loss that stays here has learnt nothing from context.
-    """
-    counts = np.zeros(corpus.vocab_size, np.int64)
-    for start in range(0, len(corpus.tokens), 1 << 22):
-        counts += np.bincount(corpus.tokens[start : start + (1 << 22)], minlength=len(counts))
-    p = counts[counts > 0] / max(1, counts.sum())
-    return float(-(p * np.log(p)).sum())

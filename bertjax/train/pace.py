@@ -58,7 +58,10 @@ class Pace(Protocol):
         """`step 5/24` or `step 5 (3.1%)`."""
 
     def meta(self) -> dict[str, Any] | None:
-        """What a resumed run needs; JSON values."""
+        """What a resumed run needs, JSON values; None for nothing."""
+
+    def restore(self, meta: dict[str, Any] | None) -> None:
+        """Go on from what `meta` returned."""
 
 
 def make_pace(cfg: PretrainConfig, clock: Callable[[], float] = time.monotonic) -> Pace:
@@ -102,6 +105,9 @@ class Stepped:
 
     def meta(self) -> None:
         return None
+
+    def restore(self, meta: dict[str, Any] | None) -> None:
+        pass
 
 
 class Stretch(NamedTuple):
@@ -165,8 +171,8 @@ class Recorded:
     def meta(self) -> dict[str, Any]:
         return {"stretches": self.stretches, "starts": self.starts}
 
-    def restore(self, meta: dict[str, Any]) -> None:
-        """Go on from what `meta` returned."""
+    def restore(self, meta: dict[str, Any] | None) -> None:
+        assert meta is not None, "a run by the clock says how far it is"
         self.starts = dict(meta["starts"])
 
 
@@ -229,8 +235,9 @@ class Timed(Recorded):
     def meta(self) -> dict[str, Any]:
         return {**super().meta(), "seconds_left": self._left(self.clock())}
 
-    def restore(self, meta: dict[str, Any]) -> None:
+    def restore(self, meta: dict[str, Any] | None) -> None:
         super().restore(meta)
+        assert meta is not None
         self.stretches = [Stretch(*s) for s in meta["stretches"]]
         self.left_at_start, self.began = meta["seconds_left"], self.clock()
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.sharding import Mesh
 
@@ -16,40 +15,16 @@ from bertjax.config import Phase, PretrainConfig
 from bertjax.model.attention import choose
 from bertjax.objectives import masking, pretraining
 from bertjax.objectives.losses import Sums
+from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer
 from bertjax.optim.schedules import learning_rate
 from bertjax.text.special import SpecialIds
+from bertjax.train.state import TrainState, state_shardings
 
 # With the products left to cuBLASLt, biases, residuals and the tanh GELU are added where a product
 # ends, and not in passes of their own; XLA's own kernels for products would take precedence.
 _COMPILER_OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 _DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds into the same seed
-
-
-class TrainState(NamedTuple):
-    """All that a step changes; also the form of the shardings of it."""
-
-    step: Any  # int32: steps taken; also the data position
-    params: model.Params  # float32
-    optimizer: Any  # optax state
-    bad_steps: Any  # int32: non-finite steps in a row
-    skipped: Any  # int32: non-finite steps in all
-
-
-def init_state(cfg: PretrainConfig) -> TrainState:
-    """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
-    params = model.init(cfg.model, jax.random.key(cfg.seed))
-    zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, params, optimizer(cfg.optim, cfg.train.steps).init(params), zero, zero)
-
-
-def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
-    """Where every array of the state lies on the mesh."""
-    shapes = jax.eval_shape(lambda: init_state(cfg))
-    params = sharding.parameter_shardings(mesh, shapes.params)
-    everywhere = sharding.replicated(mesh)
-    moments = sharding.optimizer_shardings(mesh, shapes.optimizer, shapes.params, params)
-    return TrainState(everywhere, params, moments, everywhere, everywhere)
 
 
 def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
@@ -105,31 +80,25 @@ def make_train_step(
     def step(state: TrainState, batch: dict[str, Array], position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)
         grads, sums = gradients(cfg, compute, places.params, state, mask(cfg, special, batch))
-        loss = sum(s.nll for s in sums.values())
-        norm = optax.tree.norm(grads)
-        finite = jnp.isfinite(norm) & jnp.isfinite(loss)
-        updates, moments = update_rule.update(
-            grads, state.optimizer, state.params, finite=finite, position=position
+        loss = jnp.asarray(sum(s.nll for s in sums.values()))
+        updated = guarded_update(
+            update_rule, grads, loss, state.params, state.optimizer, position=position
         )
-        params = jax.tree.map(
-            lambda new, old: jnp.where(finite, new, old),
-            optax.apply_updates(state.params, updates),
-            state.params,
-        )
-        bad = jnp.where(finite, 0, state.bad_steps + 1)
-        skipped = state.skipped + jnp.where(finite, 0, 1)
+        bad = jnp.where(updated.finite, 0, state.bad_steps + 1)
+        skipped = state.skipped + jnp.where(updated.finite, 0, 1)
         metrics = {
             f"{name}_{key}": value for name, s in sums.items() for key, value in s.mean().items()
         } | {
             # The schedule stands still in skipped steps, as all of the optimizer does.
             "learning_rate": rate(state.step - state.skipped if position is None else position),
-            "gradient_norm": norm,
+            "gradient_norm": updated.norm,
             "predicted": sums["masked_lm"].weight,
             "tokens": tokens,
             "bad_steps": bad,
             "skipped": skipped,
         }
-        return TrainState(state.step + 1, params, moments, bad, skipped), metrics
+        state = TrainState(state.step + 1, updated.params, updated.optimizer, bad, skipped)
+        return state, metrics
 
     return jax.jit(
         step,

@@ -10,7 +10,7 @@ import numpy as np
 
 from bertjax import flops
 from bertjax.config import PretrainConfig
-from bertjax.train.log import count, duration
+from bertjax.terminal import count, duration
 
 
 class Window:

@@ -21,8 +21,9 @@ from bertjax.cli.main import VERBS, main
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.objectives.presets import GOOGLE_WWM
-from bertjax.train.initial import read_model, run_config
-from bertjax.train.run_directory import open_run
+from bertjax.pretrained import open_pretrained, run_config
+from bertjax.runs.directory import open_run
+from bertjax.runs.kinds import Kind
 
 pytestmark = pytest.mark.xdist_group("commands")  # most of them need the trained run
 
@@ -258,7 +259,7 @@ def test_a_masking_variant_by_name(tmp_path, recipe, corpus, capfd):
 
 
 def test_a_second_run_in_the_directory_is_refused(trained_copy, recipe, corpus, capfd):
-    with open_run(trained_copy):
+    with open_run(trained_copy, Kind.PRETRAINING):
         said = refusal(capfd, pretrain_argv(trained_copy, recipe, corpus))
     assert "is in use by pid" in said
 
@@ -296,10 +297,10 @@ def test_a_corpus_of_another_tokenizer_is_refused(
     other = tiny_run.prepare(
         text, tmp_path / "other", "--vocab-size", vocabulary, "--tokenizer", "bpe"
     )
-    kept = read_model(trained_copy).tokenizer
+    kept = open_pretrained(trained_copy).tokenizer
     said = refusal(capfd, pretrain_argv(trained_copy, recipe, other))
     assert "tokenizer fingerprint" in said and "point data.corpus at" in said
-    assert read_model(trained_copy).tokenizer.fingerprint == kept.fingerprint
+    assert open_pretrained(trained_copy).tokenizer.fingerprint == kept.fingerprint
     assert str(other) not in (trained_copy / "config.json").read_text()
     said = refusal(
         capfd,

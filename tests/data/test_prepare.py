@@ -19,8 +19,8 @@ from tiny_text import (
     write_text,
 )
 
+from bertjax import durable
 from bertjax.cli import prepare
-from bertjax.data import staging
 from bertjax.data.corpus import (
     describe_corpus,
     open_corpus,
@@ -200,9 +200,9 @@ def children_of(pid: int) -> list[int]:
 
 def test_two_builds_of_one_corpus(tmp_path) -> None:
     out = tmp_path / "out"
-    with staging.staged(out, print) as stage:
+    with durable.staged(out, print) as stage:
         (stage / "file").touch()
-        with pytest.raises(UserError, match="another process"), staging.staged(out, print):
+        with pytest.raises(UserError, match="another process"), durable.staged(out, print):
             pass
         assert (stage / "file").exists()
     assert [p.name for p in out.iterdir()] == ["file"]

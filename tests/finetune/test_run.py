@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import signal
 from dataclasses import replace
 
 import jax
@@ -14,13 +13,12 @@ import pytest
 import tiny_task
 from tiny_task import config, start, write_table
 
-from bertjax.errors import EXIT_PREEMPTED, UserError
-from bertjax.finetune import run
+from bertjax.errors import UserError
 from bertjax.finetune.member import Training
 from bertjax.finetune.run import best_parameters, finetune
 from bertjax.finetune.saved import ensemble, open_saved
-from bertjax.huggingface.tensors import flatten
 from bertjax.tasks.families import read_examples
+from bertjax.tree import flatten
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +51,7 @@ def assert_same_run(ours, theirs):
 @pytest.fixture(scope="module")
 def unbroken(tables, tmp_path_factory):
     path = tmp_path_factory.mktemp("unbroken") / "run"
-    assert finetune(config(*tables), path, start()) == 0
+    assert finetune(config(*tables), path, start()).stopped is None
     return path
 
 
@@ -73,36 +71,23 @@ def test_it_learns_and_writes_what_it_did(unbroken, tables):
 
 
 def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
-    assert finetune(config(*tables), tmp_path / "run", start()) == 0
+    assert finetune(config(*tables), tmp_path / "run", start()).stopped is None
     assert_same_run(tmp_path / "run", unbroken)
 
 
-class StopAfter:
-    """In the place of `StopSignals`: SIGTERM once so many steps have asked."""
-
-    def __init__(self, steps):
-        self.left = steps
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    @property
-    def requested(self):
-        self.left -= 1
-        return signal.SIGTERM if self.left < 0 else None
+def stop_after(steps: int):
+    """SIGTERM once so many steps have asked."""
+    left = iter([None] * steps)
+    return lambda: next(left, "SIGTERM")
 
 
-def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, tables, tmp_path, monkeypatch):
+def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, tables, tmp_path):
     """In the middle of an epoch, at its end, and once more."""
     for steps in (3, 6, 2):
-        monkeypatch.setattr(run, "StopSignals", lambda steps=steps: StopAfter(steps))
-        assert finetune(config(*tables), tmp_path / "run", start()) == EXIT_PREEMPTED
+        done = finetune(config(*tables), tmp_path / "run", start(), stop=stop_after(steps))
+        assert done.stopped == "SIGTERM"
         assert not (tmp_path / "run" / "results.json").exists()
-    monkeypatch.undo()
-    assert finetune(config(*tables), tmp_path / "run", start()) == 0
+    assert finetune(config(*tables), tmp_path / "run", start()).stopped is None
     assert_same_run(tmp_path / "run", unbroken)
     rows = [
         json.loads(line)
@@ -131,7 +116,7 @@ def test_other_weights_tokenizers_and_examples_are_refused(unbroken, tables, tmp
             finetune(config(*tables), unbroken, other)
     assert before == {path: path.read_bytes() for path in before}
     shutil.copy(tables[0], edited)
-    assert finetune(config(edited, tables[1]), tmp_path / "run", start()) == 0
+    assert finetune(config(edited, tables[1]), tmp_path / "run", start()).stopped is None
     edited.write_text(edited.read_text().replace("river", "city"))
     with pytest.raises(UserError, match="other train examples: give those back"):
         finetune(config(edited, tables[1]), tmp_path / "run", start())
@@ -143,16 +128,16 @@ def test_a_model_that_was_damaged_after_it_was_done_is_trained_again(unbroken, t
     shutil.rmtree(run / "seed-0" / "best")
     with pytest.raises(UserError, match="no trained model that verifies: delete that directory"):
         open_saved(run).parameters(open_saved(run).best)
-    assert finetune(config(*tables), run, start()) == 0
+    assert finetune(config(*tables), run, start()).stopped is None
     assert_same_run(run, unbroken)
     (run / "seed-0" / "result.json").write_text("{")
-    assert finetune(config(*tables), run, start()) == 0
+    assert finetune(config(*tables), run, start()).stopped is None
     assert_same_run(run, unbroken)
 
 
 def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
     cfg = config(*tables, tune={"seeds": (1, 2, 3), "epochs": 1})
-    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
     dev = results(tmp_path / "run")["splits"]["dev"]
     values = dev["models"]["accuracy"]["values"]
     assert len(values) == 3
@@ -179,7 +164,7 @@ def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp
 
     monkeypatch.setattr(Training, "__init__", watch)
     cfg = config(tables[0], tune={"folds": 3, "epochs": 1})
-    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
     assert len(seen) == 3 and all(not train & held for train, held in seen)
     places = set().union(*(held for _, held in seen))
     assert len(places) == 192 == sum(len(held) for _, held in seen)
@@ -194,7 +179,7 @@ def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp
 def test_early_stopping_and_the_best_epoch(tables, tmp_path):
     """At a rate of zero no epoch is better than the first."""
     cfg = config(*tables, optim={"learning_rate": 0.0}, tune={"epochs": 9, "patience": 2})
-    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
     (model,) = results(tmp_path / "run")["models"]
     assert (model["best_epoch"], model["epochs"]) == (1, 3)
 
@@ -202,7 +187,7 @@ def test_early_stopping_and_the_best_epoch(tables, tmp_path):
 @pytest.mark.parametrize("layers", [0, 1])
 def test_frozen_layers_do_not_move_and_the_others_do(layers, tables, tmp_path):
     cfg = config(*tables, tune={"epochs": 1, "layers": layers})
-    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
     saved = open_saved(tmp_path / "run")
     after = flatten(jax.device_get(best_parameters(saved.cfg, saved.members[0])))
     before = flatten(tiny_task.encoder())
@@ -214,7 +199,7 @@ def test_frozen_layers_do_not_move_and_the_others_do(layers, tables, tmp_path):
         )
         assert (value.tobytes() == before[name].tobytes()) == frozen, name
     (tmp_path / "run" / "states.left").mkdir()  # by a run that was killed
-    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
     assert layers or not list((tmp_path / "run").glob("states*"))
     # What was scored with kept states is what the whole model says.
     examples, _ = read_examples(str(tables[1]), cfg)
@@ -261,7 +246,7 @@ def test_no_answer_has_a_threshold_of_each_model_and_one_of_all(tmp_path):
         data={"layout": "squad"},
         tune={"seeds": (0, 1), "epochs": 2},
     )
-    assert finetune(cfg, tmp_path / "run", start()) == 0
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
     content = results(tmp_path / "run")
     assert content["metric"] == "best_f1"
     each = [entry["dev"]["best_f1"] for entry in content["models"]]

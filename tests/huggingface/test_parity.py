@@ -13,7 +13,7 @@ import transformers
 from bertjax import huggingface, model
 from bertjax.huggingface.export import to_hub_tensors
 from bertjax.huggingface.names import hub_names
-from bertjax.huggingface.tensors import flatten
+from bertjax.tree import flatten
 
 ROBERTA = {"family": "roberta", "next_sentence_head": False}
 PRE_NORM = {"norm": "pre", "next_sentence_head": False}

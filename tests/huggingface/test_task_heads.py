@@ -20,10 +20,9 @@ from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.export import to_hub_tensors
 from bertjax.huggingface.names import hub_names, task_architecture
-from bertjax.huggingface.tensors import flatten
 from bertjax.model.task import TaskShape, abstract_task_params, apply_task
 from bertjax.objectives import task_losses
-from bertjax.sharding import path_name
+from bertjax.tree import flatten, path_name
 
 B, T, PAD = oracle.B, oracle.T, 0
 CLASSES = TaskShape("classification", 3)

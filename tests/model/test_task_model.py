@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 from tiny_model import MODEL, VOCAB, by_path
 
-from bertjax import model, sharding
+from bertjax import model
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.model.sequence import CNN, FILTER_WIDTHS, BiLSTM
@@ -25,6 +25,7 @@ from bertjax.model.task import (
     init_task,
 )
 from bertjax.optim.optimizers import parameter_groups
+from bertjax.tree import path_name
 
 B, T, C = 4, 8, 3
 LENGTHS = (8, 5, 2, 0)  # the last row only fills the batch
@@ -59,7 +60,7 @@ def params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> model.Params
     """Random, the same encoder under every head."""
 
     def leaf(path, like):
-        draw = np.random.default_rng(zlib.crc32(sharding.path_name(path).encode()))
+        draw = np.random.default_rng(zlib.crc32(path_name(path).encode()))
         values = draw.normal(0, 0.3, like.shape) + (path[-1].key == "scale")
         return values.astype(np.float32)
 
@@ -216,19 +217,16 @@ def test_padding_changes_nothing(head, shape) -> None:
 @pytest.mark.parametrize(("head", "shape"), [*HEADS, (HeadConfig(crf=True), TAGGING)], ids=str)
 def test_parameters_have_names_places_and_groups(head, shape) -> None:
     shapes = abstract_task_params(SMALL, head, shape)
-    found = {sharding.path_name(p): x.shape for p, x in jax.tree_util.tree_leaves_with_path(shapes)}
+    found = {path_name(p): x.shape for p, x in jax.tree_util.tree_leaves_with_path(shapes)}
     encoder = model.abstract_params(replace(SMALL, next_sentence_head=True))
-    known = {
-        sharding.path_name(p): x.shape for p, x in jax.tree_util.tree_leaves_with_path(encoder)
-    }
+    known = {path_name(p): x.shape for p, x in jax.tree_util.tree_leaves_with_path(encoder)}
     new = {path for path in found if path not in known}
     assert all(path.startswith("head/") for path in new)
     assert all(found[path] == known[path] for path in found if path in known)
     assert "head/classifier/kernel" in new
     assert ("pooler/dense/kernel" in found) == has_pooler(head, shape)
     groups = {
-        sharding.path_name(p): g
-        for p, g in jax.tree_util.tree_leaves_with_path(parameter_groups(shapes))
+        path_name(p): g for p, g in jax.tree_util.tree_leaves_with_path(parameter_groups(shapes))
     }
     assert {path for path in new if groups[path] == "head_matrix"} == {
         path for path in new if path.endswith("/kernel")

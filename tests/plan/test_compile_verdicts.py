@@ -10,6 +10,7 @@ from tiny_model import RUN
 
 from bertjax.errors import UserError
 from bertjax.plan.compile import TooLarge, _verdict, compile_step
+from bertjax.plan.placement import ArgumentBytes
 from bertjax.plan.topology import parse_topology
 
 V5E = parse_topology("v5e:2x2")
@@ -57,7 +58,10 @@ def test_what_a_gpu_has_no_room_for_is_found_by_adding_up(monkeypatch, topology)
     stats = {"argument": 1, "output": 3, "alias": 2, "temp": int(chip.memory), "generated_code": 0}
     sizes = SimpleNamespace(**{f"{name}_size_in_bytes": size for name, size in stats.items()})
     step = SimpleNamespace(memory_analysis=lambda: sizes, as_text=lambda: "")
-    monkeypatch.setattr("bertjax.plan.compile.executable", lambda *_: step)
+    for program in ("executable", "evaluation_executable"):
+        monkeypatch.setattr(f"bertjax.plan.compile.{program}", lambda *_: step)
+    monkeypatch.setattr("bertjax.plan.compile.argument_bytes", lambda *_: ArgumentBytes(0, 0, 0))
+    monkeypatch.setattr("bertjax.plan.compile._mesh", lambda *_: None)
     found = compile_step(RUN, parse_topology(topology), RUN.data.phases[0])
     if topology == "h100:1":
         assert found == TooLarge(int(chip.memory) + 2, chip.memory)

@@ -13,10 +13,11 @@ from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from bertjax.errors import UserError
-from bertjax.text import words
+from bertjax.text import chinese_words
+from bertjax.text.chinese_words import chinese_word_starts
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
-from bertjax.text.words import chinese_word_starts, is_cjk, word_starts_table
+from bertjax.text.words import is_cjk, word_starts_table
 
 
 def paragraphs(directory: Path, count: int) -> list[str]:
@@ -119,7 +120,7 @@ def test_chinese_starts_are_those_of_jieba(
     chinese: list[str], chinese_tokenizer: Tokenizer
 ) -> None:
     """Every CJK character starts a word exactly where jieba says, and no other flag changes."""
-    jieba = words._jieba()  # imported with its warnings silenced
+    jieba = chinese_words._jieba()  # imported with its warnings silenced
     inside = 0
     for text in chinese:
         ids, offsets = chinese_tokenizer.encode_with_offsets(text)
@@ -189,7 +190,7 @@ def test_any_text_has_a_flag_for_each_id(chinese_tokenizer: Tokenizer, text: str
 def test_missing_jieba_names_the_extra(
     chinese: list[str], bert_chinese: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(words, "_jieba", words._jieba.__wrapped__)  # past its cache
+    monkeypatch.setattr(chinese_words, "_jieba", chinese_words._jieba.__wrapped__)  # past its cache
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(UserError, match=r"pip install 'bertjax\[zh\]'"):
         chinese_word_starts(chinese[0], bert_chinese)

@@ -14,8 +14,9 @@ from tiny_model import ROWS, RUN, SPECIAL, VOCAB
 from bertjax import model
 from bertjax.config import MaskingConfig, Phase, PretrainConfig
 from bertjax.data.corpus import Corpus
-from bertjax.train.evaluate import evaluate, make_evaluation_step, unigram_entropy
-from bertjax.train.setup import fresh_state
+from bertjax.train.data import unigram_entropy
+from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
+from bertjax.train.state import fresh_state
 
 COUNT = 2 * ROWS + 4  # rows: two full batches, and one of four rows and padding
 
@@ -35,7 +36,8 @@ def results(cfg: PretrainConfig = RUN, shape: tuple[int, int, int] = (1, 1, 1), 
     mesh, step = compiled(cfg, shape)
     weights = params()  # made on a mesh of its own
     with jax.set_mesh(mesh):
-        return evaluate(step, weights, tiny_model.source(cfg.data), mesh, rows)
+        at_once = rows_at_once(cfg, mesh, cfg.data.phases[0].batch_size)
+        return evaluate(step, weights, tiny_model.source(cfg.data), mesh, rows, at_once)
 
 
 def test_evaluation_repeats_bit_for_bit():

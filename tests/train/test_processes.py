@@ -19,7 +19,7 @@ from bertjax.cluster import EXIT_LOST_PROCESS
 from bertjax.config import PretrainConfig
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_PREEMPTED
 from bertjax.overrides import load_config
-from bertjax.train import setup
+from bertjax.train.data import open_data
 
 # They wait for one another with limits of seconds, some of them not ours to set.
 pytestmark = pytest.mark.alone
@@ -51,18 +51,19 @@ from bertjax import sharding
 from bertjax.config import PretrainConfig
 from bertjax.data.loader import load_batches
 from bertjax.overrides import load_config
-from bertjax.train import setup
+from bertjax.train.data import open_data
+from bertjax.train.devices import make_mesh
 cfg = load_config(Path(os.environ["RECIPE"]), PretrainConfig)
 cfg = dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, corpus=os.environ["CORPUS"]))
-cfg, data = setup.open_data(cfg)
-rows = sharding.process_rows(setup.make_mesh(cfg), 16, cfg.train.accumulate)
+cfg, data = open_data(cfg)
+rows = sharding.process_rows(make_mesh(cfg), 16, cfg.train.accumulate)
 with load_batches(data.training(cfg, 0), 3, 5, 0, 1, rows) as stream:
     for step, batch in enumerate(stream, start=3):
         np.savez(Path(os.environ["OUT"], f"{step}-{rows.start}.npz"), **batch)
 """
     cfg = load_config(recipe, PretrainConfig)
     cfg = replace(cfg, data=replace(cfg.data, corpus=str(corpus)))
-    cfg, data = setup.open_data(cfg)
+    cfg, data = open_data(cfg)
     whole = data.training(cfg, 0)
     for count in (2, 4):
         out = tmp_path / str(count)
@@ -136,16 +137,16 @@ from jax.experimental import multihost_utils
 from bertjax import sharding
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import MeshConfig
-from bertjax.train import setup
-from bertjax.train.initial import run_config
+from bertjax.pretrained import run_config
+from bertjax.train.state import abstract_state, checkpoint_items
+from bertjax.tree import flatten
 run = Path(os.environ["RUN"])
 mesh = sharding.make_mesh(MeshConfig(fsdp=2))
-wanted = setup.abstract_items(run_config(run), mesh)
+wanted = checkpoint_items(abstract_state(run_config(run), mesh))
 found = CheckpointStore(run / "checkpoints", keep=1).restore(wanted)
-leaves = jax.tree_util.tree_leaves_with_path(found.items)
 whole = {
-    sharding.path_name(path): multihost_utils.process_allgather(leaf, tiled=True)
-    for path, leaf in leaves
+    name: multihost_utils.process_allgather(leaf, tiled=True)
+    for name, leaf in flatten(found.items).items()
 }
 np.savez(run.parent / f"restored-{me}.npz", **whole)
 """

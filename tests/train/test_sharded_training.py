@@ -23,8 +23,8 @@ from bertjax.config import (
 )
 from bertjax.errors import UserError
 from bertjax.text.special import SpecialIds
-from bertjax.train.setup import fresh_state
-from bertjax.train.step import init_state, make_train_step, state_shardings
+from bertjax.train.state import fresh_state, init_state, state_shardings
+from bertjax.train.step import make_train_step
 
 SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
 V, T, B, STEPS = 250, 16, 16, 5

@@ -15,8 +15,9 @@ from tiny_model import ROWS, RUN, SPECIAL, by_path, largest_difference, run_conf
 
 from bertjax import sharding
 from bertjax.optim.schedules import learning_rate
-from bertjax.train.setup import fresh_state
-from bertjax.train.step import make_train_step, state_shardings
+from bertjax.train.state import fresh_state, state_shardings
+from bertjax.train.step import make_train_step
+from bertjax.tree import path_name
 
 STEPS = 5
 
@@ -113,12 +114,12 @@ def test_an_empty_batch_gives_no_nan():
 def test_every_moment_lies_where_its_parameter_lies(optimizer, per_block_matrix):
     places = state_shardings(run_config(optimizer), tiny_model.mesh(2, 2, 2))
     specs = {
-        sharding.path_name(path): place.spec
+        path_name(path): place.spec
         for path, place in jax.tree_util.tree_leaves_with_path(places.params)
     }
     moments: Counter[str] = Counter()
     for path, place in jax.tree_util.tree_leaves_with_path(places.optimizer):
-        name = sharding.path_name(path)
+        name = path_name(path)
         owners = [parameter for parameter in specs if name.endswith(f"/{parameter}")]
         if owners:
             owner = max(owners, key=len)

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGUSR1 as a request that the training loop reads between steps."""
+"""SIGTERM, SIGINT and SIGUSR1 as a request that training reads between steps, and exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 from types import FrameType, TracebackType
 
-from bertjax.cluster import gather
 from bertjax.errors import EXIT_INTERRUPTED, EXIT_PREEMPTED, EXIT_REQUESTED
 
 EXIT_CODES = {
@@ -20,14 +19,23 @@ _NOTICE = b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at
 class StopSignals:
     """A context in which those signals ask for a checkpoint and an end, in the main thread.
 
-    The first signal counts; the run is to leave with `EXIT_CODES[signal]`. A second SIGINT raises
-    KeyboardInterrupt wherever the program is. The handlers there were come back at the end.
+    The first signal counts. A second SIGINT raises KeyboardInterrupt wherever the program is. The
+    handlers there were come back at the end.
     """
 
     def __init__(self) -> None:
-        self.requested: signal.Signals | None = None  # by a signal to this process
+        self.requested: signal.Signals | None = None
         self._interrupted = False
         self._previous: dict[signal.Signals, object] = {}
+
+    def asked(self) -> str | None:
+        """The name of the signal that came, such as SIGTERM; None before any."""
+        return None if self.requested is None else self.requested.name
+
+    @staticmethod
+    def exit_code(stopped: str | None) -> int:
+        """The exit code of a run that ended for the reason `asked` gave, here or elsewhere."""
+        return 0 if stopped is None else EXIT_CODES[signal.Signals[stopped]]
 
     def __enter__(self) -> StopSignals:
         for number in EXIT_CODES:
@@ -44,16 +52,6 @@ class StopSignals:
             # None stands for a handler that was not set from Python and cannot be set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # type: ignore[arg-type]
         self._previous.clear()
-
-    def agreed(self) -> signal.Signals | None:
-        """The request of any process, the same answer in all of them.
-
-        With several processes this is a meeting of all: call it at the same steps everywhere, and
-        not at each. With one process it is `requested`.
-        """
-        requests = gather("request to stop", str(int(self.requested or 0)))
-        received = [signal.Signals(int(n)) for n in requests if n != "0"]
-        return received[0] if received else None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self._interrupted:

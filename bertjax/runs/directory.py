@@ -2,6 +2,7 @@
 
 runs/x/
   config.json         the resolved config, enough to run again
+  origin.json         fingerprints of the weights it was started with, if there were any
   environment.json    versions and devices
   command.txt         one line for each start of the run
   metrics.jsonl       one JSON object a line
@@ -17,40 +18,20 @@ runs/x/
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import importlib.metadata
-import json
 import os
-import platform
 import shlex
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import jax
 
-from bertjax import __version__
-from bertjax.checkpoint.manifest import replace_file
+from bertjax.durable import lock, replace_file, write_json
 from bertjax.errors import UserError
-
-# All that environment.json may hold besides devices and platform: a run directory is made to be
-# shared, so no variables, host names, user names or paths get in.
-_PACKAGES = (
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "grain",
-    "array-record",
-    "numpy",
-    "tokenizers",
-    "sentencepiece",
-    "tensorflow-datasets",
-    "safetensors",
-)
+from bertjax.runs.environment import describe_environment
+from bertjax.runs.kinds import Kind, describe, kind_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +44,11 @@ class RunDirectory:
     def config(self) -> Path:
         """The resolved config as JSON (`bertjax.overrides.from_json`)."""
         return self.path / "config.json"
+
+    @property
+    def origin(self) -> Path:
+        """Fingerprints of what the run was started from (`bertjax.runs.same_run`)."""
+        return self.path / "origin.json"
 
     @property
     def pace(self) -> Path:
@@ -118,18 +104,20 @@ class RunDirectory:
         """Write config.json and environment.json and add a line to command.txt."""
         with _as_user_errors(self.path):
             replace_file(self.config, config_json.encode())
-            environment = json.dumps(describe_environment(), indent=2) + "\n"
-            replace_file(self.environment, environment.encode())
+            write_json(self.environment, describe_environment())
             with open(self.command, "a", encoding="utf-8") as file:
                 file.write(shlex.join(command) + "\n")
 
 
 @contextlib.contextmanager
-def open_run(path: str | Path) -> Iterator[RunDirectory]:
-    """Create or reopen a run directory and hold its lock.
+def open_run(
+    path: str | Path, kind: Kind, say: Callable[[str], None] = lambda line: None
+) -> Iterator[RunDirectory]:
+    """Create or reopen the directory of a run of `kind` and hold its lock.
 
-    With several JAX processes the first one holds it for all. Raises UserError if another run
-    has the lock, if the directory holds something that is not a run, or if it cannot be written.
+    `say` is told where the file system has no locks. With several JAX processes the first one
+    holds the lock for all. Raises UserError if another run has the lock, if the directory holds
+    anything but a run of that kind, or if it cannot be written.
     """
     run = RunDirectory(Path(path).absolute())
     if jax.process_index() != 0:
@@ -137,44 +125,25 @@ def open_run(path: str | Path) -> Iterator[RunDirectory]:
         return
     with _as_user_errors(run.path):
         run.path.mkdir(parents=True, exist_ok=True)
-        if not run.lock.exists() and any(run.path.iterdir()):
+        other = kind_of(run.path) not in (kind, None)
+        if other or (not run.lock.exists() and any(run.path.iterdir())):
             raise UserError(
-                f"{run.path} is not empty and not a run of bertjax (it has no file 'lock'): "
-                "choose a new or empty directory"
+                f"--workdir {run.path} is {describe(run.path)}, not {kind.value}: choose a new or "
+                "empty directory"
             )
         file = open(run.lock, "a+", encoding="utf-8")  # noqa: SIM115
     with file:
-        _take_lock(run, file)
+        _take_lock(run, file, say)
         with _as_user_errors(run.path):
             run.tokenizer.mkdir(exist_ok=True)
         yield run
 
 
-def describe_environment() -> dict:
-    """Versions, platform and devices of this process, from a fixed list of keys."""
-    versions = {}
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    devices = jax.devices()
-    return {
-        "bertjax": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "packages": versions,
-        "backend": jax.default_backend(),
-        "devices": {
-            kind: sum(d.device_kind == kind for d in devices)
-            for kind in sorted({d.device_kind for d in devices})
-        },
-        "processes": jax.process_count(),
-    }
-
-
-def _take_lock(run: RunDirectory, file: IO[str]) -> None:
+def _take_lock(run: RunDirectory, file: IO[str], say: Callable[[str], None]) -> None:
     """Lock the open `file` until it is closed or the process dies, and sign it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock(file.fileno()):
+            say(f"{run.path}: the file system has no locks: do not start this run twice at once")
     except BlockingIOError:
         file.seek(0)
         holder = " ".join(file.read(200).split()) or "another process"

@@ -1,0 +1,109 @@
+"""Open a model to start from or to use: a run of ours, or a Hugging Face directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import SingleDeviceSharding
+
+from bertjax import model
+from bertjax.checkpoint import CheckpointStore, Restored
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.data.corpus import describe_corpus
+from bertjax.errors import UserError
+from bertjax.huggingface import import_model
+from bertjax.overrides import from_json
+from bertjax.runs.directory import RunDirectory
+from bertjax.runs.kinds import Kind, require_kind
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An architecture with its weights and tokenizer."""
+
+    cfg: ModelConfig
+    params: model.Params
+    tokenizer: Tokenizer | None
+    source: str  # what was read, for people
+    fresh: tuple[str, ...] = ()  # parameters that were not there and are random
+    step: int = 0  # training steps behind it, if it is a run of ours
+    meta: dict[str, Any] = field(default_factory=dict)  # of its checkpoint
+
+    def check_corpus(self, corpus: Path) -> None:
+        """Refuse a corpus of another tokenizer: its ids would mean other words."""
+        if self.tokenizer is None:
+            return
+        theirs = describe_corpus(corpus)["tokenizer"]
+        if theirs != self.tokenizer.fingerprint:
+            raise UserError(
+                f"{corpus} was prepared with tokenizer {theirs[:12]}, the model of {self.source} "
+                f"has {self.tokenizer.fingerprint[:12]}: prepare the text again with "
+                "--tokenizer set to the model's directory"
+            )
+
+
+def open_pretrained(path: Path, name: str = "model") -> Pretrained:
+    """Read a run of `bertjax pretrain` or a Hugging Face directory.
+
+    Of a run, the best checkpoint, else the newest, else what it was imported from. `name` is what
+    the user gave the path as, for messages.
+
+    Raises:
+        UserError: neither of them, or damaged.
+    """
+    kind = require_kind(name, path, Kind.PRETRAINING, Kind.HUGGING_FACE)
+    if kind is Kind.PRETRAINING:
+        run = RunDirectory(path.absolute())
+        stores = {"best": run.best, "newest": run.checkpoints, "imported": run.initial}
+        return _read_run(run, stores)
+    imported = import_model(path)
+    return Pretrained(
+        imported.cfg, imported.params, imported.tokenizer, str(path), tuple(imported.fresh)
+    )
+
+
+def is_imported(path: Path) -> bool:
+    """Whether `bertjax import` made this run, so that it starts from the weights in it."""
+    return RunDirectory(path.absolute()).initial.is_dir()
+
+
+def open_imported(path: Path) -> Pretrained:
+    """Read the weights that `bertjax import` put into a run, whatever was trained since."""
+    run = RunDirectory(path.absolute())
+    return _read_run(run, {"imported": run.initial})
+
+
+def run_config(path: Path) -> PretrainConfig:
+    """The config of a run of `bertjax pretrain`."""
+    return from_json(PretrainConfig, RunDirectory(path).config.read_text(encoding="utf-8"))
+
+
+def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Pretrained:
+    cfg = run_config(run.path).model
+    which, found = _restore(stores, cfg)
+    source = f"{run.path} ({which} checkpoint, step {found.step})"
+    tokenizer = load_tokenizer(run.tokenizer)
+    params = found.items["params"]
+    return Pretrained(cfg, params, tokenizer, source, step=found.step, meta=found.meta)
+
+
+def _restore(stores: dict[str, Path], cfg: ModelConfig) -> tuple[str, Restored]:
+    """Parameters on one device from the first of `stores`, by name, that holds a checkpoint."""
+    place = SingleDeviceSharding(jax.devices()[0])
+    wanted = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
+        model.abstract_params(cfg),
+    )
+    for name, directory in stores.items():
+        if directory.is_dir():
+            found = CheckpointStore(directory, keep=1).restore({"params": wanted})
+            if found is not None:
+                return name, found
+    raise UserError(
+        f"no checkpoint in {' or '.join(map(str, stores.values()))}: `bertjax pretrain` was "
+        "stopped before the first one was written: run it again"
+    )

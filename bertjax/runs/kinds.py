@@ -1,0 +1,73 @@
+"""What a directory is, told from the files in it and never from its name."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+
+from bertjax.errors import UserError
+
+
+class Kind(Enum):
+    """The directories that bertjax reads; the value is what a person calls them."""
+
+    CORPUS = "a corpus of `bertjax prepare`"
+    PRETRAINING = "a run of `bertjax pretrain`"
+    FINETUNING = "a run of `bertjax finetune`"
+    HUGGING_FACE = "a Hugging Face directory"
+
+
+# Names at the top of a run's config.json that no other config.json has.
+_SECTIONS = {Kind.PRETRAINING: {"model", "train"}, Kind.FINETUNING: {"tune", "task"}}
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return what the directory is; None for anything else."""
+    config = path / "config.json"
+    if config.is_file():
+        try:
+            content = json.loads(config.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = None  # who reads it as a Hugging Face directory says what is wrong with it
+        names = set(content) if isinstance(content, dict) else set()
+        for kind, sections in _SECTIONS.items():
+            if sections <= names:
+                return kind
+        return Kind.HUGGING_FACE
+    if (path / "manifest.json").is_file() and (path / "tokenizer").is_dir():
+        return Kind.CORPUS
+    return None
+
+
+def require_kind(name: str, path: Path, *wanted: Kind, fix: str = "") -> Kind:
+    """Return the kind of `path`, which must be one of `wanted`.
+
+    `name` is what the user gave it as, such as `--init`. `fix` is what to do instead; by default
+    to give one of `wanted`.
+
+    Raises:
+        UserError: one line with what is there instead.
+    """
+    kind = kind_of(path)
+    if kind in wanted:
+        return kind
+    asked = " or ".join(choice.value for choice in wanted)
+    raise UserError(f"{name} {path} is {describe(path)}: {fix or f'give {asked}'}")
+
+
+def describe(path: Path) -> str:
+    """Return what is at `path` in a few words, for the end of `PATH is ...`."""
+    kind = kind_of(path)
+    if kind is not None:
+        return kind.value
+    if not path.exists():
+        return "not there"
+    if not path.is_dir():
+        return "a file"
+    for parent in path.absolute().parents[:3]:
+        if kind_of(parent) is not None:
+            return f"a part of {parent}, which is {kind_of(parent).value}"  # type: ignore[union-attr]
+    if not any(path.iterdir()):
+        return "an empty directory"
+    return "a directory without config.json or manifest.json"

@@ -1,0 +1,59 @@
+"""The lines with which a run begins: what is trained, on what, and what a person should know."""
+
+from __future__ import annotations
+
+import jax
+from jax.sharding import Mesh
+
+from bertjax.checkpoint import Restored
+from bertjax.config import PretrainConfig
+from bertjax.data.corpus import few_held_out
+from bertjax.pretrained import Pretrained
+from bertjax.runs.directory import RunDirectory
+from bertjax.terminal import Terminal, count
+from bertjax.train.data import Data
+from bertjax.train.state import abstract_state
+from bertjax.train.step import attention_of, compute_of
+
+
+def announce(
+    cfg: PretrainConfig,
+    data: Data,
+    mesh: Mesh,
+    run: RunDirectory,
+    terminal: Terminal,
+    found: Restored | None,
+    start_from: Pretrained | None,
+) -> None:
+    """Say how the run in `run` begins, or goes on from `found`."""
+    if found is not None:
+        for reason in found.rejected:
+            terminal.say(f"passed over checkpoint {reason}")
+    elif start_from is not None:
+        terminal.say(f"start  weights and architecture of {start_from.source}")
+    if found is None and run.metrics.exists():
+        terminal.say("note   the run ended before its first checkpoint")
+    parameters = sum(x.size for x in jax.tree.leaves(abstract_state(cfg, mesh).params))
+    shape = " × ".join(f"{n} {a}" for a, n in mesh.shape.items() if n > 1) or "1 device"
+    phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
+    compute = compute_of(cfg, mesh)
+    attention = (attention_of(cfg, compute, phase) for phase in cfg.data.phases)
+    backends = "; ".join(dict.fromkeys(f"{name} ({why})" for name, why in attention))
+    terminal.say(
+        f"run    {run.path}\n"
+        f"model  {count(parameters)} parameters, {cfg.model.num_layers} layers × "
+        f"{cfg.model.hidden_size}, {cfg.train.compute_dtype} · {shape} "
+        f"({jax.devices()[0].device_kind}) · attention: {backends}\n"
+        f"data   {count(len(data.train.tokens))} tokens, rows {phases}, {cfg.data.format}\n"
+        f"train  {_length(cfg)}, {cfg.optim.optimizer} · "
+        + (f"resuming after step {found.step}" if found else "from the start")
+    )
+    note = few_held_out(len(data.held_out.document_starts) - 1)
+    if note:
+        terminal.say(f"note   {note}")
+
+
+def _length(cfg: PretrainConfig) -> str:
+    if cfg.train.minutes:
+        return f"{cfg.train.minutes:g} minutes"
+    return f"at the pace of {cfg.train.pace}" if cfg.train.pace else f"{cfg.train.steps} steps"

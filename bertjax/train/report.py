@@ -1,0 +1,143 @@
+"""What a run says as it goes: on the terminal, in metrics.jsonl, in TensorBoard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from bertjax.config import PretrainConfig
+from bertjax.runs.directory import RunDirectory
+from bertjax.runs.log import MetricsFile, TensorBoard
+from bertjax.terminal import Terminal, duration
+from bertjax.train.pace import Pace
+from bertjax.train.window import Window
+
+
+class Diverged(Exception):
+    """Loss or gradient was not finite for too many steps in a row, `step` the last of them."""
+
+    def __init__(self, step: int, bad_steps: int):
+        super().__init__(step, bad_steps)
+        self.step, self.bad_steps = step, bad_steps
+
+
+class Report:
+    """Reads the metrics of each step one step late, so that no step is waited for.
+
+    A context manager that closes the logs.
+    """
+
+    def __init__(
+        self, cfg: PretrainConfig, run: RunDirectory, pace: Pace, terminal: Terminal, step: int
+    ):
+        """`step` is the number of steps behind the run: later lines of its logs are dropped."""
+        self.cfg, self.pace, self.terminal = cfg, pace, terminal
+        self.tokens = 0  # real ones seen, over all starts of the run
+        self.window = Window(cfg)
+        self._pending: tuple[int, dict[str, Array]] | None = None  # of a step not yet read
+        self._compiling_since: float | None = None  # until the first step of a shape has ended
+        self._writers: list[MetricsFile | TensorBoard] = []
+        if jax.process_index() == 0:
+            self._writers.append(MetricsFile(run.metrics, step))
+            if cfg.train.tensorboard:
+                self._writers.append(TensorBoard(run.path / "tensorboard", step))
+
+    def restore(self, meta: Mapping[str, Any]) -> None:
+        """Go on from what `meta` returned."""
+        self.tokens = meta["tokens"]
+        self.window = Window(self.cfg, meta["unreported"])
+
+    def meta(self) -> dict[str, Any]:
+        """What a resumed run needs, so that its next report is the unbroken run's."""
+        return {"tokens": self.tokens, "unreported": self.window.metrics}
+
+    def compiling(self, phase: int) -> None:
+        """Say that the next step is the first of its shape."""
+        shape = self.cfg.data.phases[phase]
+        self.window.compiling()
+        self._compiling_since = time.monotonic()
+        self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
+
+    def took(self, step: int, metrics: dict[str, Array], segments: np.ndarray) -> None:
+        """Note a step that was started, the `step`-th, and read the one before it.
+
+        Raises:
+            Diverged: the one before it was one too many.
+        """
+        self.read()
+        self._pending = (step, metrics)
+        self.window.add_batch(segments)
+
+    def read(self, final: bool = False) -> None:
+        """Wait for the step that is not yet read, and log what is due; `final`: in any case."""
+        if self._pending is None:
+            return
+        (step, metrics), self._pending = self._pending, None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        self.window.add_metrics(values)
+        self.tokens += int(values["tokens"])
+        if values["bad_steps"]:
+            self.terminal.say(f"step {step}: loss or gradient not finite; update skipped")
+        if values["bad_steps"] >= self.cfg.train.max_bad_steps:
+            raise Diverged(step, int(values["bad_steps"]))
+        if step % self.cfg.train.log_every == 0 or final:
+            report = self.window.report(self.pace.steps_left(step))
+            self.write("train", step, report)
+            self.terminal.progress(f"{self.pace.describe(step)} · {self.window.line(report)}")
+        else:
+            self._tick(step, values)
+        self._compiling_since = None
+
+    def pause(self) -> None:
+        """Go on timing from now: something other than a step was done."""
+        self.window.pause()
+
+    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Add a line to the logs."""
+        for writer in self._writers:
+            writer.write(kind, step, dict(values))
+
+    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
+        """Log a held-out evaluation and say how it went."""
+        self.write("evaluation", step, results)
+        pairs = ""
+        if "next_sentence_loss" in results:
+            pairs = f" · {self.cfg.data.pairs} acc {results['next_sentence_accuracy']:.3f}"
+        self.terminal.say(
+            f"eval   step {step} · held-out loss {results['masked_lm_loss']:.4f} "
+            f"(unigram entropy {results['unigram_entropy']:.4f}) · "
+            f"acc {results['masked_lm_accuracy']:.4f}{pairs}"
+        )
+
+    def notes(self, lines: Sequence[str]) -> None:
+        """Say what a person should know of the run."""
+        for line in lines:
+            self.terminal.say(f"note   {line}")
+
+    def _tick(self, step: int, values: dict[str, float]) -> None:
+        """Show that there is life between reports: the first step, then once a second."""
+        line = f"{self.pace.describe(step)} · loss {values['masked_lm_loss']:.4f}"
+        if self._compiling_since is not None:
+            took = duration(time.monotonic() - self._compiling_since)
+            self.terminal.progress(f"{line} · the first step took {took}, compiling it included")
+        else:
+            self.terminal.pass_by(line)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for writer in self._writers:
+            writer.close()
+        self.terminal.close()

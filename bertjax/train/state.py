@@ -1,0 +1,77 @@
+"""The state of a run: made, placed on the mesh, and as the items of a checkpoint."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from bertjax import model, sharding
+from bertjax.config import PretrainConfig
+from bertjax.optim.optimizers import optimizer
+
+
+class TrainState(NamedTuple):
+    """All that a step changes; also the form of the shardings of it."""
+
+    step: Any  # int32: steps taken; also the data position
+    params: model.Params  # float32
+    optimizer: Any  # optax state
+    bad_steps: Any  # int32: non-finite steps in a row
+    skipped: Any  # int32: non-finite steps in all
+
+
+def init_state(cfg: PretrainConfig) -> TrainState:
+    """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
+    params = model.init(cfg.model, jax.random.key(cfg.seed))
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, params, optimizer(cfg.optim, cfg.train.steps).init(params), zero, zero)
+
+
+@lru_cache(maxsize=16)
+def abstract_state(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
+    """Shapes, types and places of the state, computed without memory."""
+    params = model.abstract_params(cfg.model)
+    optimizer_state = jax.eval_shape(optimizer(cfg.optim, cfg.train.steps).init, params)
+    places = sharding.parameter_shardings(mesh, params)
+    everywhere = sharding.replicated(mesh)
+    count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
+    moments = sharding.optimizer_shardings(mesh, optimizer_state, params, places)
+    return TrainState(count, _place(params, places), _place(optimizer_state, moments), count, count)
+
+
+def _place(shapes: Any, places: Any) -> Any:
+    return jax.tree.map(
+        lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, places
+    )
+
+
+def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
+    """Where every array of the state lies on the mesh."""
+    return jax.tree.map(lambda s: s.sharding, abstract_state(cfg, mesh))
+
+
+def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = None) -> TrainState:
+    """A new state on the mesh; with `params`, those take the place of random ones."""
+    places = state_shardings(cfg, mesh)
+    state = jax.jit(lambda: init_state(cfg), out_shardings=places)()
+    if params is not None:
+        state = state._replace(params=jax.tree.map(jax.device_put, params, places.params))
+    return state
+
+
+def checkpoint_items(state: TrainState) -> dict[str, Any]:
+    """The state as named checkpoint items; parameters apart, so that they load alone."""
+    rest = {"step": state.step, "bad_steps": state.bad_steps, "skipped": state.skipped}
+    return {"params": state.params, "optimizer": {"state": state.optimizer, **rest}}
+
+
+def restored_state(items: dict[str, Any]) -> TrainState:
+    """The inverse of `checkpoint_items`."""
+    rest = items["optimizer"]
+    return TrainState(
+        rest["step"], items["params"], rest["state"], rest["bad_steps"], rest["skipped"]
+    )
