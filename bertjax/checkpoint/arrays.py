@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import glob
 import logging
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +42,7 @@ class Writer:
     def begin(self, folder: Path, items: dict[str, Any]) -> None:
         """Copy the arrays off the devices, then go on writing `folder/<item>/` in a thread."""
         args = {name: ocp.args.PyTreeSave(tree) for name, tree in items.items()}
-        self._checkpointer.save(folder, args=ocp.args.Composite(**args))
+        self._checkpointer.save(_without_wildcards(folder), args=ocp.args.Composite(**args))
 
     def wait(self) -> None:
         """Wait for the files; raises OSError or ValueError if they could not be written."""
@@ -55,8 +59,28 @@ def read(folder: Path, abstract_items: dict[str, Any]) -> dict[str, Any]:
         restore_args = ocp.checkpoint_utils.construct_restore_args(tree)
         args[name] = ocp.args.PyTreeRestore(item=tree, restore_args=restore_args)
     checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
-    restored = checkpointer.restore(folder, args=ocp.args.Composite(**args))
+    restored = checkpointer.restore(_without_wildcards(folder), args=ocp.args.Composite(**args))
     return {name: restored[name] for name in abstract_items}
+
+
+def _without_wildcards(folder: Path) -> Path:
+    """The same folder by a path that means itself as a pattern too.
+
+    Orbax looks for its parts by `glob` and does not escape the path, so that nothing is found
+    below `run[lr=1e-3]`.
+    """
+    text = str(folder)
+    if glob.escape(text) == text and "\\" not in text:
+        return folder
+    return _alias(folder.parent) / folder.name
+
+
+@functools.cache
+def _alias(directory: Path) -> Path:
+    link = Path(tempfile.mkdtemp(prefix="bertjax-")) / "to"
+    link.symlink_to(directory, target_is_directory=True)
+    atexit.register(shutil.rmtree, link.parent, ignore_errors=True)
+    return link
 
 
 def _with_sharding(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

@@ -12,6 +12,7 @@ one rename is what makes it exist. Reading never changes the directory; only `sa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -81,6 +82,35 @@ class CheckpointStore:
             self._writer.begin(self._unfinished(step), items)
         table = {name: arrays.describe(tree) for name, tree in items.items()}
         self._pending = self._finisher.submit(self._finish, step, meta, table, needed)
+
+    def try_out(self) -> None:
+        """Write a small checkpoint and read it back, before hours depend on that.
+
+        File systems differ in what they allow. Raises UserError, and leaves nothing behind.
+        """
+        folder, item = self._unfinished(0), {"trial": jax.numpy.arange(4.0)}
+        with disk.as_user_errors(0, self.directory, 0):
+            if _is_first():
+                self._prepare()
+            cluster.barrier(f"trial of {self.directory}")
+            self._writer = self._writer or arrays.Writer(str(self.directory))
+            self._writer.begin(folder, item)
+            self._writer.wait()
+        try:
+            shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), item)
+            arrays.read(folder, shapes)
+        except Exception as error:  # Orbax and TensorStore have many kinds of them
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(
+                f"{self.directory}: a checkpoint that was written there cannot be read back "
+                f"({reason}): choose a directory on another file system"
+            ) from None
+        finally:
+            cluster.barrier(f"end of the trial of {self.directory}")
+            if _is_first():
+                self._remove_unfinished()
+                with contextlib.suppress(OSError):  # there are other checkpoints
+                    self.directory.rmdir()
 
     def check(self) -> None:
         """Raise the failure of the last background save, if it has failed by now.

@@ -117,7 +117,7 @@ class HeadConfig:
     fusion: str = "none"  # of the last `fusion_layers`: concat, mean or scalar_mix (ELMo)
     fusion_layers: int = 4
     sequence: str = "none"  # a bilstm or a cnn over the tokens
-    sequence_size: int = 256  # its width: both directions, or all filter widths, together
+    sequence_size: int = 252  # its width: both directions, or all three filter widths, together
     crf: bool = False  # tagging: a linear-chain CRF over the words (Lafferty et al. 2001)
     dropout: float = 0.1  # before the last layer
 

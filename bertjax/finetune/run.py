@@ -71,6 +71,7 @@ def finetune(
         _check_same_run(directory, cfg, start, splits)
         directory.describe(to_json(cfg), command)
         start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
+        CheckpointStore(directory.checkpoints, keep=1).try_out()
         run = FinetuneRun(cfg, directory, material, start, mesh, terminal)
         with frozen_states(cfg, material, start.params, mesh, directory.path):
             members = run.members()

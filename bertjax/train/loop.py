@@ -114,6 +114,7 @@ def _train(
         pace.restore(found.meta["pace"])
         report.restore(found.meta)
     else:
+        checkpoints.newest.try_out()
         state = fresh_state(cfg, mesh, start_from.params if start_from else None)
     announce(cfg, data, mesh, run, terminal, found, start_from)
 

@@ -169,3 +169,26 @@ def test_array_tables_name_every_leaf(states):
     table = arrays.describe(states[10]["optimizer"])
     assert table["1/0/mu/encoder/kernel"] == [[16, 8], "float32"]
     assert len(table) == len(jax.tree.leaves(states[10]["optimizer"]))
+
+
+@pytest.mark.parametrize("name", ["run[lr=1e-3]", "back\\slash", "star*", "a b", "实验", "q?[!x]"])
+def test_any_name_of_a_directory_will_do(tmp_path, name):
+    """Orbax takes its path for a pattern, and finds nothing below `[`."""
+    store = CheckpointStore(tmp_path / name / "checkpoints", keep=1)
+    store.try_out()
+    assert list(tmp_path.rglob("*")) == [tmp_path / name]
+    tree = {"w": jnp.arange(6.0)}
+    store.save(3, {"params": tree}, {})
+    store.wait()
+    found = store.restore({"params": jax.eval_shape(lambda: tree)})
+    assert found.step == 3 and np.array_equal(found.items["params"]["w"], tree["w"])
+
+
+def test_what_cannot_be_read_back_is_known_before_the_first_step(tmp_path, monkeypatch):
+    def forgets(folder, items):
+        raise ValueError("NOT_FOUND: Metadata does not exist")
+
+    monkeypatch.setattr("bertjax.checkpoint.arrays.read", forgets)
+    with pytest.raises(UserError, match="cannot be read back"):
+        CheckpointStore(tmp_path / "x", keep=1).try_out()
+    assert not (tmp_path / "x").exists()

@@ -73,6 +73,23 @@ def test_more_rows_than_there_are_means_all():
     assert results(rows=rows) == results(rows=10 * rows)
 
 
+@pytest.mark.parametrize(
+    ("asked", "accumulate", "at_once"),
+    [(1024, 1, 16), (1024, 4, 4), (3, 1, 8), (3, 2, 8), (9, 1, 16)],
+)
+def test_no_more_rows_at_once_than_training_takes_or_than_are_asked_for(asked, accumulate, at_once):
+    """On eight devices, whose share is a whole row each."""
+    cfg = replace(RUN, train=replace(RUN.train, accumulate=accumulate, eval_rows=asked))
+    ways = 8 if at_once >= 8 else 4
+    mesh = tiny_model.mesh(ways)
+    assert rows_at_once(cfg, mesh, ROWS) == at_once
+
+
+def test_micro_batches_give_what_whole_batches_give():
+    cut = replace(RUN, train=replace(RUN.train, accumulate=4))
+    assert results(cut) == pytest.approx(results(), abs=1e-6)
+
+
 def test_fresh_parameters_know_nothing():
     assert results()["masked_lm_loss"] == pytest.approx(np.log(VOCAB), abs=0.5)
 

@@ -1,0 +1,78 @@
+"""Every command and every option that README and guides show is one that bertjax takes."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bertjax.cli.fields import read_config
+from bertjax.cli.main import TAKES_FIELDS, VERBS, _check_options, _Parser, _without_dashes
+from bertjax.config import FinetuneConfig, PretrainConfig
+from bertjax.errors import UserError
+from bertjax.overrides import apply_overrides
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+FIELD = re.compile(r"`((?:data|train|model|optim|masking|task|head|tune)\.[\w.]+=[^`\s]+)`")
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of code blocks that begin with `bertjax`; sample output has `$` before them."""
+    lines = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8")).splitlines()
+    return [line.strip() for line in lines if re.match(r"\s{4,}bertjax [a-z]", line)]
+
+
+SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
+
+
+def test_there_are_commands_to_check():
+    assert len(SHOWN) > 25
+    assert {command.split()[1] for _, command in SHOWN} == VERBS.keys()
+
+
+@pytest.mark.parametrize(("page", "command"), SHOWN)
+def test_a_shown_command_is_taken(page, command, monkeypatch):
+    """By its parser; its fields by the config it names, before anything is read or trained."""
+    monkeypatch.chdir(ROOT)
+    _, verb, *argv = shlex.split(command)
+    parser = _Parser(prog=f"bertjax {verb}", allow_abbrev=False)
+    importlib.import_module(VERBS[verb][0]).add_arguments(parser)
+    options = [option for action in parser._actions for option in action.option_strings]
+    argv = _without_dashes(argv, options) if verb in TAKES_FIELDS else argv
+    _check_options(verb, argv, options)
+    args = parser.parse_intermixed_args(argv)
+    if verb in TAKES_FIELDS:
+        expected = FinetuneConfig if verb == "finetune" else PretrainConfig
+        apply_overrides(read_config(args.config, expected), args.overrides)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_shown_field_is_one_that_alone_changes_a_recipe(page):
+    """`train.attention=auto|cudnn` shows two values of one field."""
+    recipes = [
+        *(read_config(ROOT / f"configs/{name}.py", PretrainConfig) for name in ("bert_base",)),
+        *(
+            read_config(ROOT / f"configs/finetune/{name}.py", FinetuneConfig)
+            for name in ("classification", "ner_conll")
+        ),
+    ]
+    for shown in FIELD.findall(page.read_text(encoding="utf-8")):
+        name, _, values = shown.partition("=")
+        for value in values.split("|"):
+            refused = []
+            for recipe in recipes:
+                try:
+                    apply_overrides(recipe, [f"{name}={value}"])
+                except UserError as error:
+                    refused.append(str(error))
+            assert len(refused) < len(recipes), f"{page.name}: {name}={value}: {refused}"
+
+
+def test_links_lead_somewhere():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
