@@ -1,0 +1,77 @@
+"""`pretrain` as a function: in a thread, stopped and gone on with, from weights that then move."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import jax
+import pytest
+import tiny_run
+
+from bertjax import model
+from bertjax.config import DataConfig, ModelConfig, OptimConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.data.corpus import describe_corpus
+from bertjax.errors import UserError
+from bertjax.pretrained import Pretrained
+from bertjax.train.loop import pretrain
+
+
+@pytest.fixture(scope="module")
+def cfg(corpus) -> PretrainConfig:
+    return PretrainConfig(
+        model=ModelConfig(
+            hidden_size=32, num_layers=1, num_heads=2, intermediate_size=64, max_positions=16
+        ),
+        data=DataConfig(
+            corpus=str(corpus), format="full_sentences", phases=(Phase(16, 16),), short_seq_prob=0
+        ),
+        optim=OptimConfig(learning_rate=3e-3),
+        train=TrainConfig(steps=6, log_every=2, eval_every=3, eval_rows=16, checkpoint_every=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def start_from(cfg) -> Pretrained:
+    size = describe_corpus(cfg.data.corpus)["vocab_size"]
+    encoder = replace(cfg.model, vocab_size=size, next_sentence_head=False)
+    params = jax.device_get(model.init(encoder, jax.random.key(5)))
+    return Pretrained(encoder, params, None, "a model")
+
+
+def test_stopped_in_a_thread_and_gone_on_with_without_the_weights(cfg, start_from, tmp_path, capfd):
+    cfg = replace(cfg, train=replace(cfg.train, init="m"))
+    unbroken = pretrain(cfg, tmp_path / "unbroken", start_from=start_from)
+    assert unbroken.stopped is None and unbroken.results["step"] == 6
+
+    asked, found = iter([None, None, None]), []
+    worker = threading.Thread(
+        target=lambda: found.append(
+            pretrain(
+                cfg, tmp_path / "run", start_from=start_from, stop=lambda: next(asked, "enough")
+            )
+        )
+    )
+    worker.start()
+    worker.join()
+    assert found[0].stopped == "enough" and found[0].results["step"] == 4
+
+    moved = replace(cfg, train=replace(cfg.train, init="somewhere/else/m"))
+    moved = replace(moved, model=start_from.cfg.with_dropout_of(cfg.model))
+    ended = pretrain(moved, tmp_path / "run")
+    assert ended.stopped is None
+    tiny_run.assert_same_bits(
+        tiny_run.state(tmp_path / "run"), tiny_run.state(tmp_path / "unbroken")
+    )
+    kinds = [(row["kind"], row["step"]) for row in ended.metrics]
+    assert kinds == [(row["kind"], row["step"]) for row in unbroken.metrics]
+    assert ended.results["evaluation"] == unbroken.results["evaluation"]
+    assert capfd.readouterr().err == ""  # silent without a terminal
+
+
+def test_other_weights_are_refused_whatever_they_are_called(cfg, start_from, tmp_path):
+    cfg = replace(cfg, train=replace(cfg.train, init="m", steps=2))
+    pretrain(cfg, tmp_path / "run", start_from=start_from)
+    other = replace(start_from, params=jax.tree.map(lambda x: x + 1, start_from.params))
+    with pytest.raises(UserError, match=r"other weights \(--init\)"):
+        pretrain(cfg, tmp_path / "run", start_from=other)
