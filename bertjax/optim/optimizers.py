@@ -195,3 +195,18 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
     else:
         parts += [scale_by_adam(cfg), decay]
     return optax.chain(*parts, _scale_by_learning_rate(learning_rate(cfg, steps)))
+
+
+def optimizer_by_rates(
+    cfg: OptimConfig, steps: int, rates: Any
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer of `cfg` with each parameter's update, decay included, times its rate.
+
+    The update is scaled and not the gradient: Adam divides a scaled gradient by its own scale
+    again, which is why XLNet's layer-wise decay has no effect.
+    """
+
+    def scale(updates, _):
+        return jax.tree.map(lambda update, rate: update * rate, updates, rates)
+
+    return optax.chain(optimizer(cfg, steps), optax.stateless(scale))
