@@ -22,7 +22,7 @@ class OptimConfig:
     weight_decay: float = 0.01  # matrices and embeddings only; multiplied by the learning rate
     bias_correction: bool = False  # BERT's Adam has none
     clip_norm: float = 1.0  # global gradient norm; 0: no clipping
-    muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative
+    muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative; decay too
     schedule: str = "linear"
     warmup_fraction: float = 0.01  # of train.steps
     decay_from_zero: bool = False  # the decay line starts at step 0, not after warm-up: BERT's kink
