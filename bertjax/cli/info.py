@@ -84,7 +84,8 @@ def _finetuned(path: Path) -> dict[str, Any]:
     for split, entry in results["splits"].items():
         value = entry["models"][results["metric"]]
         noise = f" ± {value['sd']:.4f}" if value["sd"] is not None else ""
-        rows[f"{split} {results['metric']}"] = f"{value['mean']:.4f}{noise}"
+        mean = "not a number" if value["mean"] is None else f"{value['mean']:.4f}"
+        rows[f"{split} {results['metric']}"] = mean + noise
     return rows
 
 

@@ -13,9 +13,9 @@ import tiny_task
 
 from bertjax.config import FinetuneConfig, OptimConfig
 from bertjax.finetune.parameters import initial_parameters, join, rates, separate
-from bertjax.tree import flatten
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.optim.optimizers import optimizer, optimizer_by_rates
+from bertjax.tree import flatten
 
 SHAPE = TaskShape("classification", 2)
 EMBEDDINGS, LOWER, UPPER, ABOVE, HEAD = (
