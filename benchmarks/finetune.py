@@ -35,6 +35,7 @@ from bertjax.finetune.member import Member, Training
 from bertjax.finetune.settle import adopt_encoder, settle, task_shape
 from bertjax.finetune.splits import open_splits
 from bertjax.finetune.step import make_predict, make_steps
+from bertjax.optim.schedules import learning_rate
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.pretrained import open_pretrained
 from bertjax.runs.outcome import never
@@ -78,11 +79,9 @@ class TorchModel:
             eps=cfg.optim.eps,
             fused=True,  # as transformers' own trainer has it
         )
-        warmup = round(cfg.optim.warmup_fraction * total)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer,
-            lambda s: (s + 1) / warmup if s < warmup else (total - s) / max(1, total - warmup),
-        )
+        shares = np.asarray(learning_rate(cfg.optim, total)(np.arange(total + 1)))
+        shares = (shares / cfg.optim.learning_rate).tolist()
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, shares.__getitem__)
 
     def logits(self, rows: Rows, indices: np.ndarray) -> torch.Tensor:
         longest = max(len(rows.tokens[i]) for i in indices)

@@ -2,7 +2,8 @@
 
 Training FLOPs per token = 6·N + 12·L·D·S + p·(6·D² + 6·D·V): N non-embedding parameters of the
 blocks, L layers, S keys a token attends to on average, p share of predicted positions. Only real
-tokens count, never padding (Kaplan et al. 2020, section 2.1, with the head on p·T positions).
+tokens and real pieces count, never padding, of rows or of the vocabulary (Kaplan et al. 2020,
+section 2.1, with the head on p·T positions).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def training_flops(cfg: ModelConfig, tokens: float, attended: float, predicted: 
     """
     D, F, L = cfg.hidden_size, cfg.intermediate_size, cfg.num_layers
     blocks = L * (4 * D * D + 2 * D * F)
-    head = 6 * D * D + 6 * D * cfg.padded_vocab_size
+    head = 6 * D * D + 6 * D * cfg.vocab_size
     return 6 * blocks * tokens + 12 * L * D * attended + head * predicted
 
 

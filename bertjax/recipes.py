@@ -25,7 +25,8 @@ def bert_2018(model: ModelConfig) -> PretrainConfig:
     80/10/10, NSP; Adam without bias correction, linear decay, 10k steps of warm-up, tanh GELU.
     Departures: masks are new in each epoch (theirs were ten fixed ones) and random ids are never
     special tokens (preset `google_static` restores both); the learning rate does not start at
-    zero and has no drop after warm-up (`optim.decay_from_zero=true` restores that).
+    zero, has no drop after warm-up (`optim.decay_from_zero=true` restores that), and is zero in
+    the last step, where theirs would be in the next.
     """
     return PretrainConfig(
         model=model,

@@ -46,6 +46,9 @@ def test_formula_is_three_times_the_products_of_the_forward_pass():
     counted = sum(_product_flops(eqn) for eqn in _equations(jaxpr.jaxpr))
     # make_jaxpr keeps what jit would drop: pooler and next-sentence classifier on every [CLS].
     unused = 2 * rows * (MODEL.hidden_size**2 + 2 * MODEL.hidden_size)
+    # Nor does the model ask for logits of what only pads its vocabulary.
+    padding = MODEL.padded_vocab_size - MODEL.vocab_size
+    unused += 2 * rows * slots * MODEL.hidden_size * padding
     ours = flops.training_flops(MODEL, rows * length, rows * length**2, rows * slots)
     assert ours == 3 * (counted - unused)
 
@@ -77,15 +80,26 @@ def test_attended_keys_of_nothing():
     assert flops.attended_keys(np.zeros((2, 8), np.int32)) == 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "peak"),
-    [
-        ("NVIDIA H200", 989e12),
-        ("NVIDIA A100-SXM4-80GB", 312e12),
-        ("TPU v5 lite", 197e12),
-        ("TPU v5", 459e12),
-        ("cpu", None),
-    ],
-)
-def test_peak_by_device_kind(kind, peak):
-    assert flops.peak_flops(kind) == peak
+# device_kind -> matrix units · multiply-adds of each a cycle · clock: the vendors' architecture
+# papers for GPUs, jax-ml/scaling-book tpus.md for TPUs. Each multiply-add is two FLOPs.
+UNITS = {
+    "NVIDIA A100-SXM4-80GB": (108 * 4, 256, 1.41e9),
+    "NVIDIA H100 80GB HBM3": (132 * 4, 512, 1.83e9),
+    "NVIDIA H200": (132 * 4, 512, 1.83e9),
+    "TPU v4": (2 * 4, 128 * 128, 1.05e9),
+    "TPU v5 lite": (4, 128 * 128, 1.5e9),
+    "TPU v5": (2 * 4, 128 * 128, 1.75e9),
+    "TPU v6 lite": (4, 256 * 256, 1.75e9),
+}
+
+
+@pytest.mark.parametrize("kind", UNITS)
+def test_peaks_are_what_the_matrix_units_can_do(kind):
+    units, multiply_adds, clock = UNITS[kind]
+    assert flops.peak_flops(kind) == pytest.approx(2 * units * multiply_adds * clock, rel=2e-3)
+
+
+def test_every_peak_is_of_a_chip_whose_units_are_known_and_a_cpu_has_none():
+    assert len(flops.PEAK_FLOPS) == len(UNITS)
+    assert {flops.peak_flops(kind) for kind in UNITS} == set(flops.PEAK_FLOPS.values())
+    assert flops.peak_flops("cpu") is flops.peak_flops("NVIDIA B200") is None

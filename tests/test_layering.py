@@ -26,7 +26,7 @@ ALLOWED = {
     "flops": BASE,
     "text": BASE,
     "data": BASE | {"text"},
-    "model": BASE,
+    "model": WITH_ARRAYS,
     "objectives": BASE | {"model", "text"},
     "optim": WITH_ARRAYS,
     "sharding": WITH_ARRAYS,

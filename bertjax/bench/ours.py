@@ -66,13 +66,13 @@ class Bench:
         with load_batches(
             self.source, self.at, self.at + count + 1, data.workers, data.prefetch, share
         ) as stream:
-            batch, waited = next(stream), 0.0
+            batch, waited, taken = next(stream), 0.0, []
             jax.block_until_ready(self.state)
             began = time.perf_counter()
             for _ in range(count):
                 on_device = sharding.to_devices(self.mesh, batch, self.rows)
                 self.state, metrics = self.compiled(self.state, on_device, None)
-                self._count(batch)
+                taken.append((batch["segments"], metrics["predicted"]))
                 asked = time.perf_counter()
                 batch = next(stream)
                 waited += time.perf_counter() - asked
@@ -82,11 +82,11 @@ class Bench:
             self.steps.append((time.perf_counter() - began) / count)
             self.waits.append(waited / count)
         self.at += count
+        for segments, predicted in taken:
+            self._count(segments, float(predicted))
 
-    def _count(self, batch: dict[str, np.ndarray]) -> None:
-        tokens = int((batch["segments"] != 0).sum())
-        predicted = self.cfg.masking.rate * tokens
-        attended = flops.attended_keys(batch["segments"])
+    def _count(self, segments: np.ndarray, predicted: float) -> None:
+        tokens, attended = int((segments != 0).sum()), flops.attended_keys(segments)
         self.tokens.append(tokens)
         self.work.append(flops.training_flops(self.cfg.model, tokens, attended, predicted))
 

@@ -72,7 +72,7 @@ def _export_task(args: argparse.Namespace) -> ExportReport:
         steps=entry["steps"],
         start=saved.results["convention"]["start"],
         tokens=entry["tokens"],
-        results={f"dev {name}": value for name, value in entry["dev"].items()},
+        results={f"dev {name}": x for name, x in entry["dev"].items() if x is not None},
         language=_languages(args.language, None),
         license=args.license,
     )

@@ -6,17 +6,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from bertjax import model
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
 from bertjax.finetune.saved import open_saved
+from bertjax.finetune.settle import task_shape
+from bertjax.model.parameters import parameter_count
+from bertjax.model.task import abstract_task_params
 from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
 from bertjax.terminal import count
+from bertjax.tree import flatten
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,8 @@ def _corpus(path: Path) -> dict[str, Any]:
 
 def _run(path: Path) -> dict[str, Any]:
     directory, cfg = RunDirectory(path.absolute()), run_config(path)
-    rows: dict[str, Any] = {"kind": "run", **_architecture(cfg.model)}
+    architecture = _architecture(cfg.model, model.abstract_params(cfg.model))
+    rows: dict[str, Any] = {"kind": "run", **architecture}
     if directory.metrics.exists():  # else it was imported and not trained yet
         rows["recipe"] = (
             f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
@@ -70,8 +73,9 @@ def _run(path: Path) -> dict[str, Any]:
 
 def _finetuned(path: Path) -> dict[str, Any]:
     saved = open_saved(path)
-    results, task = saved.results, saved.cfg.task
-    rows: dict[str, Any] = {"kind": "fine-tuned run", **_architecture(saved.cfg.model)}
+    results, cfg, task = saved.results, saved.cfg, saved.cfg.task
+    params = abstract_task_params(cfg.model, cfg.head, task_shape(cfg))
+    rows: dict[str, Any] = {"kind": "fine-tuned run", **_architecture(cfg.model, params)}
     rows["task"] = f"{task.name}, {task.family}" + (
         f", {len(task.labels)} labels" if task.labels else ""
     )
@@ -80,12 +84,13 @@ def _finetuned(path: Path) -> dict[str, Any]:
     for split, entry in results["splits"].items():
         value = entry["models"][results["metric"]]
         noise = f" ± {value['sd']:.4f}" if value["sd"] is not None else ""
-        rows[f"{split} {results['metric']}"] = f"{value['mean']:.4f}{noise}"
+        mean = "not a number" if value["mean"] is None else f"{value['mean']:.4f}"
+        rows[f"{split} {results['metric']}"] = mean + noise
     return rows
 
 
-def _architecture(cfg: ModelConfig) -> dict[str, Any]:
-    size = sum(x.size for x in jax.tree.leaves(model.abstract_params(cfg)))
+def _architecture(cfg: ModelConfig, params: model.Params) -> dict[str, Any]:
+    size = parameter_count(cfg, params)
     return {
         "model": f"{cfg.family}, {cfg.norm}-norm, {cfg.num_layers} layers × {cfg.hidden_size}, "
         f"{cfg.num_heads} heads, {count(size)} parameters",
@@ -96,9 +101,10 @@ def _architecture(cfg: ModelConfig) -> dict[str, Any]:
 def _hugging_face(path: Path) -> dict[str, Any]:
     found = open_pretrained(path)
     tokenizer = found.tokenizer
+    there = {p: x for p, x in flatten(found.params).items() if p not in found.fresh}
     return {
         "kind": "Hugging Face directory",
-        **_architecture(found.cfg),
+        **_architecture(found.cfg, there),
         "missing": ", ".join(found.fresh) or "nothing",
         "tokenizer": f"{tokenizer.vocab_size:,} pieces" if tokenizer else "none",
     }

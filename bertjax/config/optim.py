@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bertjax.config.checks import one_of, within
+from bertjax.config.checks import one_of, require, within
 
 OPTIMIZERS = ("adamw", "lamb", "muon")
 SCHEDULES = ("linear", "polynomial", "cosine", "wsd", "constant")
@@ -22,7 +22,7 @@ class OptimConfig:
     weight_decay: float = 0.01  # matrices and embeddings only; multiplied by the learning rate
     bias_correction: bool = False  # BERT's Adam has none
     clip_norm: float = 1.0  # global gradient norm; 0: no clipping
-    muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative
+    muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative; decay too
     schedule: str = "linear"
     warmup_fraction: float = 0.01  # of train.steps
     decay_from_zero: bool = False  # the decay line starts at step 0, not after warm-up: BERT's kink
@@ -44,3 +44,33 @@ class OptimConfig:
         within("optim.decay_fraction", self.decay_fraction, 0.0, 1.0)
         within("optim.power", self.power, 0.0, 100.0)
         within("optim.final_fraction", self.final_fraction, 0.0, 1.0)
+        self._check_fall()
+
+    def _check_fall(self) -> None:
+        """Require that the schedule has the steps to reach `final_fraction`, and reaches it."""
+        end = f"optim.final_fraction={self.final_fraction:g}"
+        warmup = f"optim.warmup_fraction={self.warmup_fraction:g}"
+        if self.schedule == "wsd":
+            require(
+                self.warmup_fraction + self.decay_fraction <= 1 + 1e-9,
+                f"{warmup} with optim.decay_fraction={self.decay_fraction:g}: the rate would fall "
+                "before it has risen; make them 1 or less together",
+            )
+        if self.schedule == "constant" or self.final_fraction == 1:
+            return
+        way_out = "or set optim.schedule=constant"
+        require(
+            self.warmup_fraction < 1,
+            f"{warmup} with {end}: no step is left in which the rate falls to that; use less than "
+            f"1, {way_out}",
+        )
+        require(
+            self.schedule != "wsd" or self.decay_fraction > 0,
+            f"optim.decay_fraction=0 with {end}: no step is left in which the rate falls to that; "
+            f"use more than 0, {way_out}",
+        )
+        require(
+            self.schedule != "polynomial" or self.power > 0,
+            f"optim.power=0 with {end}: the rate would stay at its peak and never fall to that; "
+            f"use more than 0, {way_out}",
+        )

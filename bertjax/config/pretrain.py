@@ -87,7 +87,7 @@ class MaskingConfig:
     rate: float = 0.15
     slots: int = 0  # K; 0: the most that `rate` can ask for in a row
     unit: str = "piece"
-    count: str = "rounded"  # how many: max(1, round(rate·n)) | fairseq | bernoulli | floor
+    count: str = "rounded"  # max(1, round(rate·n)), 0 at rate 0 | fairseq | bernoulli | floor
     count_unit: str = "piece"  # n counts pieces or units (fairseq counts words)
     count_specials: bool = True  # n includes [CLS] and [SEP] (Google, ELECTRA)
     mask_share: float = 0.8
@@ -117,6 +117,18 @@ class MaskingConfig:
         within("masking.span_p", self.span_p, 0.01, 1.0)
         within("masking.span_max", self.span_max, 1, 64)
         within("masking.static_copies", self.static_copies, 0, 1000)
+        counts = f"masking.count={self.count} and masking.count_unit={self.count_unit}"
+        require(
+            self.unit not in ("ngram", "span")
+            or (self.count != "bernoulli" and self.count_unit == "piece"),
+            f"masking.unit={self.unit} with {counts}: runs of words are taken until a number of "
+            "pieces is reached; use masking.count=rounded, fairseq or floor and count_unit=piece",
+        )
+        require(
+            not self.with_replacement or (self.unit == "piece" and self.count != "bernoulli"),
+            f"masking.with_replacement=true with masking.unit={self.unit} and {counts}: a number "
+            "of single pieces is drawn; use masking.unit=piece and another masking.count",
+        )
 
 
 @dataclass(frozen=True)

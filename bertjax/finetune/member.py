@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import numpy as np
 from bertjax import sharding
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig
-from bertjax.durable import write_json
+from bertjax.durable import finite, write_json
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import Plan, training_plan
@@ -81,6 +81,15 @@ def metric_values(score: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def first_best(values: Sequence[float | None]) -> int | None:
+    """Where the highest value is, the first of equals; NaN and None, its form on disk, never are.
+
+    None if there is no other.
+    """
+    numbers = {i: value for i, value in enumerate(values) if value is not None and value == value}
+    return max(numbers, key=numbers.__getitem__) if numbers else None
+
+
 class Interrupted(Exception):
     """Somebody asked for an end, for the reason that is the text; all up to here is saved."""
 
@@ -116,7 +125,7 @@ class Training:
 
         Raises:
             Interrupted: `stop` said so; the same command goes on from there, bit for bit.
-            UserError: the loss or gradient was not finite too often.
+            UserError: the loss or gradient was not finite too often, or the metric never.
         """
         trained, self.kept = parameters.separate(self.cfg, initial)
         state, step = self._restore(trained)
@@ -161,11 +170,9 @@ class Training:
         return 0 < patience <= epochs - self._best_epoch()
 
     def _best_epoch(self) -> int:
-        """The first epoch with the best metric, from 1; 0 before any."""
-        if not self.history:
-            return 0
-        values = [entry["dev"][self.metric] for entry in self.history]
-        return int(np.argmax(values)) + 1
+        """The first epoch with the best metric, from 1; 0 before any whose metric is a number."""
+        best = first_best([entry["dev"][self.metric] for entry in self.history])
+        return 0 if best is None else best + 1
 
     def _epoch(
         self,
@@ -229,7 +236,7 @@ class Training:
         scores = self.predictor.scores(params, self.task, self.dev.rows)
         found = self.task.score(self.dev.examples, scores)
         numbers = metric_values(found)
-        entry = {"epoch": step // self.per_epoch, "dev": numbers, "seconds": self.seconds}
+        entry = {"epoch": step // self.per_epoch, "dev": finite(numbers), "seconds": self.seconds}
         self.history.append(entry)
         self.seconds = 0.0
         log.write("evaluation", step, {"epoch": entry["epoch"], **numbers})
@@ -237,7 +244,8 @@ class Training:
         shown = " · ".join(f"{name} {numbers[name]:.4f}" for name in names)
         self.terminal.say(f"{self.member.name} · epoch {entry['epoch']} · {shown}")
         if self._best_epoch() == len(self.history):
-            self.best.save(step, {"params": params}, {"epoch": entry["epoch"], "dev": numbers})
+            meta = {"epoch": entry["epoch"], "dev": entry["dev"]}
+            self.best.save(step, {"params": params}, meta)
 
     def _save(self, state: TuneState, step: int) -> None:
         meta = {"history": self.history, "seconds": self.seconds}
@@ -245,6 +253,13 @@ class Training:
 
     def _result(self) -> dict[str, Any]:
         best = self._best_epoch()
+        if not best:
+            raise UserError(
+                f"{self.member.name}: {self.metric} on dev is not a number after any of the "
+                f"{len(self.history)} epochs, so none is the best: lower optim.learning_rate, or "
+                "choose another task.metric",
+                EXIT_NON_FINITE,
+            )
         result = {
             "seed": self.member.seed,
             "fold": self.member.fold,

@@ -1,8 +1,7 @@
-"""Which parameters a fine-tuning run starts from, and which of them it moves."""
+"""Which parameters a fine-tuning run starts from, which of them it moves, and how fast."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import FinetuneConfig
+from bertjax.model.parameters import depth
 from bertjax.model.task import TaskShape, init_task
 from bertjax.tree import flatten, unflatten
 
@@ -20,8 +20,8 @@ def initial_parameters(
     """Parameters to start from, and the paths of those that are random.
 
     The encoder's are taken over by path, the pooler's too where there are any; the head is new,
-    and so are the top `tune.reinit_layers` layers with the pooler (Zhang et al. 2021, "Revisiting
-    few-sample BERT fine-tuning").
+    and so are the top `tune.reinit_layers` layers with all that is above them, which is pooler and
+    final norm (Zhang et al. 2021, "Revisiting few-sample BERT fine-tuning").
     """
     fresh = flatten(
         jax.device_get(
@@ -37,20 +37,35 @@ def initial_parameters(
 
 
 def _is_reset(cfg: FinetuneConfig, path: str) -> bool:
-    if path.startswith("pooler/"):
-        return cfg.tune.reinit_layers > 0
-    layer = re.match(r"layer_(\d+)/", path)
-    return layer is not None and int(layer[1]) >= cfg.model.num_layers - cfg.tune.reinit_layers
+    at = depth(cfg.model, path)
+    lowest = cfg.model.num_layers + 1 - cfg.tune.reinit_layers
+    return cfg.tune.reinit_layers > 0 and at is not None and at >= lowest
 
 
 def is_trained(cfg: FinetuneConfig, path: str) -> bool:
     """Whether the parameter at `path` moves: what is above the frozen layers, and the head."""
     if cfg.tune.layers == -1:
         return True
-    if path.startswith("embeddings/"):
-        return False
-    layer = re.match(r"layer_(\d+)/", path)
-    return layer is None or int(layer[1]) >= cfg.model.num_layers - cfg.tune.layers
+    at = depth(cfg.model, path)
+    return at is None or at > cfg.model.num_layers - cfg.tune.layers
+
+
+def rates(cfg: FinetuneConfig, params: Any) -> Any:
+    """The rate of every parameter relative to the schedule's, as a tree like `params`.
+
+    Those of the head have `tune.head_rate`; everything else `tune.layer_decay` to the power of the
+    number of layers above it: 0 for pooler and final norm, 1 for the top layer, L for the lowest,
+    L + 1 for the embeddings. google-research/electra means the same and is off by one: its top
+    layer has decay² (issue 51).
+    """
+
+    def rate(path: str) -> float:
+        at = depth(cfg.model, path)
+        if at is None:
+            return cfg.tune.head_rate
+        return cfg.tune.layer_decay ** (cfg.model.num_layers + 1 - at)
+
+    return unflatten({path: rate(path) for path in flatten(params)})
 
 
 def separate(cfg: FinetuneConfig, params: model.Params) -> tuple[Any, Any]:

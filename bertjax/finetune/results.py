@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bertjax.config import FinetuneConfig
 from bertjax.durable import replace_file
 from bertjax.finetune.material import Material, Start
-from bertjax.finetune.member import Member, metric_values
+from bertjax.finetune.member import Member, first_best, metric_values
 from bertjax.tasks.task import Example, Scores, Task
 
 
@@ -85,16 +87,20 @@ _KEPT = ("seed", "fold", "best_epoch", "epochs", "steps", "tokens", "dev", "seco
 
 
 def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
-    """Mean, sample standard deviation (null for one model), best and all values, by metric."""
-    return {
-        name: {
-            "mean": statistics.fmean(score[name] for score in scores),
-            "sd": statistics.stdev(score[name] for score in scores) if len(scores) > 1 else None,
-            "best": max(score[name] for score in scores),
-            "values": [score[name] for score in scores],
+    """Mean, sample standard deviation (None for one model), best and all values, by metric.
+
+    Where a value is not a number, mean and deviation are NaN, and the best is among the others.
+    """
+    found = {}
+    for name in scores[0]:
+        values = [score[name] for score in scores]
+        found[name] = {
+            "mean": statistics.fmean(values),
+            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "best": values[first_best(values) or 0],
+            "values": values,
         }
-        for name in scores[0]
-    }
+    return found
 
 
 def table(content: Mapping[str, Any]) -> str:

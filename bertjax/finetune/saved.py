@@ -16,7 +16,7 @@ from bertjax.config import FinetuneConfig, MeshConfig
 from bertjax.errors import UserError, nearest
 from bertjax.finetune.batches import row_lengths
 from bertjax.finetune.inference import Predictor
-from bertjax.finetune.member import Member
+from bertjax.finetune.member import Member, first_best
 from bertjax.finetune.run import best_parameters
 from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import make_predict
@@ -60,8 +60,8 @@ class SavedRun:
     @property
     def best(self) -> Member:
         """The model with the best metric on dev (or on its fold)."""
-        values = [entry["dev"][self.results["metric"]] for entry in self.results["models"]]
-        return self.members[values.index(max(values))]
+        best = first_best([e["dev"][self.results["metric"]] for e in self.results["models"]])
+        return self.members[best or 0]  # every model was chosen by a metric that is a number
 
     def member(self, name: str) -> Member:
         """The model of that name, such as `seed-1`; UserError if there is none."""

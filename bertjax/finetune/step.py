@@ -13,12 +13,12 @@ from jax.sharding import Mesh
 
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.parameters import join
+from bertjax.finetune.parameters import join, rates
 from bertjax.model import Compute
 from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives import task_losses
 from bertjax.optim.guard import guarded_update
-from bertjax.optim.layer_rates import layer_rates, optimizer_by_layer
+from bertjax.optim.optimizers import optimizer_by_rates
 
 Batch = dict[str, Array]
 
@@ -56,11 +56,10 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
     task's own mean), `gradient_norm` and `bad_steps`. A step that is not finite changes nothing.
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
-    tune, compute = cfg.tune, compute_of(cfg, mesh)
+    compute = compute_of(cfg, mesh)
 
     def rule(params):
-        rates = layer_rates(params, cfg.model.num_layers, tune.layer_decay, tune.head_rate)
-        return optimizer_by_layer(cfg.optim, steps, rates)
+        return optimizer_by_rates(cfg.optim, steps, rates(cfg, params))
 
     def init(params) -> TuneState:
         zero = jnp.zeros((), jnp.int32)

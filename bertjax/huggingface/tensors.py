@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bertjax.config import ModelConfig
+from bertjax.model.parameters import PADDED
 
-_VOCABULARY = ("embeddings/word_embeddings/embedding", "masked_lm/bias")
 _POSITIONS = "embeddings/position_embeddings/embedding"
 
 
@@ -24,7 +24,7 @@ def to_hub(cfg: ModelConfig, path: str, parameter: Any, first_position: int) -> 
     never read; the ones at hand are kept and missing ones are zero.
     """
     array = np.asarray(parameter, np.float32)
-    if path in _VOCABULARY:
+    if path in PADDED:
         array = array[: cfg.vocab_size]
     elif path == _POSITIONS:
         array = array[max(cfg.position_offset - first_position, 0) :]
@@ -37,7 +37,7 @@ def to_hub(cfg: ModelConfig, path: str, parameter: Any, first_position: int) -> 
 
 def from_hub(cfg: ModelConfig, path: str, tensor: np.ndarray) -> np.ndarray:
     """Arrange a tensor as the parameter at `path`; `cfg` has the tensor's position offset."""
-    if path in _VOCABULARY:
+    if path in PADDED:
         padding = cfg.padded_vocab_size - cfg.vocab_size
         return np.pad(tensor, ((0, padding), *((0, 0),) * (tensor.ndim - 1)))
     return np.ascontiguousarray(tensor.T) if path.endswith("/kernel") else tensor
@@ -46,6 +46,6 @@ def from_hub(cfg: ModelConfig, path: str, tensor: np.ndarray) -> np.ndarray:
 def hub_shape(cfg: ModelConfig, path: str, shape: Iterable[int]) -> tuple[int, ...]:
     """Shape of the tensor from which `from_hub` makes a parameter of the given shape."""
     shape = tuple(shape)
-    if path in _VOCABULARY:
+    if path in PADDED:
         return (cfg.vocab_size, *shape[1:])
     return shape[::-1] if path.endswith("/kernel") else shape

@@ -1,4 +1,8 @@
-"""The encoder. Everything outside this folder uses only these names, and `model.task`'s."""
+"""The encoder. Everything outside this folder uses only these names, and those of two files.
+
+`model.task` is the same door for models with a task's head; `model.parameters` knows what the path
+of a parameter says.
+"""
 
 from bertjax.model.compute import Compute
 from bertjax.model.encoder import Params

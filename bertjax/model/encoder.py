@@ -113,9 +113,19 @@ def _unrolled(blocks: list, remat: str, x_RD: Array, segments_BT: Array, keys: l
 
 
 def _scanned(blocks: list, remat: str, x_RD: Array, segments_BT: Array, keys: list) -> list[Array]:
-    """The same from a loop over stacked parameters: compiled once, at the price of the stacking."""
-    graph, _ = nnx.split(blocks[0])
-    params = jax.tree.map(lambda *x: jnp.stack(x), *(nnx.split(block)[1] for block in blocks))
+    """The same from a loop over stacked parameters: compiled once, at the price of the stacking.
+
+    Raises:
+        ValueError: a block is not computed as the first one is, which the loop would do to it.
+    """
+    (graph, *others), each = zip(*map(nnx.split, blocks), strict=True)
+    for i, other in enumerate(others, start=1):
+        if other != graph:
+            raise ValueError(
+                f"layer_{i} is not computed as layer_0 is, so they cannot be one scanned layer: "
+                "set train.scan_layers=false"
+            )
+    params = jax.tree.map(lambda *x: jnp.stack(x), *each)
     function = _block_function(graph, remat)
 
     def body(x_RD, layer):

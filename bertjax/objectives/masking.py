@@ -39,6 +39,7 @@ def slots(cfg: MaskingConfig, seq_len: int) -> int:
 
     For a fixed count that is the count of a full row. For a random count (Bernoulli, or words of
     unequal length) it is the mean plus six standard deviations; what would not fit is left out.
+    There is one slot at least; at rate 0 it stays empty.
     """
     if cfg.slots:
         return min(cfg.slots, seq_len)
@@ -191,7 +192,7 @@ def _budget(cfg: MaskingConfig, n: Array, seq_len: int, draws: Draws) -> Array:
     if cfg.count == "fairseq":
         mean = jnp.asarray(np.asarray(products, np.float32))[n]
         return jnp.floor(mean + draws.rounding).astype(jnp.int32)
-    if cfg.count == "floor":
+    if cfg.count == "floor" or not cfg.rate:
         table = [int(x) for x in products]
     else:
         table = [max(1, round(x)) for x in products]

@@ -34,8 +34,8 @@ def loss(shape: TaskShape, outputs: Outputs, batch: Batch) -> tuple[Array, Array
                 each times its class weight, as in torch.nn.BCEWithLogitsLoss;
             regression: float32 [B] `label`; squared error;
             tagging: int32 [B, W] `tags`, −1 for none; cross-entropy of each word. With a CRF the
-                negative log-likelihood of whole sentences: its weight is the number of tagged
-                words all the same, so that both losses have the same scale;
+                negative log-likelihood of whole rows, in which a tag of −1 is any: its weight is
+                the number of tagged words all the same, so that both losses have the same scale;
             span_qa: int32 [B, 2] `span`, first and last token; mean of the cross-entropies of
                 start and end over the real tokens. A row whose span has a place that is no real
                 token has weight 0;
@@ -122,6 +122,8 @@ def _tagging(shape: TaskShape, outputs: Outputs, batch: Batch) -> tuple[Array, A
     words_BW = batch["word_positions"] >= 0
     likelihood_B = crf.log_likelihood(outputs["crf"], logits, tags_BW, words_BW)
     tagged_BW = words_BW & (tags_BW >= 0)
+    # The difference of two equal sums may be rounded, and would be all that such a row has.
+    likelihood_B = jnp.where(jnp.any(tagged_BW, axis=1), likelihood_B, 0.0)
     return -jnp.sum(likelihood_B * weights_B), jnp.sum(tagged_BW * weights_B[:, None])
 
 

@@ -179,19 +179,35 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
     - `lamb`: You et al. 2020 as in google-research/albert lamb_optimizer.py: the trust ratio is
       ‖w‖/‖r‖, 1 where either is zero and for biases and norms, not clamped.
     - `muon`: orthogonalised momentum on the blocks' matrices (Jordan 2024), scaled to Adam's
-      usual RMS of 0.2 (Liu et al. 2025, Moonlight); Adam at `muon_adam_ratio` for the rest.
+      usual RMS of 0.2 (Liu et al. 2025, Moonlight); the rest has Adam with its own learning rate,
+      `muon_adam_ratio` times the other, by which its decay is multiplied too.
     """
     decay = optax.add_decayed_weights(cfg.weight_decay, mask=_decays)
     parts = []
     if cfg.clip_norm:
         parts.append(clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
-        muon = optax.chain(_steady(_muon()), _to_adams_rms())
-        adam = optax.chain(scale_by_adam(cfg), optax.scale(cfg.muon_adam_ratio))
+        muon = optax.chain(_steady(_muon()), _to_adams_rms(), decay)
+        adam = optax.chain(scale_by_adam(cfg), decay)
         parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix)]
-        parts.append(decay)
+        parts.append(optax.masked(optax.scale(cfg.muon_adam_ratio), _not_block_matrix))
     elif cfg.optimizer == "lamb":
         parts += [scale_by_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), _decays)]
     else:
         parts += [scale_by_adam(cfg), decay]
     return optax.chain(*parts, _scale_by_learning_rate(learning_rate(cfg, steps)))
+
+
+def optimizer_by_rates(
+    cfg: OptimConfig, steps: int, rates: Any
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer of `cfg` with each parameter's update, decay included, times its rate.
+
+    The update is scaled and not the gradient: Adam divides a scaled gradient by its own scale
+    again, which is why XLNet's layer-wise decay has no effect.
+    """
+
+    def scale(updates, _):
+        return jax.tree.map(lambda update, rate: update * rate, updates, rates)
+
+    return optax.chain(optimizer(cfg, steps), optax.stateless(scale))

@@ -9,38 +9,49 @@ from bertjax.config import OptimConfig
 
 
 def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
-    """The schedule of a run of `steps` steps.
+    """The schedule of a run of `steps` steps, numbered from 0.
 
-    Linear warm-up over `warmup_fraction`, then, from the peak at progress 0 to `final_fraction`
-    of it at progress 1:
+    Linear warm-up over `warmup_fraction` of them, the peak, and the way down to `final_fraction`
+    of it:
 
-    - `linear`, `polynomial` (power), `cosine`, `constant`;
-    - `wsd`: constant, then linear over the last `decay_fraction` of all steps (Hu et al. 2024).
+    - `linear`, `polynomial` (power), `cosine`: from the end of warm-up;
+    - `wsd`: constant, then linear in the last `decay_fraction` of all steps (Hu et al. 2024);
+    - `constant`: none, whatever `final_fraction` is.
 
-    Progress runs from the end of warm-up to the last step; with `decay_from_zero` from step 0,
-    so that the rate drops as warm-up ends, which is what google-research/bert optimization.py
-    (linear) and NVIDIA's PolyWarmUp do.
+    Step s of W warm-up steps has the rate of s + 1 of them, so the first update is not lost on a
+    rate of zero, and the last step has `final_fraction` exactly. google-research/bert, optax and
+    transformers begin at zero and reach the end value at step `steps`, which no run takes. They
+    end one step's share of the way short of it, which is a quarter where a wsd falls in four steps.
 
-    Step s (from 0) uses the rate at s + 1 warm-up steps, so the first update is not lost on a
-    rate of zero; google-research/bert starts at zero.
+    With `decay_from_zero` the way down is counted from step 0, so the rate drops as warm-up ends:
+    1 − s / (steps − 1), to `power` if that is polynomial. google-research/bert optimization.py
+    (linear) and NVIDIA's PolyWarmUp have 1 − s / steps there: their last step has the rate of
+    1 / steps and not of zero. `wsd` is not changed by it.
+
+    The steps may be fractions, as those of runs by the clock are. A run of one step takes it at
+    the peak.
     """
+    last = max(1, steps - 1)
     warmup = round(cfg.warmup_fraction * steps)
+    if cfg.schedule != "constant":
+        warmup = min(warmup, last - 1)  # which leaves the peak and the end a step each
     start = 0 if cfg.decay_from_zero else warmup
+    if cfg.schedule == "wsd":
+        start = max(warmup, last - max(1, round(cfg.decay_fraction * steps)))
 
     def rate(step):
         step = jnp.asarray(step, jnp.float32)
-        progress = jnp.clip((step - start) / max(1, steps - start), 0.0, 1.0)
+        # The share of the way down that is left; exact at both of its ends, which a quotient of
+        # two equal numbers need not be.
+        left = jnp.where(step <= start, 1.0, jnp.clip((last - step) / (last - start), 0.0, 1.0))
         if cfg.schedule == "constant":
-            shape = jnp.ones_like(progress)
+            shape = jnp.ones_like(left)
         elif cfg.schedule == "cosine":
-            shape = 0.5 * (1 + jnp.cos(jnp.pi * progress))
-        elif cfg.schedule == "wsd":
-            left = (steps - step) / max(1.0, cfg.decay_fraction * steps)
-            shape = jnp.clip(left, 0.0, 1.0)
+            shape = 0.5 * (1 - jnp.cos(jnp.pi * left))
         else:
-            shape = (1 - progress) ** (cfg.power if cfg.schedule == "polynomial" else 1.0)
+            shape = left ** (cfg.power if cfg.schedule == "polynomial" else 1.0)
         decayed = cfg.final_fraction + (1 - cfg.final_fraction) * shape
-        warming = (step + 1) / max(1, warmup)
+        warming = jnp.minimum((step + 1) / max(1, warmup), 1.0)
         return cfg.learning_rate * jnp.where(step < warmup, warming, decayed)
 
     return rate

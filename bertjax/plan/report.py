@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import jax
-
 from bertjax import model
 from bertjax.config import PretrainConfig
+from bertjax.model.parameters import parameter_count
 from bertjax.plan.hlo import by_kind
 from bertjax.plan.phases import PhasePlan
 from bertjax.plan.roofline import Roofline
@@ -19,7 +18,7 @@ from bertjax.terminal import count
 def to_text(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> str:
     """Describe a plan, a block of lines a phase."""
     chip, mesh = topology.chip, cfg.train.mesh
-    parameters = sum(x.size for x in jax.tree.leaves(model.abstract_params(cfg.model)))
+    parameters = parameter_count(cfg.model, model.abstract_params(cfg.model))
     data = topology.chips // (mesh.fsdp * mesh.tensor)
     lines = [
         f"hardware  {topology}: {topology.chips} × {chip.device_kind}, data {data} × "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 from pathlib import Path
 from typing import Any, TextIO
 
-from bertjax.durable import replace_file
+from bertjax.durable import finite, replace_file
 from bertjax.errors import UserError
 
 
@@ -36,12 +35,8 @@ class MetricsFile:
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Append {"kind", "step", ...}; what is not finite becomes null, as JSON has no NaN."""
-        finite = {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v
-            for k, v in values.items()
-        }
         try:
-            self._file.write(json.dumps({"kind": kind, "step": step, **finite}) + "\n")
+            self._file.write(json.dumps({"kind": kind, "step": step, **finite(values)}) + "\n")
         except OSError as error:
             raise UserError(
                 f"{self._file.name} cannot be written ({error.strerror}): free the disk and run "

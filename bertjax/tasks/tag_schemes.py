@@ -115,3 +115,24 @@ def allowed_transitions(
     transition = np.array([[may_follow(a, b, scheme) for b in labels] for a in labels])
     end = np.array([may_follow(tag, None, scheme) for tag in labels])
     return start, transition, end
+
+
+def not_told(tags: Sequence[str], kept: Sequence[int], scheme: str) -> list[bool]:
+    """Of each word that a row keeps of a sentence: whether its tag is one that the row cannot have.
+
+    To the rules of a scheme a row is a sentence. An entity that is cut may then begin or end as
+    none does, and so may one of IOB1 with a B whose neighbour is cut off. All words of such an
+    entity are meant, as no other tags of the scheme are true. The tags that stay break no rule.
+    """
+    there = set(kept)
+
+    def stands(word: int) -> bool:
+        begins = word - 1 in there or may_follow(None, tags[word], scheme)
+        return begins and (word + 1 in there or may_follow(tags[word], None, scheme))
+
+    free: set[int] = set()
+    for start, end, _ in spans(tags):
+        words = there.intersection(range(start, end))
+        if not all(map(stands, words)):
+            free |= words
+    return [word in free for word in kept]

@@ -24,6 +24,7 @@ from bertjax.tasks.tag_schemes import (
     all_tags,
     allowed_transitions,
     is_tag,
+    not_told,
     problem,
     spans,
     split,
@@ -111,6 +112,7 @@ class Tagging:
         self.data = cfg.data
         self.labels = labels
         self.scheme = cfg.task.train_scheme or cfg.task.scheme
+        self.has_rules = cfg.head.crf and self.scheme != "none"  # which the head obeys
         self.metrics: tuple[str, ...] = (
             ("accuracy", "macro_f1")
             if self.scheme == "none"
@@ -125,11 +127,14 @@ class Tagging:
                 )
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
-        """Rows with `word_positions` and, for labelled examples, `tags`.
+        """Rows with `word_positions` and, for labelled examples, `tags`, int32 ids.
 
         A long sentence is truncated by `data.truncation`, at words; those cut off are predicted
         to be outside any entity, or as plain tags not at all, which is scored as wrong. With
         `data.window_step` it becomes several rows.
+
+        To a CRF a row is a sentence. Words whose tag would break the rules of the scheme there,
+        because the row cuts their entity, have −1, which is any tag (`tag_schemes.not_told`).
         """
         flat = [word for example in examples for word in example.texts]
         unknown = [tokenizer.special.unk]
@@ -151,7 +156,10 @@ class Tagging:
                 rows.token_types.append(types)
                 rows.ragged["word_positions"].append(starts.astype(np.int32))
                 if ids is not None:
-                    rows.ragged["tags"].append(ids[chosen])
+                    free = np.zeros(len(chosen), bool)
+                    if self.has_rules and len(chosen) < len(words):
+                        free[:] = not_told(example.label, chosen.tolist(), self.scheme)
+                    rows.ragged["tags"].append(np.where(free, -1, ids[chosen]).astype(np.int32))
                 rows.details.append((chosen, len(words)))
                 owners.append(i)
                 kept.update(chosen.tolist())
@@ -182,10 +190,16 @@ class Tagging:
             start = min(max(start + 1, step - 1), end)
 
     def merge(self, rows: Rows, outputs: Sequence[dict[str, np.ndarray]]) -> list[WordScores]:
-        """Of each word, what the row says in which it has most context."""
+        """Of each word, what the row says in which it has most context.
+
+        Paths are not patched up: those of a parted sentence are made anew from all its words.
+        """
         scores: list[WordScores] = []
         best: list[np.ndarray] = []
+        parted: set[int] = set()  # examples of several rows, or without their middle
         for owner, (words, total), output in zip(rows.examples, rows.details, outputs, strict=True):
+            if owner < len(scores) or words[-1] - words[0] >= len(words):
+                parted.add(owner)
             if owner == len(scores):
                 unsaid = np.zeros((total, len(self.labels)))
                 if OUTSIDE in self._ids:
@@ -201,8 +215,8 @@ class Tagging:
             scores[owner].probabilities[taken] = output["probabilities"][better]
             if scores[owner].path is not None:
                 scores[owner].path[taken] = output["path"][better]
-        for owner, rows_of_it in enumerate(np.bincount(rows.examples)):
-            if rows_of_it > 1 and scores[owner].path is not None:  # no path may be patched up
+        for owner in parted:
+            if scores[owner].path is not None:
                 marginals = scores[owner].probabilities
                 scores[owner] = WordScores(marginals, self._best_path(marginals))
         return scores

@@ -5,14 +5,15 @@ from __future__ import annotations
 import jax
 from jax.sharding import Mesh
 
+from bertjax import model
 from bertjax.checkpoint import Restored
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import few_held_out
+from bertjax.model.parameters import parameter_count
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import Terminal, count
 from bertjax.train.data import Data
-from bertjax.train.state import abstract_state
 from bertjax.train.step import attention_of, compute_of
 
 
@@ -33,7 +34,7 @@ def announce(
         terminal.say(f"start  weights and architecture of {start_from.source}")
     if found is None and run.metrics.exists():
         terminal.say("note   the run ended before its first checkpoint")
-    parameters = sum(x.size for x in jax.tree.leaves(abstract_state(cfg, mesh).params))
+    parameters = parameter_count(cfg.model, model.abstract_params(cfg.model))
     shape = " × ".join(f"{n} {a}" for a, n in mesh.shape.items() if n > 1) or "1 device"
     phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
     compute = compute_of(cfg, mesh)

@@ -46,9 +46,9 @@ class Checkpoints:
         """Begin to save parameters whose held-out loss is the lowest of their phase.
 
         Losses of two phases do not compare: their rows differ, and so does how much of a row the
-        model has learnt to use.
+        model has learnt to use. A loss that is not a number is lower than none.
         """
-        if phase != self.best_phase or loss < self.best_loss:
+        if loss < (self.best_loss if phase == self.best_phase else math.inf):
             self.best_loss, self.best_phase = loss, phase
             self.best.save(step, {"params": state.params}, meta | {"best": self.meta()})
 

@@ -49,7 +49,11 @@ class Pace(Protocol):
         """What the run, which has ended, did not do of what its config says; a clause each."""
 
     def position(self, step: int) -> float | None:
-        """The place of a step in a schedule of `train.steps`; None: the number of updates."""
+        """The place of a step in a schedule of `train.steps`; None: the number of updates.
+
+        The first step of a run is at 0 and its last one at `train.steps` − 1, as those of a run of
+        so many steps are.
+        """
 
     def steps_left(self, step: int) -> float | None:
         """How many more there will be; None while that is not known."""
@@ -153,11 +157,17 @@ class Recorded:
 
     def progress(self, step: int) -> float:
         """Share of the schedule behind a step."""
-        at = self.stretches[bisect_right(self.stretches, step, key=lambda s: s.step) - 1]
+        at = self._stretch(step)
         return at.progress + (step - at.step) * at.per_step
 
     def position(self, step: int) -> float:
-        return self.progress(step) * self.steps
+        before_last = 1 - self._stretch(step).per_step  # what is behind the last step at this pace
+        if before_last < _ROUNDING:
+            return float(self.steps - 1) if step else 0.0
+        return min(1.0, self.progress(step) / before_last) * (self.steps - 1)
+
+    def _stretch(self, step: int) -> Stretch:
+        return self.stretches[bisect_right(self.stretches, step, key=lambda s: s.step) - 1]
 
     def steps_left(self, step: int) -> float | None:
         last = self.stretches[-1]
@@ -251,7 +261,7 @@ def _read(path: Path) -> list[Stretch]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["stretches"]
         stretches = [Stretch(int(s), float(p), float(d)) for s, p, d in found]
-        done = stretches[0] == Stretch(0, 0.0, 0.0) and stretches[-1].per_step > 0
+        done = stretches[0][:2] == (0, 0.0) and stretches[-1].per_step > 0
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         done = False
     if not done:

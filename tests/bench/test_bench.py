@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from bertjax import flops
 from bertjax.bench.corpus import SENTENCE_LENGTH, random_corpus
+from bertjax.cli.bench import RANDOM_TOKENS
 from bertjax.cli.main import main
-from bertjax.config import DataConfig, ModelConfig, Phase
+from bertjax.config import DataConfig, MaskingConfig, ModelConfig, Phase, PretrainConfig
 from bertjax.data.batches import BatchSource
 from bertjax.errors import EXIT_BAD_INPUT
+from bertjax.train.step import mask
 
 MODEL = ModelConfig(
     vocab_size=500,
@@ -48,15 +51,34 @@ def bench(recipe, *options: str) -> int:
     return main(["bench", "--config", str(recipe), "--steps", "8", *options])
 
 
+def work_of_steps(masking: MaskingConfig, count: int) -> float:
+    """Model FLOPs of a step, the mean of those that `bench` times: the first batch is not."""
+    cfg = PretrainConfig(MODEL, DataConfig(phases=(Phase(32, 8),)), masking)
+    corpus = random_corpus(500, RANDOM_TOKENS, document_length=1000)
+    source, work = BatchSource(corpus, cfg.data, 0, cfg.seed), []
+    masked = jax.jit(lambda batch: mask(cfg, corpus.special, batch))
+    for step in range(1, count + 1):
+        batch = jax.device_get(masked(source.batch(step)))
+        lengths, predicted = (batch["segments"] != 0).sum(1), batch["predict_weights"].sum()
+        assert predicted < 0.9 * masking.rate * lengths.sum()
+        work.append(flops.training_flops(MODEL, lengths.sum(), (lengths**2).sum(), predicted))
+    return float(np.mean(work))
+
+
 def test_the_report_hangs_together(recipe, tmp_path, capfd):
-    assert bench(recipe, "--json", str(tmp_path / "bench.json")) == 0
+    """With a masking that predicts fewer tokens than its rate: drawn twice, they count once."""
+    masking = MaskingConfig(rate=0.4, with_replacement=True)
+    options = ("masking.rate=0.4", "masking.with_replacement=true")
+    assert bench(recipe, "--json", str(tmp_path / "bench.json"), *options) == 0
     report = json.loads((tmp_path / "bench.json").read_text())
     step, share = report["step_seconds"], report["real_tokens_share"]
     assert 0.8 < share <= 1.0
     assert report["tokens_per_second"] == pytest.approx(8 * 32 * share / step, rel=1e-6)
+    work = report["model_flops_per_second"] * step
+    assert work == pytest.approx(work_of_steps(masking, 8), rel=1e-6)
     # Full rows would need this much; padding takes away from it.
-    most = flops.training_flops(MODEL, 8 * 32, 8 * 32 * 32, 0.15 * 8 * 32)
-    assert 0.7 * most < report["model_flops_per_second"] * step <= most
+    most = flops.training_flops(MODEL, 8 * 32, 8 * 32 * 32, 0.4 * 8 * 32)
+    assert 0.7 * most < work < most
     rate = report["matmul_flops_per_second"]
     assert report["utilisation_of_matmul"] == pytest.approx(
         report["model_flops_per_second"] / rate, rel=1e-6

@@ -24,6 +24,7 @@ from bertjax.objectives.presets import GOOGLE_WWM
 from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind
+from bertjax.terminal import count
 
 pytestmark = pytest.mark.xdist_group("commands")  # most of them need the trained run
 
@@ -118,6 +119,7 @@ def test_the_run_directory_describes_the_run(trained, recipe, corpus):
 
 
 def test_info_of_a_corpus_a_run_and_an_export(corpus, trained, exported, capsys):
+    counted: set[str] = set()
     for path, facts in (
         (corpus, ("corpus, every file verified", "149 pieces")),
         (trained, ("2 layers × 32", "step 24, verified", "best masked lm loss")),
@@ -127,6 +129,10 @@ def test_info_of_a_corpus_a_run_and_an_export(corpus, trained, exported, capsys)
         assert main(["info", str(path)]) == 0
         said = capsys.readouterr().out
         assert all(fact in said for fact in facts), said
+        counted.update(re.findall(r"(\S+) parameters", said))
+    # A run counts what its export holds, and not the rows that pad its vocabulary.
+    (number,) = re.findall(r"parameters \| ([\d,]+)", (exported / "README.md").read_text())
+    assert counted == {count(int(number.replace(",", "")))}
 
 
 def test_fill_mask_of_a_run_and_of_its_export_agree(trained, exported, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file
 
 from bertjax.cli.main import main
 from bertjax.errors import EXIT_BAD_INPUT
+from bertjax.terminal import count
 
 pytestmark = pytest.mark.xdist_group("commands")
 
@@ -32,9 +34,9 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("reviews")
     (folder / "config.py").write_text(CONFIG)
     draw = random.Random(0)
-    for name, count in (("train", 48), ("dev", 16)):
+    for name, rows in (("train", 48), ("dev", 16)):
         lines = ["id\treview\tstars"]
-        for i in range(count):
+        for i in range(rows):
             stars = draw.choice("135")
             words = draw.choices(["river", "city", "garden", "old"], k=5)
             lines.append(f"r{i}\tThe {' '.join(words)} {stars}.\t{stars}")
@@ -89,8 +91,11 @@ def test_a_fine_tuned_run_is_a_start_for_the_next(tuned, files, tmp_path, capfd)
     assert convention["start_task"] == "tiny" and str(tuned) in convention["start"]
 
 
-def test_export_with_its_head_and_without(tuned, tmp_path):
+def test_export_with_its_head_and_without(tuned, tmp_path, capfd):
     assert main(["export", str(tuned), "--out", str(tmp_path / "hf")]) == 0
+    (number,) = re.findall(r"([\d,]+) parameters", capfd.readouterr().out)
+    assert main(["info", str(tuned)]) == 0
+    assert f" {count(int(number.replace(',', '')))} parameters" in capfd.readouterr().out
     config = json.loads((tmp_path / "hf" / "config.json").read_text())
     assert config["architectures"] == ["BertForSequenceClassification"]
     assert config["id2label"] == {"0": "1", "1": "3", "2": "5"}

@@ -10,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_model
+from flax import nnx
 from tiny_model import MODEL, largest_difference
 
 from bertjax import model
+from bertjax.model import layers
+from bertjax.model.encoder import Encoder
 
 DROPPING = replace(MODEL, num_layers=3, hidden_dropout=0.1, attention_dropout=0.1)
 
@@ -70,3 +73,17 @@ def test_a_scanned_model_is_one_layer_of_program_and_full_remat_needs_less_memor
     # Only in a loop: XLA's CPU backend merges what an unrolled program computes twice.
     kept, not_kept = (p.compile().memory_analysis().temp_size_in_bytes for p in (keeping, again))
     assert not_kept < 0.7 * kept
+
+
+@pytest.mark.parametrize(
+    "other", [{"activation": "relu"}, {"layer_norm_eps": 0.1}, {"attention_dropout": 0.5}]
+)
+def test_blocks_that_differ_are_not_scanned(other):
+    """They have the same parameters, and the loop would do to all what it does to the first."""
+    compute = model.Compute(scan_layers=True)
+    encoder = Encoder(MODEL, compute, nnx.Rngs(0))
+    encoder.layer_1 = layers.Block(replace(MODEL, **other), compute, nnx.Rngs(1))
+    with pytest.raises(ValueError, match=r"layer_1 is not computed as layer_0 .*scan_layers=false"):
+        jax.eval_shape(lambda batch: encoder.encode(batch, None), inputs()[1])
+    encoder.compute = model.Compute()
+    jax.eval_shape(lambda batch: encoder.encode(batch, None), inputs()[1])

@@ -35,7 +35,7 @@ def budget_of(cfg, n, slots, draws):
         return int(np.float32(cfg.rate * n) + np.float32(draws.rounding))
     if cfg.count == "floor":
         return int(cfg.rate * n)
-    return max(1, round(cfg.rate * n))
+    return max(1, round(cfg.rate * n)) if cfg.rate else 0
 
 
 def choose(cfg, tokens, segments, word_starts, draws, special, slots):

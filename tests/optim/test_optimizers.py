@@ -185,14 +185,25 @@ def test_muon_leaves_the_rest_to_a_slower_adam(bias_correction):
 
     def rule(params: Arrays, grads: Arrays, rate: float) -> None:
         for name, update in moments.update(grads).items():
-            update = cfg.muon_adam_ratio * update
             if name in DECAYED:
                 update = update + cfg.weight_decay * params[name]
-            params[name] -= rate * update
+            params[name] -= cfg.muon_adam_ratio * rate * update
 
     a, b = ours(cfg), theirs(cfg, rule)
     for name in SHAPES.keys() - set(BLOCK_MATRICES):
         np.testing.assert_allclose(a[name], b[name], atol=2e-6, rtol=0, err_msg=name)
+
+
+def test_adams_part_of_muon_is_adamw_at_that_share_of_the_learning_rate():
+    """Decay included, so one number scales all that is done to a parameter."""
+    # A clipped norm would be that of all gradients, and so the same for both; decay is the point.
+    muon = OptimConfig("muon", learning_rate=1e-2, weight_decay=0.5, muon_adam_ratio=0.25)
+    a, b = ours(muon), ours(OptimConfig(learning_rate=0.25e-2, weight_decay=0.5))
+    c = ours(OptimConfig("muon", learning_rate=1e-2, weight_decay=0.0, muon_adam_ratio=0.25))
+    for name in SHAPES.keys() - set(BLOCK_MATRICES):
+        np.testing.assert_allclose(a[name], b[name], atol=1e-6, rtol=0, err_msg=name)
+    for name in BLOCK_MATRICES:  # decayed by the whole learning rate
+        assert np.abs(a[name]).sum() < (1 - 0.02) * np.abs(c[name]).sum()
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb", "muon"])

@@ -1,4 +1,4 @@
-"""Learning rates at the points where a schedule bends, and bounds everywhere."""
+"""Learning rates where a schedule bends, against transformers', and bounds everywhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bertjax.config import OptimConfig
 from bertjax.config.optim import SCHEDULES
+from bertjax.errors import UserError
 from bertjax.optim.schedules import learning_rate
 
 PEAK = 1e-3
@@ -32,69 +33,182 @@ def test_warm_up_is_linear_starts_above_zero_and_ends_at_the_peak(schedule):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "options", "middle", "last"),
+    ("schedule", "options", "middle", "before_last"),
     [
-        ("linear", {}, 0.5, 1 / 900),
-        ("polynomial", {"power": 2.0}, 0.25, (1 / 900) ** 2),
-        ("polynomial", {"power": 0.5}, 0.5**0.5, (1 / 900) ** 0.5),
-        ("cosine", {}, 0.5, 0.5 * (1 + math.cos(math.pi * 899 / 900))),
+        ("linear", {}, 450 / 899, 1 / 899),
+        ("polynomial", {"power": 2.0}, (450 / 899) ** 2, (1 / 899) ** 2),
+        ("polynomial", {"power": 0.5}, (450 / 899) ** 0.5, (1 / 899) ** 0.5),
+        ("cosine", {}, 0.5 * (1 + math.cos(math.pi * 449 / 899)), 0.0),
         ("wsd", {"decay_fraction": 0.2}, 1.0, 1 / 200),
         ("constant", {}, 1.0, 1.0),
-        ("linear", {"final_fraction": 0.1}, 0.55, 0.1 + 0.9 / 900),
-        ("cosine", {"final_fraction": 0.1}, 0.55, 0.1 + 0.45 * (1 + math.cos(math.pi * 899 / 900))),
+        ("linear", {"final_fraction": 0.1}, 0.1 + 0.9 * 450 / 899, 0.1 + 0.9 / 899),
     ],
 )
-def test_middle_and_last_rate(schedule, options, middle, last):
-    found = rates(schedule, [(WARMUP + STEPS) // 2, STEPS - 1], **options)
-    np.testing.assert_allclose(found, [middle, last], rtol=1e-4, atol=1e-7)
+def test_middle_and_last_rates(schedule, options, middle, before_last):
+    found = rates(schedule, [549, STEPS - 2, STEPS - 1], **options)
+    last = 1.0 if schedule == "constant" else options.get("final_fraction", 0.0)
+    np.testing.assert_allclose(found[:2], [middle, before_last], rtol=1e-4, atol=4e-6)
+    assert found[2] == pytest.approx(last, abs=1e-9)
 
 
-def test_wsd_is_flat_then_linear():
+def test_wsd_is_flat_and_falls_in_its_share_of_the_steps():
     found = rates("wsd", np.arange(WARMUP, STEPS), decay_fraction=0.2, final_fraction=0.5)
     np.testing.assert_array_equal(found[:700], 1.0)
-    np.testing.assert_allclose(found[700:], 1 - 0.5 * np.arange(200) / 200, rtol=1e-5)
+    np.testing.assert_allclose(found[700:], 1 - 0.5 * np.arange(1, 201) / 200, rtol=1e-5)
+    cfg = OptimConfig(learning_rate=1.0, schedule="wsd", final_fraction=0.1)
+    found = learning_rate(cfg, 20)(np.arange(15, 20))
+    np.testing.assert_allclose(found, [1, 0.775, 0.55, 0.325, 0.1], rtol=1e-6)
 
 
 def test_decay_from_zero_has_berts_kink():
-    """google-research/bert optimization.py: polynomial_decay from step 0, masked by warm-up."""
+    """google-research/bert optimization.py: polynomial_decay from step 0, masked by warm-up.
+
+    Theirs would be at its end in step 1,000, ours is there in step 999, which is the last.
+    """
     at = np.array([WARMUP - 1, WARMUP, 500, STEPS - 1])
-    found = rates("linear", at, decay_from_zero=True)
-    np.testing.assert_allclose(found, [1.0, 1 - WARMUP / STEPS, 0.5, 1e-3], rtol=1e-4)
+    for steps, last in ((STEPS, 0.0), (STEPS + 1, 1 / STEPS)):
+        cfg = OptimConfig(learning_rate=1.0, warmup_fraction=WARMUP / STEPS, decay_from_zero=True)
+        berts = [1.0, 1 - WARMUP / (steps - 1), 1 - 500 / (steps - 1), last]
+        np.testing.assert_allclose(learning_rate(cfg, steps)(at), berts, rtol=1e-4, atol=1e-9)
 
 
 def test_decay_from_zero_is_nvidias_poly_warm_up():
     """DeepLearningExamples schedulers.py: (1 - progress) ** 0.5 past warm-up."""
     found = rates("polynomial", [WARMUP, 750], decay_from_zero=True, power=0.5)
-    np.testing.assert_allclose(found, [0.9**0.5, 0.25**0.5], rtol=1e-5)
+    np.testing.assert_allclose(found, [(1 - 100 / 999) ** 0.5, (1 - 750 / 999) ** 0.5], rtol=1e-5)
 
 
-@given(
-    schedule=st.sampled_from(SCHEDULES),
-    steps=st.integers(1, 500),
-    warmup=st.floats(0, 1),
-    decay=st.floats(0, 1),
-    power=st.floats(0, 4),
-    final=st.floats(0, 1),
-    from_zero=st.booleans(),
+@pytest.mark.parametrize("steps", [2, 7, 50])
+@pytest.mark.parametrize("warmup", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("schedule", "options", "name", "theirs"),
+    [
+        ("linear", {}, "linear", {}),
+        ("cosine", {}, "cosine", {}),
+        (
+            "polynomial",
+            {"power": 2.0, "final_fraction": 0.1},
+            "polynomial",
+            {"power": 2.0, "lr_end": 0.1 * PEAK},
+        ),
+        ("cosine", {"final_fraction": 0.1}, "cosine_with_min_lr", {"min_lr_rate": 0.1}),
+        (
+            "wsd",
+            {"decay_fraction": 0.4},  # their warm-up would begin at the end value too
+            "warmup_stable_decay",
+            {"decay_type": "linear"},
+        ),
+    ],
 )
-@settings(max_examples=100, deadline=None)
-def test_rates_stay_between_zero_and_the_peak_and_never_rise_after_warm_up(
-    schedule, steps, warmup, decay, power, final, from_zero
+def test_it_is_transformers_with_the_end_one_step_sooner(
+    schedule, options, name, theirs, warmup, steps
 ):
-    cfg = OptimConfig(
+    """Warm-up begins one step further on; after it the same, of a run that is a step shorter."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    cfg = OptimConfig(learning_rate=PEAK, schedule=schedule, warmup_fraction=warmup, **options)
+    warming = min(round(warmup * steps), steps - 2)
+    if schedule == "wsd":
+        falling = min(max(1, round(cfg.decay_fraction * steps)), steps - 1 - warming)
+        theirs = theirs | {"num_decay_steps": falling}
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+    scheduler = transformers.get_scheduler(
+        name,
+        optimizer,
+        num_warmup_steps=warming,
+        num_training_steps=steps - 1,
+        scheduler_specific_kwargs=theirs,
+    )
+    expected = []
+    for _ in range(steps):
+        expected.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    expected[:warming] = [*expected[1:warming], PEAK][:warming]
+    found = np.asarray(learning_rate(cfg, steps)(np.arange(steps)))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
+
+
+@st.composite
+def schedules(draw) -> OptimConfig:
+    """Any that is allowed."""
+    schedule = draw(st.sampled_from(SCHEDULES))
+    warmup = draw(st.floats(0, 1, exclude_max=schedule != "constant"))
+    return OptimConfig(
         learning_rate=PEAK,
         schedule=schedule,
         warmup_fraction=warmup,
-        decay_fraction=decay,
-        power=power,
-        final_fraction=final,
-        decay_from_zero=from_zero,
+        decay_fraction=draw(
+            st.floats(1e-9, 1 - warmup) if schedule == "wsd" and warmup < 1 else st.just(0.2)
+        ),
+        power=draw(st.floats(0.25, 4)),
+        final_fraction=draw(st.floats(0, 1)),
+        decay_from_zero=draw(st.booleans()),
     )
+
+
+@given(cfg=schedules(), steps=st.integers(2, 500))
+@settings(max_examples=150, deadline=None)
+def test_every_schedule_rises_to_the_peak_falls_to_its_end_and_does_not_jump(cfg, steps):
+    """At whole steps, and at the fractions that runs by the clock are at."""
+    last = steps - 1
+    warming = round(cfg.warmup_fraction * steps)
+    if cfg.schedule != "constant":
+        warming = min(warming, last - 1)
+    rate = learning_rate(cfg, steps)
     # One shape for all examples, so that nothing is compiled twice.
-    found = np.asarray(learning_rate(cfg, steps)(np.arange(500)))[:steps] / PEAK
-    warming = round(warmup * steps)
-    assert np.isfinite(found).all()
-    assert (found >= 0).all() and (found <= 1 + 1e-6).all()
-    assert (np.diff(found[:warming]) >= 0).all()
-    assert (np.diff(found[warming:]) <= 1e-6).all()
-    assert (found[warming:] >= final - 1e-6).all()
+    whole = np.asarray(rate(np.minimum(np.arange(500), last)))[:steps] / PEAK
+    places = np.linspace(0, last, 2000, dtype=np.float32)
+    between = np.asarray(rate(places)) / PEAK
+    assert whole[0] == pytest.approx(1 / max(1, warming), rel=1e-6)
+    end = 1.0 if cfg.schedule == "constant" else cfg.final_fraction
+    assert whole[-1] == between[-1] == pytest.approx(end, abs=1e-7)
+    for found, at in ((whole, np.arange(steps)), (between, places)):
+        assert np.isfinite(found).all()
+        assert (found >= min(end, 1 / max(1, warming)) - 1e-6).all() and (found <= 1 + 1e-6).all()
+        assert (np.diff(found[at < warming]) >= -1e-6).all()
+        assert (np.diff(found[at >= warming]) <= 1e-6).all()
+    assert whole.max() == pytest.approx(1.0, abs=1e-6)
+    if cfg.decay_from_zero:
+        return
+    falling = last - warming
+    if cfg.schedule == "wsd":
+        falling = min(falling, max(1, round(cfg.decay_fraction * steps)))
+    power = cfg.power if cfg.schedule == "polynomial" else 1.0
+
+    def bound(stride: float) -> float:
+        """What the rate may change by in so many steps: x^p is steepest at one of its ends."""
+        part = min(1.0, stride / max(1, falling))
+        fall = {"cosine": math.pi / 2 * part}.get(cfg.schedule, max(power * part, part**power))
+        return max(stride / max(1, warming), fall) + 2e-6
+
+    assert np.abs(np.diff(whole)).max() <= bound(1.0)
+    assert np.abs(np.diff(between)).max() <= bound(np.diff(places).max())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_run_of_one_step_takes_it_at_the_peak(schedule):
+    cfg = OptimConfig(learning_rate=1.0, schedule=schedule)
+    assert float(learning_rate(cfg, 1)(0)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"warmup_fraction": 1.0}, ("warmup_fraction=1", "final_fraction=0")),
+        (
+            {"schedule": "cosine", "warmup_fraction": 1.0, "final_fraction": 0.1},
+            ("warmup_fraction=1", "final_fraction=0.1"),
+        ),
+        (
+            {"schedule": "wsd", "warmup_fraction": 0.5, "decay_fraction": 0.7},
+            ("warmup_fraction=0.5", "decay_fraction=0.7"),
+        ),
+        ({"schedule": "wsd", "decay_fraction": 0.0}, ("decay_fraction=0", "final_fraction=0")),
+        ({"schedule": "polynomial", "power": 0.0}, ("power=0", "final_fraction=0")),
+    ],
+)
+def test_a_schedule_that_cannot_get_to_its_end_is_refused(options, names):
+    with pytest.raises(UserError) as caught:
+        OptimConfig(**options)
+    assert all(f"optim.{name} " in f"{caught.value}:".replace(":", " ") for name in names)
+    OptimConfig(**options | {"schedule": "constant"})

@@ -11,8 +11,9 @@ import tiny_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertjax.config import DataConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.config import DataConfig, OptimConfig, Phase, PretrainConfig, TrainConfig
 from bertjax.errors import EXIT_BAD_INPUT, UserError
+from bertjax.optim.schedules import learning_rate
 from bertjax.train.pace import Recorded, Stretch, Timed, make_pace
 
 EVERY = 5
@@ -61,10 +62,11 @@ def test_it_ends_on_time_at_any_speed_and_repeats_without_a_clock(speeds, first)
     places = go(pace, 2, clock, lambda step: speeds[step // 20 % len(speeds)])
     positions = [place for _, place in places]
     assert all(a <= b for a, b in pairwise(positions)) and positions[0] == 0
-    assert 0 <= positions[-1] < cfg.train.steps
+    assert positions[-1] == pytest.approx(cfg.train.steps - 1)  # where the rate is the last one
     assert 60 - EVERY * 0.5 <= clock.now - 100 <= 60 + 7 + 3 * EVERY * 0.5
+    behind = [pace.progress(step) * cfg.train.steps for step in range(len(places))]
     assert [phase for phase, _ in places] == [
-        int(place >= round(first * cfg.train.steps) - 1e-4) for _, place in places
+        int(steps >= round(first * cfg.train.steps) - 1e-4) for steps in behind
     ]
     assert pace.has_ended(len(places)) and not pace.has_ended(len(places) - 1)
     # Compiling for the second phase may take all the time there is.
@@ -104,6 +106,9 @@ def test_a_slow_run_moves_through_its_schedule_from_its_third_step():
     places = [place for _, place in go(make_pace(config(), clock), 1, clock, lambda _: 9.0)]
     assert len(places) == 6  # 60 s, 7 of which compile
     assert places[:3] == [0, 0, 0] and all(a < b for a, b in pairwise(places[2:]))
+    assert places[-1] == 9_999
+    optim = OptimConfig(learning_rate=1.0, schedule="wsd", final_fraction=0.1)
+    assert float(learning_rate(optim, 10_000)(places[-1])) == pytest.approx(0.1, abs=1e-7)
 
 
 def test_a_slow_run_is_saved_every_ten_minutes():
@@ -122,10 +127,22 @@ def test_a_slow_run_is_saved_every_ten_minutes():
 def test_a_run_that_never_gets_to_measure_itself_ends_nonetheless():
     clock = Clock()
     pace = make_pace(config(minutes=0.2, shares=(0.5, 0.5)), clock)
-    assert len(go(pace, 2, clock, lambda _: 30.0)) == 2 and pace.has_ended(2)
+    places = [place for _, place in go(pace, 2, clock, lambda _: 30.0)]
+    assert places == [0, 9_999] and pace.has_ended(2)
     skipped, leap = pace.left_out()
     assert "data.phases.1 had no step" in skipped
     assert "over at 0.0% of the schedule" in leap and "train.minutes" in leap
+
+
+def test_time_that_is_over_before_the_first_step_makes_one_that_can_be_repeated(tmp_path):
+    clock = Clock()
+    pace = make_pace(config(minutes=0.1), clock)
+    clock.now += 60.0  # the state was made on a machine with more to do
+    places = go(pace, 1, clock, lambda _: 1.0)
+    assert places == [(0, 0.0)] and pace.has_ended(1)
+    (tmp_path / "pace.json").write_text(json.dumps(pace.meta()))
+    again = make_pace(PretrainConfig(train=TrainConfig(pace=str(tmp_path))))
+    assert go(again, 1, Clock(), lambda _: 1.0) == places
 
 
 @pytest.mark.slow
