@@ -13,6 +13,7 @@ from bertjax.config import ModelConfig
 from bertjax.model import heads
 from bertjax.model.compute import EXACT, Compute
 from bertjax.model.encoder import Encoder, Params, params_of
+from bertjax.model.keys import Keys
 
 
 class PretrainingModel(Encoder):
@@ -48,7 +49,7 @@ class PretrainingModel(Encoder):
 @lru_cache(maxsize=64)
 def _graph(cfg: ModelConfig, compute: Compute) -> nnx.GraphDef:
     """The module's structure, made once a config without allocating any parameter."""
-    shape = nnx.eval_shape(lambda: PretrainingModel(cfg, compute, nnx.Rngs(0)))
+    shape = nnx.eval_shape(lambda: PretrainingModel(cfg, compute, Keys(jax.random.key(0))))
     return nnx.split(shape)[0]
 
 
@@ -59,7 +60,7 @@ def init(cfg: ModelConfig, key: Array) -> Params:
     `vocab_size` are zero and stay so.
     Jit it with `out_shardings` to create the parameters in place on a mesh.
     """
-    return params_of(cfg, PretrainingModel(cfg, Compute(), nnx.Rngs(params=key)))
+    return params_of(cfg, PretrainingModel(cfg, Compute(), Keys(key)))
 
 
 def apply(

@@ -17,6 +17,7 @@ from bertjax.model import heads, layers
 from bertjax.model.compute import EXACT, Compute
 from bertjax.model.crf import TagRules
 from bertjax.model.encoder import Encoder, Params, params_of
+from bertjax.model.keys import Keys
 from bertjax.model.task_heads import TaskHead, mean_pool
 
 __all__ = [
@@ -115,7 +116,7 @@ class TaskModel(Encoder):
 @lru_cache(maxsize=64)
 def _graph(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute) -> nnx.GraphDef:
     """The module's structure, made once without allocating any parameter."""
-    made = nnx.eval_shape(lambda: TaskModel(cfg, head, shape, compute, nnx.Rngs(0)))
+    made = nnx.eval_shape(lambda: TaskModel(cfg, head, shape, compute, Keys(jax.random.key(0))))
     return nnx.split(made)[0]
 
 
@@ -125,7 +126,7 @@ def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) 
     The encoder's have the paths of `model.init`, the pooler too where there is one (`has_pooler`);
     all that is new lies under `head/`.
     """
-    module = TaskModel(cfg, head, shape, EXACT, nnx.Rngs(params=key))
+    module = TaskModel(cfg, head, shape, EXACT, Keys(key))
     return params_of(cfg, module)
 
 
