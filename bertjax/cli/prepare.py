@@ -17,6 +17,8 @@ from bertjax.data.corpus import few_held_out
 from bertjax.durable import check_place, check_vacant
 from bertjax.errors import UserError, nearest
 from bertjax.terminal import duration
+from bertjax.text.account import Account
+from bertjax.text.chunks import SKIP_HINT
 from bertjax.text.sample import sample_sentences
 from bertjax.text.sources import Source, find_sources
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -29,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "text",
         nargs="+",
         metavar="TEXT",
-        help="text (.txt: blank line between documents), .jsonl, .parquet, each also .gz, .xz or "
-        ".zst; a directory of them; tfds:NAME[:SPLIT] or a TFDS directory",
+        help="text (.txt: blank line between documents), .jsonl, .json, .csv, .tsv, .parquet, "
+        ".arrow, each also .gz, .xz, .bz2, .zst or .zip; a directory of them; one saved by "
+        "datasets.save_to_disk or TFDS; tfds:NAME[:SPLIT]; - for standard input",
     )
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
     parser.add_argument(
@@ -49,10 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--held-out", type=float, default=0.01, help="share of documents held out for evaluation"
     )
     parser.add_argument(
-        "--text-field", default="text", help="the field of JSONL, Parquet and TFDS with the text"
+        "--text-field", default="text", help="the field or column with the text, of all but .txt"
     )
     parser.add_argument(
         "--one-document-per-line", action="store_true", help="text files: no blank lines needed"
+    )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out and count documents and files that cannot be read, instead of stopping",
     )
     parser.add_argument("--workers", type=int, help="processes on this machine; default: all cores")
     parser.add_argument(
@@ -77,13 +85,16 @@ def run(args: argparse.Namespace) -> None:
     pipeline = (
         open_pipeline(args.beam_runner, args.beam_options or "") if args.beam_runner else None
     )
-    sources = find_sources(args.text, args.text_field, args.one_document_per_line)
+    account = Account(args.skip_bad, SKIP_HINT)
+    sources = find_sources(args.text, args.text_field, args.one_document_per_line, account)
     tokenizer = _tokenizer(args, sources)
     if pipeline is not None:
-        content = build_corpus_with_beam(sources, args.out, tokenizer, settings, pipeline, _log)
+        content = build_corpus_with_beam(
+            sources, args.out, tokenizer, settings, pipeline, _log, account
+        )
     else:
-        content = _build_here(args, sources, tokenizer, settings)
-    _print_summary(content, args.out, time.monotonic() - began)
+        content = _build_here(args, sources, tokenizer, settings, account)
+    _print_summary(content, args.out, time.monotonic() - began, account)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -104,12 +115,18 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _build_here(
-    args: argparse.Namespace, sources: list[Source], tokenizer: Tokenizer, settings: BuildSettings
+    args: argparse.Namespace,
+    sources: list[Source],
+    tokenizer: Tokenizer,
+    settings: BuildSettings,
+    account: Account,
 ) -> dict[str, Any]:
     progress = _ProgressLine()
     workers = args.workers or os.cpu_count() or 1
     try:
-        return build_corpus(sources, args.out, tokenizer, settings, workers, progress.show, _log)
+        return build_corpus(
+            sources, args.out, tokenizer, settings, workers, progress.show, _log, account
+        )
     finally:
         progress.end()
 
@@ -122,7 +139,7 @@ def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:
                 f"{nearest(args.tokenizer, KINDS)}"
             )
         return load_tokenizer(Path(args.tokenizer))
-    sentences = list(sample_sentences(sources, args.language))
+    sentences = list(sample_sentences(sources, args.language, skip_bad=args.skip_bad))
     _log(f"training a {args.tokenizer} tokenizer of {args.vocab_size} pieces")
     return train_tokenizer(args.tokenizer, sentences, args.vocab_size, lowercase=not args.cased)
 
@@ -162,14 +179,16 @@ class _ProgressLine:
             print(file=sys.stderr, flush=True)
 
 
-def _print_summary(content: dict[str, Any], out: Path, seconds: float) -> None:
+def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: Account) -> None:
     splits = content["splits"]
     total = {key: sum(counts[key] for counts in splits.values()) for key in splits["train"]}
     held_out = splits.get("validation", {"documents": 0})["documents"]
     if few_held_out(held_out):
         _log(f"note        {few_held_out(held_out)}")
+    closing = "".join(f"{word:<12}{rest}\n" for word, rest in account.lines())
     print(
         f"corpus      {out}\n"
+        f"{closing}"
         f"documents   {total['documents']:,} ({content['duplicates']:,} duplicates dropped, "
         f"{held_out:,} held out)\n"
         f"sentences   {total['sentences']:,}\n"
