@@ -278,7 +278,7 @@ def _switched_on(row: Mapping[str, Any]) -> tuple[str, ...]:
     """The labels that have a 1."""
     found = []
     for name, value in row.items():
-        shown = spelt_number(value) if is_number(value) else spelt(value).lower()
+        shown = spelt_number(value) if is_number(value) else str(value).strip().lower()
         if shown not in _SWITCH:
             raise Problem("without a label", f"column {name!r} holds {value!r}, neither 0 nor 1")
         if _SWITCH[shown]:

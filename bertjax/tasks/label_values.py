@@ -61,7 +61,7 @@ def spelt(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, numbers.Number):
         return spelt_number(value)
-    raise Problem("no label", f"a label that is {_kind(value)}, not text or a number")
+    raise Problem("without a label", f"a label that is {_kind(value)}, not text or a number")
 
 
 def spelt_number(value: Any) -> str:
@@ -110,10 +110,12 @@ _WORDS |= {"nan": None, "NaN": None}
 
 
 def _unescaped(literal: str) -> str:
-    try:
-        return str(json.loads(literal) if literal.startswith('"') else literal_eval(literal))
-    except (ValueError, SyntaxError):
-        return literal[1:-1]
+    for read in (json.loads, literal_eval):
+        try:
+            return str(read(literal))
+        except (ValueError, SyntaxError):
+            continue
+    return literal[1:-1]
 
 
 def _kind(value: Any) -> str:

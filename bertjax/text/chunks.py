@@ -65,10 +65,11 @@ def _texts(chunk: Chunk, account: Account) -> list[str]:
     if isinstance(chunk.payload, list):
         return list(_bounded(chunk, chunk.payload, account))
     try:
-        return _split(chunk, _decoded(chunk), account)
-    except Problem as problem:
-        if not account.skip:
-            account.leave(chunk.source, problem)
+        text = _decoded(chunk)
+    except Problem:
+        pass  # of one of the documents, which are looked at one by one
+    else:
+        return _split(chunk, text, account)
     kept = []
     for document in _apart(chunk):
         try:

@@ -19,6 +19,7 @@ from bertjax.text.stored import text_lines
 _USUAL = {"csv": ",;\t|", "tsv": "\t,;|"}  # separators, the likeliest first
 _EXCEL = re.compile(r'"?sep=(.)"?\r?\n')
 csv.field_size_limit(2**31 - 1)  # a court decision is longer than the default, 131,072
+_LONE_RETURN = re.compile(r"\r(?!\n)")
 _LOOKED_AT = 1 << 16  # characters by which the separator of a table without a header is told
 
 Cells = tuple[int, list[str]]  # the number of a row's first line, and its fields
@@ -50,7 +51,10 @@ def read_delimited(
         text, before = text[match.end() :], 1
     if not text.strip("\r\n"):
         raise UserError(f"{name}: the file is empty: give one with rows")
-    form = _settled(text, columns, layout, form)
+    # A return amid the lines ends none (pandas writes such without quotes), but would to csv.
+    stand_in = next(chr(c) for c in range(0xE000, 0xF8FF) if chr(c) not in text)
+    text = _LONE_RETURN.sub(stand_in, text)
+    form = _settled(name, text, columns, layout, form, stand_in)
     literal = form.quotes == "literal"
     rows = list(_literal(text, form) if literal else _quoted(name, text, form))
     width = len(rows[0][1])
@@ -66,11 +70,14 @@ def read_delimited(
         elif form.header and [cell.strip() for cell in cells] == names:
             yield place, Problem("header again", "the header once more, amid the rows")
         else:
+            cells = [cell.replace(stand_in, "\r") for cell in cells]
             yield place, dict(zip(names, cells if form.header else cells * 2, strict=True))
 
 
-def _settled(text: str, columns: Sequence[str], layout: str, form: Form) -> Form:
-    """The form with nothing left to be told by the table."""
+def _settled(
+    name: str, text: str, columns: Sequence[str], layout: str, form: Form, stand_in: str
+) -> Form:
+    """The form with nothing left to be told by the table; `stand_in`: of returns in fields."""
     separator = form.separator or _separator(text, columns if form.header else (), _USUAL[layout])
     if form.quotes != "auto":
         return Form(form.header, separator, form.quotes)
@@ -81,9 +88,9 @@ def _settled(text: str, columns: Sequence[str], layout: str, form: Form) -> Form
             quotes = "backslash" if backslash and not doubled else "doubled"
             if quotes == "doubled" and not doubled and _is_balanced(text, separator, quotes, " *+"):
                 quotes = "spaced"
-        elif doubled and _needs_quotes(text, separator, '""'):
+        elif doubled and _needs_quotes(name, text, separator, '""|"[^"]*' + stand_in):
             quotes = "doubled"
-        elif backslash and _needs_quotes(text, separator, '\\"'):
+        elif backslash and _needs_quotes(name, text, separator, r"\\\""):
             quotes = "backslash"
     return Form(form.header, separator, quotes)
 
@@ -126,15 +133,27 @@ def _is_balanced(text: str, separator: str, how: str, space: str = "") -> bool:
     return re.fullmatch(whole, text, re.DOTALL) is not None
 
 
-def _needs_quotes(text: str, separator: str, inner: str) -> bool:
+def _needs_quotes(name: str, text: str, separator: str, inner: str) -> bool:
     """Whether the balanced quotes of a TSV must be those of a writer, and no text.
 
-    Text has quotes around a whole field now and then; only a writer puts `inner` for a quote in
-    it, puts the names of columns in quotes, or lets lines of different widths come about.
+    Text has quotes around a whole field now and then; only a writer leaves `inner`, a pattern, in
+    it, puts the names of columns in quotes, or lets lines of different widths come about. Where
+    quotes reach from one field to another and lines are of one width, both readings make sense.
     """
     lines = [line for line in text_lines(text) if line]
-    widths = {line.count(separator) for line in lines}
-    return inner in text or '"' in lines[0] or len(widths) > 1
+    if (
+        re.search(inner, text)
+        or '"' in lines[0]
+        or len({line.count(separator) for line in lines}) > 1
+    ):
+        return True
+    for line in lines:
+        if any(field.count('"') % 2 for field in line.split(separator)):
+            raise UserError(
+                f"{name}: the quote in {line[:60]!r} may be text, or begin a field that goes on "
+                "to the next quote: set data.quotes=literal or data.quotes=doubled"
+            )
+    return False
 
 
 def _literal(text: str, form: Form) -> Iterator[Cells]:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from bertjax.errors import UserError
-from bertjax.text.stored import inner_name, open_stored
+from bertjax.text.stored import DamagedFile, inner_name, open_stored
 
 # Layout -> the suffixes that say so, those of compression aside.
 SUFFIXES = {
@@ -117,8 +117,12 @@ def _by_content(name: str) -> str:
 
 
 def _head(name: str) -> bytes:
-    with open_stored(name) as stored:
-        return next(stored.blocks(1 << 16), b"")
+    """The first bytes; none of a file that is damaged, which is said where it is read."""
+    try:
+        with open_stored(name) as stored:
+            return next(stored.blocks(1 << 16), b"")
+    except DamagedFile:
+        return b""
 
 
 def _first_object(name: str, alone: bool) -> dict[str, Any] | None:
@@ -127,12 +131,16 @@ def _first_object(name: str, alone: bool) -> dict[str, Any] | None:
     Unless it may stand `alone`, more text must follow it: one object is a JSON file.
     """
     data = b""
-    with open_stored(name) as stored:
-        for block in stored.blocks(1 << 16):
-            data += block
-            line, _, rest = data.lstrip().partition(b"\n")
-            if rest.strip() or line[:1] not in (b"{", b"") or len(data) > _SNIFFED:
-                break
+    if _head(name).lstrip()[:1] not in (b"{", b""):
+        return None
+    try:
+        with open_stored(name) as stored:
+            for block in stored.blocks(1 << 16):
+                data += block
+                if data.lstrip().partition(b"\n")[2].strip() or len(data) > _SNIFFED:
+                    break
+    except DamagedFile:
+        pass
     line, _, rest = data.lstrip().partition(b"\n")
     if not line.startswith(b"{") or not (alone or rest.strip()):
         return None

@@ -85,15 +85,22 @@ class FileSource:
             # A separator may lie across two blocks; it begins at a line break.
             searched = max(0, buffer.rfind(b"\n"))
             if len(buffer) > CHUNK_BYTES + MAX_DOCUMENT_BYTES:
-                self._leave_endless(chunk(searched or len(buffer)), account, endless)
+                if not endless:
+                    *_, whole = (0, *(m.end() for m in separator.finditer(buffer)))
+                    if whole:
+                        yield chunk(whole)
+                    place = (bytes(buffer), offset, line)
+                    self._leave_endless(
+                        Chunk(self.name, self.layout, *place, self.field, 0), account
+                    )
+                    searched = max(0, searched - whole)
+                chunk(searched or len(buffer))
                 endless, searched = True, 0
         if buffer and not endless:
             yield chunk(len(buffer))
 
-    def _leave_endless(self, chunk: Chunk, account: Account, known: bool) -> None:
+    def _leave_endless(self, chunk: Chunk, account: Account) -> None:
         """Account for the text in which no document ended."""
-        if known:
-            return
         try:
             check_lengths(chunk)
         except Problem as problem:
