@@ -13,6 +13,8 @@ from bertjax.errors import UserError
 from bertjax.finetune.saved import SavedRun, ensemble, open_saved
 from bertjax.overrides import apply_overrides
 from bertjax.tasks.families import learnt_examples, read_examples
+from bertjax.tasks.tables import row_account
+from bertjax.text.account import Account
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +65,9 @@ def run(args: argparse.Namespace) -> None:
     require_devices()
     runs, cfg = open_runs(args.runs)
     check_output("--out", args.out, args.data)
-    examples, skipped = read_examples(args.data, cfg)
-    examples, strange = learnt_examples(examples, cfg.task.labels, cfg)
+    account = row_account(cfg.data)
+    examples, _ = read_examples(args.data, cfg, account=account)
+    examples = learnt_examples(examples, cfg.task.labels, account)
     named, together = ensemble(runs, examples, args.weights, args.every)
     content = {}
     for name, task, scores in [*named, together] if len(named) > 1 else named:
@@ -72,13 +75,19 @@ def run(args: argparse.Namespace) -> None:
         content[name] = found
         shown = " · ".join(f"{metric} {found[metric]:.4f}" for metric in task.metrics)
         print(f"{name:<24} {shown}")
-    left_out = skipped + strange
     print(
         f"{len(examples):,} examples of {args.data}"
-        + (f", {left_out:,} left out" if left_out else "")
+        + (f", {account.count:,} left out" if account.count else "")
     )
+    print_account(account)
     if args.out:
         write_json(args.out, {"data": args.data, "scores": content})
+
+
+def print_account(account: Account) -> None:
+    """Print what was read and left out, and what looks wrong."""
+    for word, rest in account.lines():
+        print(f"{word:<10}{rest}")
 
 
 def _numbers(text: str) -> list[float]:

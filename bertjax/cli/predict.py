@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
-from bertjax.cli.evaluate import add_models, open_runs
+from bertjax.cli.evaluate import add_models, open_runs, print_account
 from bertjax.cli.outputs import check_output
 from bertjax.finetune import results
 from bertjax.finetune.saved import ensemble
 from bertjax.tasks.glue import write_submission
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.unlabelled import read_unlabelled
 
 
@@ -34,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
     runs, cfg = open_runs(args.runs)
     check_output("--out", args.out, args.input)
     check_output("--submission", args.submission, args.input)
-    examples, skipped = read_unlabelled(args.input, cfg)
+    account = row_account(cfg.data)
+    examples, skipped = read_unlabelled(args.input, cfg, account)
     _, together = ensemble(runs, examples, args.weights, args.every)
     predictions = together.task.predict(examples, together.scores)
     results.write_predictions(args.out, predictions)
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
         + (f", {skipped:,} bad rows left out" if skipped else "")
         + f"\nto        {args.out}"
     )
+    print_account(account)
     if args.submission:
         write_submission(runs[0].cfg.task.name, predictions, args.submission)
         print(f"          {args.submission}")

@@ -13,14 +13,19 @@ from typing import Any
 from bertjax.data.beam import build_corpus_with_beam
 from bertjax.data.beam_pipeline import open_pipeline
 from bertjax.data.build import BuildSettings, Progress, build_corpus
-from bertjax.data.corpus import few_held_out
+from bertjax.data.corpus import few_held_out, lone_sentences
 from bertjax.durable import check_place, check_vacant
 from bertjax.errors import UserError, nearest
 from bertjax.terminal import duration
+from bertjax.text.account import Account
+from bertjax.text.chunks import SKIP_HINT
+from bertjax.text.overlap import describe_overlap
 from bertjax.text.sample import sample_sentences
 from bertjax.text.sources import Source, find_sources
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
-from bertjax.text.tokenizer_training import KINDS, check_size, train_tokenizer
+from bertjax.text.tokenizer_training import KINDS, check_size, share_of_marks, train_tokenizer
+
+MANY_MARKS = 0.01  # of the characters; English has a tenth of that, German twice as much
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "text",
         nargs="+",
         metavar="TEXT",
-        help="text (.txt: blank line between documents), .jsonl, .parquet, each also .gz, .xz or "
-        ".zst; a directory of them; tfds:NAME[:SPLIT] or a TFDS directory",
+        help="text (.txt: blank line between documents), .jsonl, .json, .csv, .tsv, .parquet, "
+        ".arrow, each also .gz, .xz, .bz2, .zst or .zip; a directory of them; one saved by "
+        "datasets.save_to_disk or TFDS; tfds:NAME[:SPLIT]; - for standard input",
     )
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
     parser.add_argument(
@@ -44,15 +50,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cased", action="store_true", help="train the tokenizer without lower-casing"
     )
+    parser.add_argument(
+        "--keep-accents",
+        action="store_true",
+        help="train a wordpiece tokenizer that lower-cases and keeps accents and vowel signs",
+    )
+    parser.add_argument(
+        "--probes",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="say how many sentences of FILE are in the text; FILE:FIELD for a table",
+    )
     parser.add_argument("--language", default="auto", help="auto (by document), en or zh")
     parser.add_argument(
         "--held-out", type=float, default=0.01, help="share of documents held out for evaluation"
     )
     parser.add_argument(
-        "--text-field", default="text", help="the field of JSONL, Parquet and TFDS with the text"
+        "--text-field", default="text", help="the field or column with the text, of all but .txt"
     )
     parser.add_argument(
         "--one-document-per-line", action="store_true", help="text files: no blank lines needed"
+    )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out and count documents and files that cannot be read, instead of stopping",
     )
     parser.add_argument("--workers", type=int, help="processes on this machine; default: all cores")
     parser.add_argument(
@@ -77,13 +100,18 @@ def run(args: argparse.Namespace) -> None:
     pipeline = (
         open_pipeline(args.beam_runner, args.beam_options or "") if args.beam_runner else None
     )
-    sources = find_sources(args.text, args.text_field, args.one_document_per_line)
-    tokenizer = _tokenizer(args, sources)
+    account = Account(args.skip_bad, SKIP_HINT)
+    sources = find_sources(args.text, args.text_field, args.one_document_per_line, account)
+    tokenizer = _tokenizer(args, sources, account)
+    for probes in args.probes:
+        account.note(describe_overlap(probes, sources, args.language, args.skip_bad))
     if pipeline is not None:
-        content = build_corpus_with_beam(sources, args.out, tokenizer, settings, pipeline, _log)
+        content = build_corpus_with_beam(
+            sources, args.out, tokenizer, settings, pipeline, _log, account
+        )
     else:
-        content = _build_here(args, sources, tokenizer, settings)
-    _print_summary(content, args.out, time.monotonic() - began)
+        content = _build_here(args, sources, tokenizer, settings, account)
+    _print_summary(content, args.out, time.monotonic() - began, account)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -99,22 +127,33 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.beam_options is not None and not args.beam_runner:
         raise UserError(f"--beam-options {args.beam_options!r}: give --beam-runner too")
+    if args.keep_accents and args.tokenizer != "wordpiece":
+        raise UserError(
+            f"--keep-accents with --tokenizer {args.tokenizer}: only a wordpiece tokenizer that is "
+            "trained here strips them; leave it out"
+        )
     if args.tokenizer in KINDS:
         check_size(args.vocab_size)
 
 
 def _build_here(
-    args: argparse.Namespace, sources: list[Source], tokenizer: Tokenizer, settings: BuildSettings
+    args: argparse.Namespace,
+    sources: list[Source],
+    tokenizer: Tokenizer,
+    settings: BuildSettings,
+    account: Account,
 ) -> dict[str, Any]:
     progress = _ProgressLine()
     workers = args.workers or os.cpu_count() or 1
     try:
-        return build_corpus(sources, args.out, tokenizer, settings, workers, progress.show, _log)
+        return build_corpus(
+            sources, args.out, tokenizer, settings, workers, progress.show, _log, account
+        )
     finally:
         progress.end()
 
 
-def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:
+def _tokenizer(args: argparse.Namespace, sources: list[Source], account: Account) -> Tokenizer:
     if args.tokenizer not in KINDS:
         if not Path(args.tokenizer).exists():
             raise UserError(
@@ -122,9 +161,22 @@ def _tokenizer(args: argparse.Namespace, sources: list[Source]) -> Tokenizer:
                 f"{nearest(args.tokenizer, KINDS)}"
             )
         return load_tokenizer(Path(args.tokenizer))
-    sentences = list(sample_sentences(sources, args.language))
+    sentences = list(sample_sentences(sources, args.language, skip_bad=args.skip_bad))
     _log(f"training a {args.tokenizer} tokenizer of {args.vocab_size} pieces")
-    return train_tokenizer(args.tokenizer, sentences, args.vocab_size, lowercase=not args.cased)
+    strips = args.tokenizer == "wordpiece" and not (args.cased or args.keep_accents)
+    share = share_of_marks(sentences) if strips else 0.0
+    if share > MANY_MARKS:
+        account.note(
+            f"{share:.1%} of the characters are accents or vowel signs, which lower-casing strips, "
+            "so that words fall together: --keep-accents keeps them, --cased capitals too"
+        )
+    return train_tokenizer(
+        args.tokenizer,
+        sentences,
+        args.vocab_size,
+        lowercase=not args.cased,
+        keep_accents=args.keep_accents,
+    )
 
 
 def _log(line: str) -> None:
@@ -162,14 +214,18 @@ class _ProgressLine:
             print(file=sys.stderr, flush=True)
 
 
-def _print_summary(content: dict[str, Any], out: Path, seconds: float) -> None:
+def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: Account) -> None:
     splits = content["splits"]
     total = {key: sum(counts[key] for counts in splits.values()) for key in splits["train"]}
     held_out = splits.get("validation", {"documents": 0})["documents"]
     if few_held_out(held_out):
         _log(f"note        {few_held_out(held_out)}")
+    if note := lone_sentences(total["documents"], total["sentences"]):
+        account.note(note)
+    closing = "".join(f"{word:<12}{rest}\n" for word, rest in account.lines())
     print(
         f"corpus      {out}\n"
+        f"{closing}"
         f"documents   {total['documents']:,} ({content['duplicates']:,} duplicates dropped, "
         f"{held_out:,} held out)\n"
         f"sentences   {total['sentences']:,}\n"

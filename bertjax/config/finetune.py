@@ -66,7 +66,10 @@ class TaskConfig:
         )
 
 
-LAYOUTS = ("", "tsv", "csv", "jsonl", "parquet", "conll", "conllu", "cluener", "squad")
+LAYOUTS = (
+    "", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "conll", "conllu", "cluener", "squad",
+)  # fmt: skip
+QUOTES = ("auto", "literal", "doubled", "backslash")
 TRUNCATIONS = ("head", "tail", "middle")
 
 
@@ -78,16 +81,18 @@ class ExamplesConfig:
     its number from 1, or from -1 counting from the last.
     """
 
-    train: str = ""  # a file, or tfds:NAME:SPLIT
+    train: str = ""  # a file, a directory, a pattern of names, or tfds:NAME:SPLIT
     dev: str = ""  # empty: a share of train is held out
     test: str = ""  # empty: none
     dev_share: float = 0.1  # of train, by hash of the example, when there is no dev
-    layout: str = ""  # tsv, csv, jsonl, parquet, conll, conllu, cluener or squad; empty: by suffix
+    layout: str = ""  # one of LAYOUTS; empty: by suffix and content
     header: bool = True  # tsv and csv: the first line names the columns
+    separator: str = ""  # tsv and csv: between fields; empty: by the columns that are found
+    quotes: str = "auto"  # tsv and csv: literal text | how a field has one: doubled, backslash
     text: str = "text"
     text_pair: str = ""  # second text of a pair; empty: single texts
     choices: tuple[str, ...] = ()  # multiple_choice: columns of the endings
-    label: str = "label"
+    label: str = "label"  # multi_label: also several columns with 0 or 1, such as toxic,insult
     label_separator: str = ","  # multi_label: between labels of one row
     skip_bad_rows: bool = False  # leave out and count what is otherwise refused
     max_rows: int = 0  # of train, the first so many; 0: all
@@ -97,6 +102,7 @@ class ExamplesConfig:
 
     def __post_init__(self) -> None:
         one_of("data.layout", self.layout, LAYOUTS)
+        one_of("data.quotes", self.quotes, QUOTES)
         one_of("data.truncation", self.truncation, TRUNCATIONS)
         within("data.dev_share", self.dev_share, 0.0, 0.9)
         within("data.max_rows", self.max_rows, 0, 10**9)

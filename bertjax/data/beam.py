@@ -19,9 +19,10 @@ import functools
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,8 +31,10 @@ from bertjax.data.build import BuildSettings, build_from_parts
 from bertjax.data.spool import read_digests, write_part
 from bertjax.durable import appearing_file
 from bertjax.errors import UserError
-from bertjax.text.chunks import Chunk
-from bertjax.text.sources import COMPRESSED, FileSource, Source, TfdsSource
+from bertjax.text.account import Account
+from bertjax.text.chunks import SKIP_HINT, Chunk
+from bertjax.text.sources import FileSource, Source
+from bertjax.text.stored import local
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -45,27 +48,33 @@ def build_corpus_with_beam(
     settings: BuildSettings,
     pipeline: apache_beam.Pipeline,
     log: Callable[[str], None] = lambda line: None,
+    account: Account | None = None,
 ) -> dict[str, Any]:
     """Build the corpus directory `out` by an empty `pipeline` and return its manifest.
 
     Raises `UserError` as `bertjax.data.build.build_corpus` does, with whole paths, and where the
     pipeline fails or its workers do not see the files.
     """
+    account = account or Account(hint=SKIP_HINT)
     found_anywhere = [_from_anywhere(source) for source in sources]
 
     def spool_parts(stage: Path) -> list[Path]:
         (stage / "failed").mkdir()
-        work = _Work(stage, tokenizer.fingerprint, settings.language)
+        work = _Work(stage, tokenizer.fingerprint, settings.language, account.skip)
         _run(pipeline, found_anywhere, work)
-        return _collect(work, len(sources))
+        return _collect(work, len(sources), account)
 
     return build_from_parts(spool_parts, sources, out, tokenizer, settings, log)
 
 
 def _from_anywhere(source: Source) -> Source:
     """Name files so that a worker in another working directory finds them."""
-    if isinstance(source, TfdsSource):
+    if source.layout == "tfds":
         return source
+    if local(source.name) != Path(source.name):
+        raise UserError(
+            f"{source.name}: a pipe, which Beam's workers cannot read: save the text as a file"
+        )
     return replace(source, name=os.path.abspath(source.name))
 
 
@@ -76,6 +85,7 @@ class _Work:
     stage: Path  # the unfinished directory
     tokenizer: str  # fingerprint of the tokenizer that lies there
     language: str
+    skip_bad: bool
 
     @property
     def spool(self) -> Path:
@@ -137,8 +147,9 @@ def _cut(work: _Work, numbered: tuple[int, Source]) -> Iterator[_Located]:
     number, source = numbered
     count = 0
     with _failure_of(work, lambda: f"{number:06d}-{count:09d}"):
-        chunks = source.chunks()
-        if isinstance(source, FileSource) and Path(source.name).suffix not in COMPRESSED:
+        account = Account(work.skip_bad, SKIP_HINT)
+        chunks = source.chunks(account)
+        if isinstance(source, FileSource) and source.is_plain():
             located = _within_source(chunks, Path(source.name))
         else:
             located = _copied(chunks, work.spool / f"text-{number:06d}-{uuid.uuid4().hex}")
@@ -148,6 +159,7 @@ def _cut(work: _Work, numbered: tuple[int, Source]) -> Iterator[_Located]:
                 return
             yield _Located(name, chunk, file, start, size)
             count += 1
+        _note(work, f"{number:06d}-", account)
         with appearing_file(work.spool / f"count-{number:06d}") as result:
             result.write(str(count).encode())
 
@@ -192,8 +204,17 @@ def _tokenize(work: _Work, located: _Located) -> None:
     with _failure_of(work, lambda: located.name):
         chunk = _read(located)
         tokenizer = _load(work.stage / "tokenizer", work.tokenizer)
+        account = Account(work.skip_bad, SKIP_HINT)
         with appearing_file(work.spool / f"part-{located.name}") as file:
-            write_part(file, chunk, tokenizer, work.language)
+            write_part(file, chunk, tokenizer, work.language, account)
+        _note(work, located.name, account)
+
+
+def _note(work: _Work, name: str, account: Account) -> None:
+    """Leave what was left out where `_collect` finds it; names sort as the text does."""
+    if account.left or account.aside:
+        with appearing_file(work.spool / f"account-{name}") as file:
+            file.write(json.dumps(asdict(account)).encode())
 
 
 @functools.lru_cache(1)
@@ -225,14 +246,21 @@ def _raise_first_failure(work: _Work) -> None:
         raise UserError(path.read_text(encoding="utf-8"))
 
 
-def _collect(work: _Work, sources: int) -> list[Path]:
-    """Check that every chunk has its part, gather the digests, and return the parts in order."""
+def _collect(work: _Work, sources: int, account: Account) -> list[Path]:
+    """Check that every chunk has its part, gather the digests, and return the parts in order.
+
+    What was left out goes to `account`.
+    """
     paths = list(chain.from_iterable(_parts(work, number) for number in range(sources)))
     with (work.spool / "digests").open("wb") as file:
         for path in paths:
             file.write(read_digests(path))
     for path in work.spool.glob("text-*"):
         path.unlink()
+    for path in sorted(work.spool.glob("account-*")):
+        noted = json.loads(path.read_bytes())
+        left, aside = Counter(noted["left"]), Counter(noted["aside"])
+        account.add(Account(left=left, aside=aside, first=noted["first"]))
     work.failed.rmdir()
     return paths
 

@@ -27,6 +27,8 @@ from bertjax.data.spool import read_part, tokenize_chunks
 from bertjax.data.writer import SplitWriter, write_tfds_metadata
 from bertjax.durable import staged
 from bertjax.errors import UserError
+from bertjax.text.account import Account
+from bertjax.text.chunks import SKIP_HINT
 from bertjax.text.sources import Source
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -61,17 +63,20 @@ def build_corpus(
     workers: int,
     report: Callable[[Progress], None] = lambda progress: None,
     log: Callable[[str], None] = lambda line: None,
+    account: Account | None = None,
 ) -> dict[str, Any]:
     """Build the corpus directory `out` and return its manifest, without the list of files.
 
-    `report` is called after each chunk. Raises `UserError` for bad input, too few documents,
-    an `out` that exists and a disk that is full; `out` then does not come to be.
+    `report` is called after each chunk; what is left out goes to `account`. Raises `UserError`
+    for bad input that it may not leave out, too few documents, an `out` that exists and a disk
+    that is full; `out` then does not come to be.
     """
+    account = account or Account(hint=SKIP_HINT)
     if workers < 1:
         raise UserError(f"--workers {workers}: give at least 1")
 
     def spool_parts(stage: Path) -> list[Path]:
-        return _tokenize_all(sources, stage, settings, workers, report)
+        return _tokenize_all(sources, stage, settings, workers, report, account)
 
     return build_from_parts(spool_parts, sources, out, tokenizer, settings, log)
 
@@ -114,16 +119,18 @@ def _tokenize_all(
     settings: BuildSettings,
     workers: int,
     report: Callable[[Progress], None],
+    account: Account,
 ) -> list[Path]:
     """Spool every chunk, and all digests to one file; return the spool files in order."""
     total = sum(source.stored_bytes for source in sources)
     count = text_bytes = stored_bytes = 0
     paths = []
-    chunks = (chunk for source in sources for chunk in source.chunks())
+    chunks = (chunk for source in sources for chunk in source.chunks(account))
     with (stage / "spool" / "digests").open("wb") as digests:
         for part in tokenize_chunks(
-            chunks, stage / "tokenizer", settings.language, stage / "spool", workers
+            chunks, stage / "tokenizer", settings.language, stage / "spool", workers, account.skip
         ):
+            account.add(part.account)
             digests.write(part.digests)
             paths.append(part.path)
             count += len(part.digests) // 16

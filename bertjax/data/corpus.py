@@ -51,6 +51,18 @@ def few_held_out(documents: int) -> str:
     )
 
 
+def lone_sentences(documents: int, sentences: int) -> str:
+    """Return what to say of documents that have no sentence to be paired with; else nothing."""
+    if sentences > 1.1 * documents:
+        return ""
+    every, all_of = ("every", "all") if sentences == documents else ("nearly every", "nearly all")
+    return (
+        f"{every} document is one sentence, so {all_of} pairs of sentences have label 1, a random "
+        "partner: train without pairs, data.format=full_sentences data.pairs=none "
+        "model.next_sentence_head=false"
+    )
+
+
 def token_dtype(vocab_size: int) -> np.dtype:
     """Return the smallest of uint16 and uint32 that holds every id below `vocab_size`."""
     return np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)

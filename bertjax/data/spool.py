@@ -19,7 +19,8 @@ import numpy as np
 
 from bertjax.data.documents import Documents, examples, tokenize
 from bertjax.errors import UserError
-from bertjax.text.chunks import Chunk, documents
+from bertjax.text.account import Account
+from bertjax.text.chunks import SKIP_HINT, Chunk, documents
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 
 _QUEUED_BYTES = 128 << 20  # of text on its way to the workers
@@ -32,24 +33,30 @@ class Part(NamedTuple):
     digests: bytes
     text_bytes: int
     stored_bytes: int
+    account: Account  # of what was left out
 
 
 def tokenize_chunks(
-    chunks: Iterable[Chunk], tokenizer: Path, language: str, spool: Path, workers: int
+    chunks: Iterable[Chunk],
+    tokenizer: Path,
+    language: str,
+    spool: Path,
+    workers: int,
+    skip_bad: bool = False,
 ) -> Iterator[Part]:
     """Tokenize chunks into files of the directory `spool`; yields them in the chunks' order.
 
     `tokenizer` is a directory that `workers` processes load, or this one if that is 1. Raises
-    `UserError` for the first bad chunk, or if a worker is killed.
+    `UserError` for the first bad document, unless `skip_bad`, or if a worker is killed.
     """
     if workers == 1:
-        _start_worker(tokenizer, language, spool)
+        _start_worker(tokenizer, language, spool, skip_bad)
         for index, chunk in enumerate(chunks):
             yield _tokenize_chunk(index, chunk)
         return
     pending: deque[tuple[Future[Part], int]] = deque()
     queued = 0
-    setup = (tokenizer, language, spool)
+    setup = (tokenizer, language, spool, skip_bad)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, setup)
     try:
         for index, chunk in enumerate(chunks):
@@ -74,12 +81,13 @@ class _Worker(NamedTuple):
     tokenizer: Tokenizer
     language: str
     spool: Path
+    skip_bad: bool
 
 
 _worker: _Worker  # of this process, set once by `_start_worker`
 
 
-def _start_worker(tokenizer: Path, language: str, spool: Path) -> None:
+def _start_worker(tokenizer: Path, language: str, spool: Path, skip_bad: bool) -> None:
     global _worker
     # One thread a process: the processes are the parallelism.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -87,7 +95,7 @@ def _start_worker(tokenizer: Path, language: str, spool: Path) -> None:
     if parent is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _worker = _Worker(load_tokenizer(tokenizer), language, spool)
+    _worker = _Worker(load_tokenizer(tokenizer), language, spool, skip_bad)
 
 
 def _end_with(parent_sentinel: int) -> None:
@@ -98,21 +106,25 @@ def _end_with(parent_sentinel: int) -> None:
 
 def _tokenize_chunk(index: int, chunk: Chunk) -> Part:
     path = _worker.spool / f"{index:09d}"
+    account = Account(_worker.skip_bad, SKIP_HINT)
     with path.open("wb") as file:
-        digests = write_part(file, chunk, _worker.tokenizer, _worker.language)
-    return Part(path, digests, chunk.size, chunk.stored_bytes)
+        digests = write_part(file, chunk, _worker.tokenizer, _worker.language, account)
+    return Part(path, digests, chunk.size, chunk.stored_bytes, account)
 
 
 # The digests lie first, for who needs nothing else of a part.
 _ARRAYS = sorted((field.name for field in fields(Documents)), key="digests".__ne__)
 
 
-def write_part(file: BinaryIO, chunk: Chunk, tokenizer: Tokenizer, language: str) -> bytes:
+def write_part(
+    file: BinaryIO, chunk: Chunk, tokenizer: Tokenizer, language: str, account: Account
+) -> bytes:
     """Tokenize a chunk into a file that `read_part` reads; returns its documents' digests.
 
-    Raises `UserError` for text that cannot be right, before anything is written.
+    Raises `UserError` for text that cannot be right and that `account` may not leave out, before
+    anything is written.
     """
-    made = tokenize(documents(chunk), tokenizer, language)
+    made = tokenize(documents(chunk, account), tokenizer, language)
     serialized = list(examples(made))
     for name in _ARRAYS:
         np.save(file, getattr(made, name))

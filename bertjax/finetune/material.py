@@ -60,6 +60,6 @@ class Material:
         if fold is None:
             return self.encoded["train"], self.encoded["dev"]
         train = self.encoded["train"]
-        held = folds(len(train.examples), self.cfg.tune.folds)[fold]
+        held = folds(train.examples, self.cfg.tune.folds)[fold]
         kept = np.setdiff1d(np.arange(len(train.examples)), held)
         return train.select(kept), train.select(held)

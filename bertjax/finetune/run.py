@@ -190,7 +190,7 @@ class FinetuneRun:
             if member.fold is not None:
                 if member.fold == 0:
                     held_out.append([None] * len(material.splits.train))
-                held = folds(len(material.splits.train), self.cfg.tune.folds)[member.fold]
+                held = folds(material.splits.train, self.cfg.tune.folds)[member.fold]
                 rows = material.parts(member.fold)[1].rows
                 for i, score in zip(held, predictor.scores(params, task, rows), strict=True):
                     held_out[-1][i] = score
@@ -233,9 +233,8 @@ class FinetuneRun:
                     f"{self.start.tokenizer.token(self.start.tokenizer.special.unk)}, which the "
                     "tokenizer of the checkpoint puts for what it does not know"
                 )
-        for name, skipped in self.material.splits.skipped.items():
-            if skipped:
-                self.terminal.say(f"left   {name}: {skipped:,} bad rows left out")
+        for line in self.material.splits.report():
+            self.terminal.say(line)
 
 
 def best_parameters(cfg: FinetuneConfig, member: Member) -> model.Params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,10 +12,13 @@ from bertjax.config import FinetuneConfig
 from bertjax.data import keyed
 from bertjax.errors import UserError
 from bertjax.tasks.families import label_names, learnt_examples, read_examples
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example
+from bertjax.text.account import Account
 
 _HOLD_OUT, _FOLDS = 1, 2  # keep the draws of the two apart
 _SPLIT_SEED = 0  # the same split for every seed of a model, so that their scores compare
+_SHOWN = 8  # labels in a line
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,27 @@ class Splits:
     dev: list[Example]
     test: list[Example]  # empty: none was named
     labels: tuple[str, ...]
-    skipped: dict[str, int] = field(default_factory=dict)  # bad rows left out, by split
+    accounts: dict[str, Account] = field(default_factory=dict)  # of what was read, by split
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Bad rows left out, by split."""
+        return {name: account.count for name, account in self.accounts.items()}
+
+    def report(self) -> list[str]:
+        """Lines that say what was read, left out and looks wrong, and which labels there are."""
+        lines = []
+        for name, account in self.accounts.items():
+            for word, rest in account.lines():
+                lines.append(f"{_WORDS[word]:<7}{name}: {rest}")
+        if self.labels and all(isinstance(e.label, str) for e in self.train):
+            counts = Counter(example.label for example in self.train)
+            shown = ", ".join(f"{label} {counts[label]:,}" for label in self.labels[:_SHOWN])
+            lines.append(f"labels {shown}" + (", ..." if len(self.labels) > _SHOWN else ""))
+        return lines
+
+
+_WORDS = {"read": "read", "left out": "left", "not read": "aside", "note": "note"}
 
 
 def open_splits(cfg: FinetuneConfig) -> Splits:
@@ -37,55 +61,114 @@ def open_splits(cfg: FinetuneConfig) -> Splits:
     """
     if not cfg.data.train:
         raise UserError("data.train is empty: give data.train=FILE, or tfds:NAME:SPLIT")
-    skipped = {}
-    train, skipped["train"] = read_examples(cfg.data.train, cfg)
+    accounts = {"train": row_account(cfg.data)}
+    train, _ = read_examples(cfg.data.train, cfg, account=accounts["train"])
     if cfg.data.max_rows:
         train = train[: cfg.data.max_rows]
     labels = label_names(cfg, train)
-    dev: list[Example] = []
-    test: list[Example] = []
-    if cfg.data.dev:
-        dev, skipped["dev"] = read_examples(cfg.data.dev, cfg)
-    elif not cfg.tune.folds:
-        train, dev = hold_out(train, cfg.data.dev_share)
-    if cfg.data.test:
-        test, skipped["test"] = read_examples(cfg.data.test, cfg)
-    for name, examples in (("train", train), ("dev", dev), ("test", test)):
+    apart: dict[str, list[Example]] = {"dev": [], "test": []}
+    for name, path in (("dev", cfg.data.dev), ("test", cfg.data.test)):
+        if path:
+            accounts[name] = row_account(cfg.data)
+            apart[name], _ = read_examples(path, cfg, account=accounts[name])
+    _note_equals(cfg, train, apart, accounts)
+    if not cfg.data.dev and not cfg.tune.folds:
+        train, apart["dev"] = hold_out(train, cfg.data.dev_share)
+        accounts["dev"] = row_account(cfg.data)
+    for name, examples in (("train", train), *apart.items()):
         for example in examples:
             if example.label is None:
                 raise UserError(
                     f"{example.place}: data.{name} has an example without a label: leave "
                     "unlabelled files to `bertjax predict`"
                 )
-    for name, examples in (("dev", dev), ("test", test)):
+    for name, examples in apart.items():
         if examples:
-            examples[:], more = learnt_examples(examples, labels, cfg)
-            skipped[name] = skipped.get(name, 0) + more
+            examples[:] = learnt_examples(examples, labels, accounts[name])
     if cfg.tune.folds:
-        folds(len(train), cfg.tune.folds)  # or it is refused before anything is written
-    return Splits(train, dev, test, labels, skipped)
+        folds(train, cfg.tune.folds)  # or it is refused before anything is written
+    return Splits(train, apart["dev"], apart["test"], labels, accounts)
 
 
 def hold_out(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
-    """Set a share of the examples aside, drawn by their number and never by order of the file."""
-    draws = keyed.bits(_SPLIT_SEED, _HOLD_OUT, np.arange(len(examples)))
+    """Set a share of the examples aside, drawn by their number and never by order of the file.
+
+    Equal examples stay on one side.
+    """
+    equals = _equals(examples)
+    draws = keyed.bits(_SPLIT_SEED, _HOLD_OUT, equals)
     count = round(share * len(examples))
     if not 0 < count < len(examples):
         raise UserError(
             f"data.dev_share={share} of {len(examples)} examples leaves {count} for dev: give "
             "data.dev=FILE, or a share that leaves at least one on both sides"
         )
-    held = set(np.argsort(draws, kind="stable")[:count].tolist())
+    order = np.argsort(draws, kind="stable")
+    bounds = np.flatnonzero(np.diff(equals[order])) + 1  # where the next different example is
+    if not len(bounds):
+        raise UserError(
+            f"{examples[0].place}: all {len(examples)} examples have the same text, so that none "
+            "can be held out: give data.dev=FILE"
+        )
+    count = int(bounds[min(int(np.searchsorted(bounds, count)), len(bounds) - 1)])
+    held = set(order[:count].tolist())
     kept = [e for i, e in enumerate(examples) if i not in held]
     return kept, [e for i, e in enumerate(examples) if i in held]
 
 
-def folds(count: int, ways: int) -> list[np.ndarray]:
-    """Cut `count` examples into folds of equal size, give or take one: sorted indices of each.
+def folds(examples: Sequence[Example], ways: int) -> list[np.ndarray]:
+    """Cut examples into folds with as many different ones, give or take one: sorted indices.
 
-    The same folds for every seed.
+    Equal examples are in one fold. The same folds for every seed.
     """
-    if ways > count:
-        raise UserError(f"tune.folds={ways} of {count} examples: use at most {count}")
-    order = np.argsort(keyed.bits(_SPLIT_SEED, _FOLDS, np.arange(count)), kind="stable")
-    return [np.sort(order[i::ways]) for i in range(ways)]
+    equals = _equals(examples)
+    different: np.ndarray = np.unique(equals)
+    if ways > len(different):
+        raise UserError(
+            f"tune.folds={ways} of {len(different)} different examples: use at most "
+            f"{len(different)}"
+        )
+    draws = keyed.bits(_SPLIT_SEED, _FOLDS, different)
+    order = different[np.argsort(draws, kind="stable")]
+    return [np.flatnonzero(np.isin(equals, order[i::ways])) for i in range(ways)]
+
+
+def _key(example: Example) -> tuple[str, ...]:
+    return tuple(" ".join(text.split()) for text in example.texts)
+
+
+def _equals(examples: Sequence[Example]) -> np.ndarray:
+    """For each example the index of the first one with the same texts, int64 [E]."""
+    first: dict[tuple[str, ...], int] = {}
+    return np.array([first.setdefault(_key(e), i) for i, e in enumerate(examples)], np.int64)
+
+
+def _note_equals(
+    cfg: FinetuneConfig,
+    train: Sequence[Example],
+    apart: dict[str, list[Example]],
+    accounts: dict[str, Account],
+) -> None:
+    """Note examples that are there twice where that would flatter a score or confuse a model."""
+    by_key: dict[tuple[str, ...], Example] = {}
+    repeated = torn = 0
+    for example in train:
+        before = by_key.setdefault(_key(example), example)
+        repeated += before is not example
+        torn += before.label != example.label
+    if torn:
+        accounts["train"].note(
+            f"{torn:,} of {len(train):,} examples have the text of another one and another label"
+        )
+    if repeated and (cfg.tune.folds or not cfg.data.dev):
+        accounts["train"].note(
+            f"{repeated:,} of {len(train):,} examples are equal to another one: they stay on one "
+            "side of the split"
+        )
+    for name, examples in apart.items():
+        shared = [example for example in examples if _key(example) in by_key]
+        if shared:
+            accounts[name].note(
+                f"{len(shared):,} of {len(examples):,} examples are in data.train too, the first "
+                f"at {shared[0].place}: the score says more of memory than of the task"
+            )

@@ -40,16 +40,18 @@ class Counts:
     hits: np.ndarray  # predicted and true
     predicted: np.ndarray
     true: np.ndarray  # the support
+    all_count: bool  # in macro F1 also classes that occur nowhere, with 0
 
     @classmethod
     def of_classes(cls, confusion: np.ndarray) -> Counts:
         """Of a confusion matrix [C, C]: every example has one class."""
-        return cls(np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1))
+        return cls(np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1), False)
 
     @classmethod
     def of_sets(cls, truth: np.ndarray, predicted: np.ndarray) -> Counts:
         """Of bool matrices [E, C]: every example has any number of classes."""
-        return cls((truth & predicted).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0))
+        hits = (truth & predicted).sum(axis=0)
+        return cls(hits, predicted.sum(axis=0), truth.sum(axis=0), True)
 
     def precision(self) -> np.ndarray:
         """Float64 [C]."""
@@ -64,8 +66,12 @@ class Counts:
         return _ratio(2 * self.hits, self.predicted + self.true)
 
     def macro_f1(self) -> float:
-        """Mean F1 of the classes that occur, in truth or in prediction."""
-        occurs = self.predicted + self.true > 0
+        """Mean F1 of the classes, as scikit-learn's `f1_score(average="macro")` takes it.
+
+        Of examples with one class, those of the classes that occur, in truth or in prediction; of
+        sets of classes, those of all.
+        """
+        occurs = (self.predicted + self.true > 0) | self.all_count
         return _ratio(self.f1()[occurs].sum(), occurs.sum()).item()
 
     def micro_f1(self) -> float:

@@ -9,33 +9,34 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.metrics.classification import Counts, accuracy, confusion_matrix, matthews
-from bertjax.tasks.labels import check_named, check_varied, label_id, ordered_labels
+from bertjax.tasks.label_column import one_each
+from bertjax.tasks.labels import check_varied, label_id, ordered_labels
 from bertjax.tasks.sentences import (
     SentenceTask,
     all_labelled,
     encode_sentences,
     read_sentences,
 )
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Rows
+from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
 
-def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+def read(
+    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
+) -> tuple[list[Example], int]:
     """Examples with a label each, and how many bad rows were left out.
 
     Where `task.labels` names the labels, a row with another one is bad: so rows that annotators
     left open (SNLI's `-`) can be skipped.
 
     Raises:
-        UserError: the file cannot be read, or a row is bad and is not to be skipped.
+        UserError: the file cannot be read, a row is bad and is not to be skipped, or the labels
+            are of a type that is not of classes (`bertjax.tasks.label_column`).
     """
-
-    def parse(value: str) -> str:
-        label = value.strip()
-        check_named(label, cfg.task.labels)
-        return label
-
-    return read_sentences(path, cfg, labelled, parse)
+    account = account or row_account(cfg.data)
+    return read_sentences(path, cfg, labelled, lambda c: one_each(c[0], account), account)
 
 
 def label_names(examples: Sequence[Example], named: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from bertjax.tasks import (
     tagging,
 )
 from bertjax.tasks.labels import check_varied, not_learnt
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Scores, Task
+from bertjax.text.account import Account, Problem
 
 _READERS = {
     "classification": classification.read,
@@ -41,14 +43,17 @@ _LABELS = {
 
 
 def read_examples(
-    path: str, cfg: FinetuneConfig, *, labelled: bool = True
+    path: str, cfg: FinetuneConfig, *, labelled: bool = True, account: Account | None = None
 ) -> tuple[list[Example], int]:
     """The examples of a file, and how many of its rows were left out as bad.
+
+    What was read and left out, by kind, and what looks wrong goes to `account`.
 
     Raises:
         UserError: the file, or a row that may not be left out, cannot be read.
     """
-    examples, skipped = _READERS[cfg.task.family](path, cfg, labelled)
+    account = account or row_account(cfg.data)
+    examples, skipped = _READERS[cfg.task.family](path, cfg, labelled, account)
     if not examples:
         raise UserError(f"{path}: no examples in it ({skipped} bad rows left out): check the file")
     return examples, skipped
@@ -74,12 +79,12 @@ def label_names(cfg: FinetuneConfig, examples: Sequence[Example]) -> tuple[str, 
 
 
 def learnt_examples(
-    examples: Sequence[Example], labels: Sequence[str], cfg: FinetuneConfig
-) -> tuple[list[Example], int]:
-    """The examples whose labels the model has learnt, and how many others were left out.
+    examples: Sequence[Example], labels: Sequence[str], account: Account
+) -> list[Example]:
+    """The examples whose labels the model has learnt; others go to `account`.
 
     Raises:
-        UserError: there are others and `data.skip_bad_rows` is off, or there are only others.
+        UserError: there are others and they may not be left out, or there are only others.
     """
     kept = []
     for example in examples:
@@ -90,14 +95,16 @@ def learnt_examples(
         strange = next((label for label in given if label not in labels), None)
         if strange is None:
             kept.append(example)
-        elif not cfg.data.skip_bad_rows:
+        elif not account.skip:
             raise UserError(f"{example.place}: {not_learnt(strange, labels)}")
+        else:
+            account.leave(example.place, Problem("another label", not_learnt(strange, labels)))
     if not kept:
         raise UserError(
             f"{examples[0].place}: none of the {len(examples)} examples has a label that was "
             f"learnt ({', '.join(labels[:8])}): check data.label"
         )
-    return kept, len(examples) - len(kept)
+    return kept
 
 
 def task_of(cfg: FinetuneConfig, labels: tuple[str, ...], null_threshold: float = 0.0) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
-from bertjax.errors import UserError, nearest
+from bertjax.errors import UserError
 from bertjax.tasks.task import Example
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -14,9 +14,9 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 def ordered_labels(
     examples: Sequence[Example], found: Collection[str], named: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """`named`, the labels of the config; else those found in training examples, sorted.
+    """`named`, the labels of the config; else those found in training examples.
 
-    Labels that all are numbers are sorted by value.
+    They are in the order that the file declares, else sorted, numbers by value.
 
     Raises:
         UserError: a label in `named` has no example.
@@ -29,6 +29,9 @@ def ordered_labels(
             )
     if named:
         return named
+    declared = examples[0].declared
+    if declared and set(found) <= set(declared):
+        return tuple(label for label in declared if label in found)
     numeric = all(_NUMBER.fullmatch(label) for label in found)
     return tuple(sorted(found, key=lambda label: (float(label) if numeric else 0.0, label)))
 
@@ -40,12 +43,6 @@ def check_varied(examples: Sequence[Example], answers: Iterable[Hashable]) -> No
             f"{_file_of(examples)}: all {len(examples)} rows have the label "
             f"{examples[0].label!r}, which leaves nothing to learn: check data.label"
         )
-
-
-def check_named(label: str, named: tuple[str, ...]) -> None:
-    """Raise ValueError for a label that the config, if it names labels, does not name."""
-    if named and label not in named:
-        raise ValueError(f"label {label!r} is not in task.labels: {nearest(label, named)}")
 
 
 def label_id(label: str, ids: Mapping[str, int], example: Example) -> int:

@@ -9,34 +9,41 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.metrics.classification import Counts
-from bertjax.tasks.labels import check_named, check_varied, label_id, ordered_labels
+from bertjax.tasks.label_column import Decided, LabelColumn, a_column_each, any_each
+from bertjax.tasks.labels import check_varied, label_id, ordered_labels
 from bertjax.tasks.sentences import (
     SentenceTask,
     all_labelled,
     encode_sentences,
     read_sentences,
 )
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Rows
+from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
 THRESHOLD = 0.5  # a label is predicted from this probability on
 
 
-def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+def read(
+    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
+) -> tuple[list[Example], int]:
     """Examples with a tuple of labels each, and how many bad rows were left out.
+
+    Where `data.label` has commas, it names a column with 0 or 1 for each label.
 
     Raises:
         UserError: the file cannot be read, or a row is bad and is not to be skipped.
     """
+    account = account or row_account(cfg.data)
+    names = [name.strip() for name in cfg.data.label.split(",")]
 
-    def parse(value: str) -> tuple[str, ...]:
-        labels = [label.strip() for label in value.split(cfg.data.label_separator)]
-        found = tuple(dict.fromkeys(label for label in labels if label))
-        for label in found:
-            check_named(label, cfg.task.labels)
-        return found
+    def decide(columns: list[LabelColumn]) -> Decided:
+        if len(columns) > 1:
+            return a_column_each(columns)
+        return any_each(columns[0], cfg.data.label_separator)
 
-    return read_sentences(path, cfg, labelled, parse, blank_labels=True)
+    return read_sentences(path, cfg, labelled, decide, account, names)
 
 
 def label_names(examples: Sequence[Example], named: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -46,6 +53,8 @@ def label_names(examples: Sequence[Example], named: tuple[str, ...] = ()) -> tup
         UserError: the labels are the same in every example, or one in `named` has no example.
     """
     check_varied(examples, (frozenset(example.label) for example in examples))
+    if examples[0].declared:
+        return named or examples[0].declared
     found = {label for example in examples for label in example.label}
     return ordered_labels(examples, found, named)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,18 @@ import numpy as np
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.tasks.encode import frame, shares, truncate
+from bertjax.tasks.label_values import is_missing, is_number, spelt, spelt_number
 from bertjax.tasks.race_file import is_race, read_race
 from bertjax.tasks.sentences import all_labelled, weighted_mean
-from bertjax.tasks.tables import BadRows, read_table
+from bertjax.tasks.tables import read_table, row_account
 from bertjax.tasks.task import Example, Rows
+from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
 
-def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+def read(
+    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
+) -> tuple[list[Example], int]:
     """Examples with texts (text, ending, ...), and how many bad rows were left out.
 
     A table has the columns `data.text`, `data.choices` and `data.label`. Where `data.text_pair`
@@ -31,67 +35,77 @@ def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Ex
     Raises:
         UserError: the file cannot be read, or a row is bad and is not to be skipped.
     """
-    bad = BadRows(cfg.data)
-    if not cfg.data.layout and is_race(path):
-        rows, skipped = _race(path), 0
-    else:
-        rows, skipped = _table(path, cfg, labelled)
+    account = account or row_account(cfg.data)
+    race = not cfg.data.layout and is_race(path)
+    rows = list(_race(path, account) if race else _table(path, cfg, labelled, account))
+    present = [label for *_, label in rows if not is_missing(label)]
+    spell = spelt_number if all(map(is_number, present)) else spelt
+    if spell is spelt_number:
+        _refuse_counting_from_one(path, {spell(label) for label in present}, cfg.data.choices)
     examples = []
     for place, id, texts, label in rows:
         try:
             if len(texts) - 1 != len(cfg.data.choices):
-                raise ValueError(
-                    f"{len(texts) - 1} options where data.choices names {len(cfg.data.choices)}"
+                raise Problem(
+                    "other options",
+                    f"{len(texts) - 1} options where data.choices names {len(cfg.data.choices)}",
                 )
             if not all(text.strip() for text in texts):
-                raise ValueError("the text or one of its endings is blank")
-            number = _number(label, cfg.data.choices) if labelled else None
-        except ValueError as problem:
-            bad.add(place, str(problem))
+                raise Problem("blank text", "the text or one of its endings is blank")
+            number = _number(label, spell, cfg.data.choices) if labelled else None
+        except Problem as problem:
+            account.leave(place, problem)
         else:
             examples.append(Example(place, id, texts, number))
-    return examples, skipped + bad.count
+    return examples, account.count
 
 
-_Row = tuple[str, str, tuple[str, ...], str]  # place, id, text and endings, label
+_Row = tuple[str, str, tuple[str, ...], Any]  # place, id, text and endings, label
 
 
-def _table(path: str, cfg: FinetuneConfig, labelled: bool) -> tuple[Iterator[_Row], int]:
+def _table(path: str, cfg: FinetuneConfig, labelled: bool, account: Account) -> Iterator[_Row]:
     data = cfg.data
     beginnings = (data.text_pair,) if data.text_pair else ()
-    labels = (data.label,) if labelled else ()
-    rows, skipped = read_table(path, data, (data.text, *beginnings, *data.choices, *labels))
-
-    def made() -> Iterator[_Row]:
-        for row in rows:
-            values = row.values
-            beginning = f"{values[data.text_pair].rstrip()} " if data.text_pair else ""
-            endings = (beginning + values[name] for name in data.choices)
-            label = values[data.label] if labelled else ""
-            yield row.place, row.id, (values[data.text], *endings), label
-
-    return made(), skipped
+    texts = (data.text, *beginnings, *data.choices)
+    table = read_table(path, data, texts, (data.label,) if labelled else (), account)
+    for row in table.rows:
+        values = row.texts
+        beginning = f"{values[data.text_pair].rstrip()} " if data.text_pair else ""
+        endings = (beginning + values[name] for name in data.choices)
+        yield row.place, row.id, (values[data.text], *endings), row.labels.get(data.label)
 
 
-def _race(path: str) -> Iterator[_Row]:
-    for item in read_race(path):
+def _refuse_counting_from_one(path: str, labels: set[str], choices: Sequence[str]) -> None:
+    """Refuse a column of numbers from 1: all but the last would mean another ending."""
+    if labels == {str(i + 1) for i in range(len(choices))} and not labels & set(choices):
+        raise UserError(
+            f"{path}: the labels go from 1 to {len(choices)}, and endings are counted from 0: "
+            "subtract 1, or give letters or the names of data.choices"
+        )
+
+
+def _race(path: str, account: Account) -> Iterator[_Row]:
+    for item in read_race(path, account):
         form = item.question if "_" in item.question else f"{item.question.rstrip()} _"
         endings = (form.replace("_", option) for option in item.options)
         yield item.place, item.id, (item.article, *endings), item.answer
 
 
-def _number(label: str, choices: Sequence[str]) -> int:
-    """The number of the ending that a label means; ValueError where it means none."""
-    label, letters = label.strip(), string.ascii_uppercase[: len(choices)]
+def _number(value: Any, spell: Callable[[Any], str], choices: Sequence[str]) -> int:
+    """The number of the ending that a label means; `Problem` where it means none."""
+    if is_missing(value):
+        raise Problem("without a label", f"no label: {'null' if value is None else repr(value)}")
+    label, letters = spell(value), string.ascii_uppercase[: len(choices)]
     if label.isdecimal() and int(label) < len(choices):
         return int(label)
     if label in choices:
         return choices.index(label)
     if len(label) == 1 and label.upper() in letters:
         return letters.index(label.upper())
-    raise ValueError(
+    raise Problem(
+        "another label",
         f"label {label!r} is none of the {len(choices)} endings: give 0 to {len(choices) - 1}, "
-        f"A to {letters[-1]}, or one of {', '.join(choices)}"
+        f"A to {letters[-1]}, or one of {', '.join(choices)}",
     )
 
 

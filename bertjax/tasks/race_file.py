@@ -6,15 +6,20 @@ question); a directory of them, such as RACE/train/middle, is read whole.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bertjax.errors import UserError
-from bertjax.tasks.files import open_text
+from bertjax.text.account import Account
+from bertjax.text.inputs import files_below
+from bertjax.text.json_rows import parse_json
+from bertjax.text.layouts import settle, suffix_of
+from bertjax.text.stored import read_text
 
+_TABLE = re.compile(r'\s*(\[|\{\s*"(data|rows|columns)")')  # how JSON of a table begins
 _FIX = "give RACE's JSON: article, questions, options and answers"
 
 
@@ -31,11 +36,16 @@ class Question:
 
 
 def is_race(path: str) -> bool:
-    """Whether `path` is a directory or a .json file, as nothing else here is."""
-    return Path(path).is_dir() or path.removesuffix(".xz").removesuffix(".gz").endswith(".json")
+    """Whether `path` is a directory of RACE's, or a .json file with one object that is no table."""
+    if Path(path).is_dir():
+        files = [file for file in Path(path).rglob("*") if file.is_file()]
+        return all(suffix_of(str(file)) in ("", ".txt", ".json", ".md") for file in files)
+    if suffix_of(path) != ".json" or settle(path, "article") != "json":
+        return False
+    return not _TABLE.match(read_text(path, Account()))
 
 
-def read_race(path: str) -> Iterator[Question]:
+def read_race(path: str, account: Account) -> Iterator[Question]:
     """The questions of a file, or of all .txt and .json files below a directory, by name.
 
     Raises:
@@ -43,21 +53,17 @@ def read_race(path: str) -> Iterator[Question]:
     """
     files = [path]
     if Path(path).is_dir():
-        files = sorted(str(p) for p in Path(path).rglob("*") if p.suffix in (".txt", ".json"))
+        below = files_below(Path(path), account)
+        files = [str(p) for p in below if p.suffix.lower() in (".txt", ".json")]
         if not files:
             raise UserError(f"{path}: no .txt or .json file below it: give a directory of RACE's")
     for file in files:
-        yield from _questions(file)
+        yield from _questions(file, account)
+    account.read["RACE"] += len(files)
 
 
-def _questions(path: str) -> Iterator[Question]:
-    with open_text(path) as stream:
-        try:
-            content = json.load(stream)
-        except UnicodeDecodeError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}: not JSON ({error}): {_FIX}") from None
+def _questions(path: str, account: Account) -> Iterator[Question]:
+    content = parse_json(path, read_text(path, account))
     if not isinstance(content, dict) or not isinstance(content.get("article"), str):
         raise UserError(f"{path}: no object with a text 'article': {_FIX}")
     name = str(content.get("id") or Path(path).name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.metrics.correlation import is_constant, pearson, spearman
+from bertjax.tasks.label_column import number_each
 from bertjax.tasks.labels import check_varied
 from bertjax.tasks.sentences import (
     SentenceTask,
@@ -18,27 +18,22 @@ from bertjax.tasks.sentences import (
     encode_sentences,
     read_sentences,
 )
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Rows
+from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
 
-def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+def read(
+    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
+) -> tuple[list[Example], int]:
     """Examples with a number each, and how many bad rows were left out.
 
     Raises:
         UserError: the file cannot be read, or a row is bad and is not to be skipped.
     """
-    return read_sentences(path, cfg, labelled, _number)
-
-
-def _number(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"label {value!r} is no finite number, as regression needs")
-    return number
+    account = account or row_account(cfg.data)
+    return read_sentences(path, cfg, labelled, lambda c: number_each(c[0]), account)
 
 
 def label_names(examples: Sequence[Example], named: tuple[str, ...] = ()) -> tuple[str, ...]:

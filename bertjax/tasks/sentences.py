@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from bertjax.config import ExamplesConfig, FinetuneConfig
 from bertjax.tasks.encode import frame, shares, truncate, windows
-from bertjax.tasks.tables import BadRows, read_table
+from bertjax.tasks.label_column import Decided, LabelColumn
+from bertjax.tasks.tables import read_table
 from bertjax.tasks.task import Example, Rows
+from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
 
@@ -18,32 +19,43 @@ def read_sentences(
     path: str,
     cfg: FinetuneConfig,
     labelled: bool,
-    parse: Callable[[str], Any],
-    blank_labels: bool = False,
+    decide: Callable[[list[LabelColumn]], Decided],
+    account: Account,
+    labels: Sequence[str] = (),
 ) -> tuple[list[Example], int]:
     """Examples with one text or two, and how many bad rows were left out.
 
-    `parse` turns the label column into an example's label; its ValueError says what is wrong with
-    it. Without `labelled` that column is not looked at and need not be there.
+    `decide` turns the columns `labels` (empty: `data.label`) into the labels of the examples.
+    Without `labelled` they are not looked at and need not be there.
 
     Raises:
         UserError: the file cannot be read, or a row is bad and is not to be skipped.
     """
     data = cfg.data
     texts = (data.text, data.text_pair) if data.text_pair else (data.text,)
-    columns = (*texts, data.label) if labelled else texts
-    rows, skipped = read_table(path, data, columns, (data.label,) if blank_labels else ())
+    labels = (labels or (data.label,)) if labelled else ()
+    table = read_table(path, data, texts, labels, account)
+    decided = Decided([None] * len(table.rows))
+    if labelled:
+        columns = [
+            LabelColumn(
+                path,
+                name,
+                [row.labels[name] for row in table.rows],
+                cfg.task.labels,
+                table.classes.get(name, ()),
+            )
+            for name in labels
+        ]
+        decided = decide(columns)
     examples: list[Example] = []
-    bad = BadRows(data)
-    for row in rows:
-        try:
-            label = parse(row.values[data.label]) if labelled else None
-        except ValueError as problem:
-            bad.add(row.place, str(problem))
+    for row, label in zip(table.rows, decided.labels, strict=True):
+        if isinstance(label, Problem):
+            account.leave(row.place, label)
         else:
-            found = tuple(row.values[column] for column in texts)
-            examples.append(Example(row.place, row.id, found, label))
-    return examples, skipped + bad.count
+            found = tuple(row.texts[column] for column in texts)
+            examples.append(Example(row.place, row.id, found, label, decided.declared))
+    return examples, account.count
 
 
 def encode_sentences(

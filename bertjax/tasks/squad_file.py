@@ -1,25 +1,37 @@
-"""Questions from JSON laid out as SQuAD's: versions 1.1 and 2.0, CMRC 2018, DRCD, XQuAD."""
+"""Questions as SQuAD has them: nested JSON (1.1 and 2.0, CMRC 2018, DRCD, XQuAD), and flat rows.
+
+A flat row holds `question`, `context` and `answers`, a list of objects or, as on Hugging Face's
+Hub, an object of the lists `text` and `answer_start`; in JSON Lines, JSON, Parquet or a saved set.
+"""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.tasks.files import open_text
-from bertjax.tasks.tables import BadRows
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example
+from bertjax.text.account import Account, Problem
+from bertjax.text.delimited import Form
+from bertjax.text.inputs import find_inputs
+from bertjax.text.json_rows import parse_json
+from bertjax.text.layouts import NAMES, Input
+from bertjax.text.records import read_records
+from bertjax.text.stored import check_text, read_text
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+_FLAT = ("json", "jsonl", "parquet", "arrow", "saved", "tfds")
+_FIELDS = ("question", "context")
 
 Answer = tuple[int, str]  # its first character in the context, and its text
+Item = tuple[str, "str | Problem", dict[str, Any]]  # where a question stands, its context, itself
 
 
-def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+def read(
+    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
+) -> tuple[list[Example], int]:
     """One example a question, and how many questions and answers were left out as bad.
 
     `texts` is (question, context) and `label` a tuple of (start, text), which is empty where the
@@ -31,38 +43,70 @@ def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Ex
         UserError: the file cannot be read or is laid out otherwise, or a question is bad and is
             not to be skipped.
     """
-    if cfg.data.layout not in ("", "squad"):
+    layout = cfg.data.layout
+    if layout not in ("", "squad", *_FLAT):
         raise UserError(
-            f"data.layout={cfg.data.layout} with task.family=span_qa: questions are read from "
-            "JSON as SQuAD has it; use data.layout=squad, or leave it out"
+            f"data.layout={layout} with task.family=span_qa: questions are read from JSON as "
+            "SQuAD has it, and from JSON Lines or Parquet with a question a row; use "
+            "data.layout=squad, or leave it out"
         )
-    bad = BadRows(cfg.data)
+    account = account or row_account(cfg.data)
     examples = []
-    for where, context, item in _questions(path):
-        place = f"{path}:{item['id']}" if _is_id(item.get("id")) else where
+    for where, context, item in _questions(path, cfg, labelled, account):
+        name = where.rpartition(":")[0]
+        place = f"{name}:{item['id']}" if _is_id(item.get("id")) else where
         try:
+            if isinstance(context, Problem):
+                raise context
             question, id = _text(item, "question"), item.get("id")
             if not _is_id(id):
-                raise ValueError("no 'id', a text or a number")
+                raise Problem("without an id", "no 'id', a text or a number")
             answers = _answers(item, cfg.task.no_answer) if labelled else None
-        except ValueError as problem:
-            bad.add(place, str(problem))
+        except Problem as problem:
+            account.leave(place, problem)
             continue
-        label = None if answers is None else _checked(answers, context, place, bad)
+        label = None if answers is None else _checked(answers, context, place, account)
         if label or not answers:
             examples.append(Example(place, str(id), (question, context), label))
-    return examples, bad.count
+    return examples, account.count
 
 
-def _questions(path: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Where each question stands, its context and its object."""
-    with open_text(path) as stream:
-        try:
-            content = json.load(stream)
-        except UnicodeDecodeError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}: not JSON ({error}): give a file as SQuAD has it") from None
+def _questions(path: str, cfg: FinetuneConfig, labelled: bool, account: Account) -> Iterator[Item]:
+    """The questions of a file, a directory or a data set."""
+    layout = "" if cfg.data.layout == "squad" else cfg.data.layout
+    for source in find_inputs(path, "context", account, layout):
+        name = source.name
+        if source.layout in ("", "text", "json"):
+            content = parse_json(name, read_text(name, account))
+            nested = isinstance(content, dict) and _is_nested(content.get("data"))
+            source = Input(name, "json")
+        else:
+            nested = False
+        if source.layout not in _FLAT:
+            raise UserError(
+                f"{name}: a {NAMES[source.layout]} file, which has no questions: give JSON as "
+                "SQuAD has it, or JSON Lines or Parquet with a question a row"
+            )
+        columns = (*_FIELDS, "answers") if labelled else _FIELDS
+        account.read[NAMES[source.layout]] += 1
+        if nested or (source.layout == "json" and not _has_rows(content)):
+            yield from _of_articles(name, content)
+        else:
+            rows = read_records(source, columns, Form(), account).rows
+            yield from _of_rows(rows)
+
+
+def _is_nested(articles: Any) -> bool:
+    return isinstance(articles, list) and bool(articles) and "paragraphs" in (articles[0] or {})
+
+
+def _has_rows(content: Any) -> bool:
+    """Whether JSON holds flat questions rather than articles."""
+    rows = content.get("data") if isinstance(content, dict) else content
+    return isinstance(rows, list) and bool(rows) and "context" in (rows[0] or {})
+
+
+def _of_articles(name: str, content: Any) -> Iterator[Item]:
     try:
         for i, article in enumerate(_field(content, "data", list)):
             for j, paragraph in enumerate(_field(article, "paragraphs", list, f"data.{i}")):
@@ -70,12 +114,37 @@ def _questions(path: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 context = _text(paragraph, "context", where)
                 for k, item in enumerate(_field(paragraph, "qas", list, where)):
                     if not isinstance(item, dict):
-                        raise ValueError(f"{where}.qas.{k} is no object")
-                    yield f"{path}:{where}.qas.{k}", context, item
-    except ValueError as problem:
+                        raise Problem("not laid out so", f"{where}.qas.{k} is no object")
+                    yield f"{name}:{where}.qas.{k}", context, item
+    except Problem as problem:
         raise UserError(
-            f"{path}: {problem}: give JSON as SQuAD has it, data > paragraphs > context and qas"
+            f"{name}: {problem}: give JSON as SQuAD has it, data > paragraphs > context and qas"
         ) from None
+
+
+def _of_rows(rows: Iterator[tuple[str, dict[str, Any] | Problem]]) -> Iterator[Item]:
+    """Questions a row; one without an id is called by its number, from 0."""
+    for number, (place, fields) in enumerate(rows):
+        if isinstance(fields, Problem):
+            yield place, fields, {}
+            continue
+        item = {"id": str(number)} | {k: v for k, v in fields.items() if v is not None}
+        answers = item.get("answers")
+        try:
+            if isinstance(answers, dict):
+                item["answers"] = _from_lists(answers)
+            yield place, _text(fields, "context"), item
+        except Problem as problem:
+            yield place, problem, item
+
+
+def _from_lists(answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Answers of an object of the lists `text` and `answer_start`."""
+    texts, starts = (_field(answers, name, list, "answers") for name in ("text", "answer_start"))
+    if len(texts) != len(starts):
+        said = f"{len(texts)} texts of answers but {len(starts)} places"
+        raise Problem("misplaced answer", said)
+    return [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)]
 
 
 def _answers(item: dict[str, Any], no_answer: bool) -> list[Answer]:
@@ -85,7 +154,9 @@ def _answers(item: dict[str, Any], no_answer: bool) -> list[Answer]:
     else:
         found = [_answer(answer) for answer in _field(item, "answers", list)]
     if not found and not no_answer:
-        raise ValueError("no answer: set task.no_answer=true if questions may have none")
+        raise Problem(
+            "without an answer", "no answer: set task.no_answer=true if questions may have none"
+        )
     return found
 
 
@@ -94,7 +165,9 @@ def _answer(answer: Any) -> Answer:
     return start, text
 
 
-def _checked(answers: list[Answer], context: str, place: str, bad: BadRows) -> tuple[Answer, ...]:
+def _checked(
+    answers: list[Answer], context: str, place: str, account: Account
+) -> tuple[Answer, ...]:
     """Those answers that stand in the context where they say."""
     kept = []
     for start, text in answers:
@@ -105,11 +178,11 @@ def _checked(answers: list[Answer], context: str, place: str, bad: BadRows) -> t
             kept.append((start, stripped))
         else:
             there = context[start : start + len(text)] if start >= 0 else ""
-            bad.add(
-                place,
+            said = (
                 f"the answer {text[:60]!r} should stand at character {start} of its context, "
-                f"where {there[:60]!r} does",
+                f"where {there[:60]!r} does"
             )
+            account.leave(place, Problem("misplaced answer", said))
     return tuple(kept)
 
 
@@ -118,10 +191,10 @@ def _is_id(value: Any) -> bool:
 
 
 def _field(node: Any, name: str, kind: type, where: str = "it") -> Any:
-    """A field of an object; ValueError says what is there instead."""
+    """A field of an object; `Problem` says what is there instead."""
     value = node.get(name) if isinstance(node, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{where} has no {name!r} that is {_KINDS[kind]}")
+        raise Problem("not laid out so", f"{where} has no {name!r} that is {_KINDS[kind]}")
     return value
 
 
@@ -129,7 +202,9 @@ def _text(node: Any, name: str, where: str = "it") -> str:
     """A text that is not blank."""
     value = _field(node, name, str, where)
     if not value.strip():
-        raise ValueError(f"{where} has a blank {name!r}")
-    if _HALF_PAIR.search(value):
-        raise ValueError(f"{where} has a {name!r} with half a surrogate pair, which is not text")
+        raise Problem("blank text", f"{where} has a blank {name!r}")
+    try:
+        check_text(value, repr(name))
+    except Problem as problem:
+        raise Problem(problem.kind, f"{where} has a {problem}") from None
     return value

@@ -1,19 +1,26 @@
-"""Rows of text from tables: TSV, CSV, JSON Lines, Parquet and TFDS."""
+"""Rows of text and labels from every layout that holds a table."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from bertjax.config import ExamplesConfig
-from bertjax.errors import UserError, nearest
-from bertjax.tasks.records import ID_FIELDS, read_records
+from bertjax.errors import UserError
+from bertjax.text.account import Account, Problem
+from bertjax.text.delimited import Form
+from bertjax.text.inputs import find_inputs
+from bertjax.text.layouts import NAMES
+from bertjax.text.records import ID_FIELDS, reach, read_records
+from bertjax.text.stored import check_text
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_SPLIT = re.compile(r"(?:^|[^a-z])(train|dev|validation|valid|test)(?:[^a-z]|$)")
+_TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "arrow", "saved", "tfds")
 
 
 @dataclass(frozen=True)
@@ -22,55 +29,89 @@ class Row:
 
     place: str  # "file:line"
     id: str  # its field `id`, `index` or `idx`; without one its number, from 0
-    values: dict[str, str]  # by column
+    texts: dict[str, str]  # by column
+    labels: dict[str, Any] = field(default_factory=dict)  # by column, of whatever type
 
 
-class BadRows:
-    """Refuses rows that cannot be used, or counts them where the user asked for that."""
+@dataclass(frozen=True)
+class Table:
+    """The rows of an input, and the names of the classes that its columns declare."""
 
-    def __init__(self, data: ExamplesConfig):
-        self.skip = data.skip_bad_rows
-        self.count = 0
+    rows: list[Row]
+    classes: Mapping[str, tuple[str, ...]]
 
-    def add(self, place: str, problem: str) -> None:
-        """Raise UserError for the row at `place`, or count it."""
-        if not self.skip:
-            raise UserError(
-                f"{place}: {problem}; correct the row, or leave such rows out with "
-                "data.skip_bad_rows=true"
-            )
-        self.count += 1
+
+def row_account(data: ExamplesConfig) -> Account:
+    """An account that refuses bad rows, or counts them where the user asked for that."""
+    hint = "; correct the row, or leave such rows out with data.skip_bad_rows=true"
+    return Account(data.skip_bad_rows, hint)
 
 
 def read_table(
-    path: str, data: ExamplesConfig, columns: Sequence[str], may_be_blank: Sequence[str] = ()
-) -> tuple[list[Row], int]:
-    """The fields `columns` of every row, and how many bad rows were left out.
+    path: str,
+    data: ExamplesConfig,
+    texts: Sequence[str],
+    labels: Sequence[str] = (),
+    account: Account | None = None,
+) -> Table:
+    """The fields `texts` and `labels` of every row of a file, a directory or a data set.
 
-    Columns are named as `ExamplesConfig` says; in JSON, Parquet and TFDS a dotted name reaches
-    into nested fields. Numbers become text, and a list in the column `data.label` becomes its
-    items joined by `data.label_separator`. A row is bad if it is ragged or not JSON, or if a field
-    is missing, blank (those in `may_be_blank` aside) or not text.
+    Columns are named as `ExamplesConfig` says; in JSON, Parquet, Arrow and TFDS a dotted name
+    reaches into nested fields and, by number, into lists. Numbers become text where text is asked
+    for; labels stay what they are. A row is bad if it is ragged or not JSON, or if a field is
+    missing, or a text blank or no text.
 
     Raises:
         UserError: the file cannot be read or has no such columns, or a row is bad and
             `data.skip_bad_rows` is off.
     """
+    account = account or row_account(data)
+    form = Form(data.header, data.separator, data.quotes)
     rows: list[Row] = []
-    bad = BadRows(data)
-    for number, (place, fields) in enumerate(read_records(path, data, columns)):
-        try:
-            if isinstance(fields, str):
-                raise ValueError(fields)
-            values = {column: _text(fields, column, data) for column in columns}
-            for column, value in values.items():
-                if not value.strip() and column not in may_be_blank:
-                    raise ValueError(f"column {column!r} is blank")
-        except ValueError as problem:
-            bad.add(place, str(problem))
-        else:
-            rows.append(Row(place, _id(fields, number), values))
-    return rows, bad.count
+    classes: dict[str, tuple[str, ...]] = {}
+    number = 0
+    sources = find_inputs(path, texts[0], account, data.layout)
+    _check_one_split(path, [source.name for source in sources])
+    for source in sources:
+        if source.layout not in _TABLES:
+            raise UserError(_no_table(source.name, source.layout))
+        records = read_records(source, (*texts, *labels), form, account)
+        account.read[NAMES[source.layout]] += 1
+        classes |= {name: names for name, names in records.classes.items() if names}
+        for place, fields in records.rows:
+            try:
+                if isinstance(fields, Problem):
+                    raise fields
+                row = Row(
+                    place,
+                    _id(fields, number),
+                    {column: _text(reach(fields, column), column) for column in texts},
+                    {column: reach(fields, column) for column in labels},
+                )
+            except Problem as problem:
+                account.leave(place, problem)
+            else:
+                rows.append(row)
+            number += 1
+    return Table(rows, classes)
+
+
+def _check_one_split(path: str, names: Sequence[str]) -> None:
+    """Refuse a directory or a pattern of files that are meant to be kept apart."""
+    found = {word for name in names for word in _SPLIT.findall(PurePath(name).stem.lower())}
+    if len(found) > 1:
+        raise UserError(
+            f"{path}: holds files of the splits {', '.join(sorted(found))}: name one, such as "
+            f"{PurePath(names[0]).parent / min(found)}-*"
+        )
+
+
+def _no_table(name: str, layout: str) -> str:
+    what = f"a file of layout {layout!r}" if layout else "a file whose name says no layout"
+    return (
+        f"{name}: {what}, not a table: name it .tsv, .csv, .jsonl, .json or .parquet, also with "
+        ".gz, .xz, .bz2 or .zst, or set data.layout"
+    )
 
 
 def _id(fields: Mapping[str, Any], number: int) -> str:
@@ -78,45 +119,23 @@ def _id(fields: Mapping[str, Any], number: int) -> str:
     return next((str(value) for value in found if value not in (None, "")), str(number))
 
 
-def _text(fields: Mapping[str, Any], column: str, data: ExamplesConfig) -> str:
-    """One field as text; ValueError says what is wrong with it."""
-    value = _reach(fields, column)
-    if isinstance(value, list | tuple) and column == data.label:
-        items = [_scalar(item, column) for item in value]
-        for item in items:
-            if data.label_separator in item:
-                raise ValueError(
-                    f"label {item!r} holds data.label_separator={data.label_separator!r}"
-                )
-        return data.label_separator.join(items)
-    return _scalar(value, column)
-
-
-def _reach(fields: Mapping[str, Any], column: str) -> Any:
-    """The field of that name, or, where none has it whole, the nested one along its dots."""
-    if column in fields:
-        return fields[column]
-    value: Any = fields
-    for part in column.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise ValueError(f"no field {column!r}: {nearest(column, map(str, fields))}")
-        value = value[part]
-    return value
-
-
-def _scalar(value: Any, column: str) -> str:
+def _text(value: Any, column: str) -> str:
+    """One field as text; `Problem` for what is none, or blank."""
     if isinstance(value, bytes):
         try:
             value = value.decode()
         except UnicodeDecodeError as error:
-            raise ValueError(f"byte {error.start} of field {column!r} is not UTF-8") from None
+            said = f"byte {error.start} of field {column!r} is not UTF-8"
+            raise Problem("not UTF-8", said) from None
     if isinstance(value, bool | np.bool_):
-        return str(value).lower()
-    if isinstance(value, int | float | np.number):
-        return str(value)
+        value = str(value).lower()
+    elif isinstance(value, int | float | np.number) and value == value:
+        value = str(value)
     if not isinstance(value, str):
-        kind = "null" if value is None else type(value).__name__
-        raise ValueError(f"field {column!r} holds {kind}, not text")
-    if _HALF_PAIR.search(value):
-        raise ValueError(f"field {column!r} holds half a surrogate pair, which is not text")
+        is_null = value is None or isinstance(value, float)  # NaN, as any other is text by now
+        kind = "null" if is_null else type(value).__name__
+        raise Problem("not text", f"field {column!r} holds {kind}, not text")
+    if not value.strip():
+        raise Problem("blank text", f"column {column!r} is blank")
+    check_text(value, f"field {column!r}")
     return value

@@ -16,9 +16,10 @@ from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.metrics.classification import Counts, accuracy, confusion_matrix
 from bertjax.metrics.entities import entity_scores
-from bertjax.tasks.conll import Sentence, read_sentences
+from bertjax.tasks.conll import Sentence
 from bertjax.tasks.encode import frame, truncate
 from bertjax.tasks.labels import label_id
+from bertjax.tasks.tables import row_account
 from bertjax.tasks.tag_schemes import (
     OUTSIDE,
     all_tags,
@@ -30,7 +31,10 @@ from bertjax.tasks.tag_schemes import (
     split,
     tags_of,
 )
+from bertjax.tasks.tagged_files import read_sentences
 from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.word_text import text_of_words
+from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
 _FORBIDDEN = -1e9
@@ -43,49 +47,50 @@ class WordScores(NamedTuple):
     path: np.ndarray | None  # int64 [W], the best tags of a CRF
 
 
-def read(path: str, cfg: FinetuneConfig, labelled: bool = True) -> tuple[list[Example], int]:
+def read(
+    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
+) -> tuple[list[Example], int]:
     """Sentences with their tags in `task.train_scheme`, and how many bad ones were left out.
 
     Raises:
         UserError: the file cannot be read, or a sentence is bad (its line says where) and is not
             to be skipped.
     """
+    account = account or row_account(cfg.data)
+    account.hint = (
+        ": correct the file, set data.layout, data.text, data.label or task.scheme to what it "
+        "holds, or leave such sentences out with data.skip_bad_rows=true"
+    )
     scheme = cfg.task.scheme
     learnt = cfg.task.train_scheme or scheme
     examples: list[Example] = []
-    skipped = 0
-    for sentence in read_sentences(path, cfg.data, labelled, scheme):
+    for sentence in read_sentences(path, cfg, labelled, account):
         wrong, tags = sentence.problem, sentence.tags
         if not wrong and tags is not None:
-            wrong = _problem(path, sentence, scheme, learnt)
+            wrong = _problem(sentence, scheme, learnt)
         if wrong:
-            if not cfg.data.skip_bad_rows:
-                raise UserError(
-                    f"{wrong}: correct the file, set data.layout, data.text, data.label or "
-                    "task.scheme to what it holds, or leave such sentences out with "
-                    "data.skip_bad_rows=true"
-                )
-            skipped += 1
+            account.leave(sentence.place, wrong)
             continue
         if tags is not None and scheme != "none":  # also into the scheme's standard spelling
             tags = tuple(tags_of(spans(tags), len(tags), learnt))
-        place = f"{path}:{sentence.lines[0]}"
-        examples.append(Example(place, sentence.id, sentence.words, tags))
-    return examples, skipped
+        words, source = sentence.words, sentence.source
+        examples.append(Example(sentence.place, sentence.id, words, tags, source=source))
+    return examples, account.count
 
 
-def _problem(path: str, sentence: Sentence, scheme: str, learnt: str) -> str:
-    """What is wrong with a sentence's tags; empty if nothing is."""
-    tags = sentence.tags or ()
+def _problem(sentence: Sentence, scheme: str, learnt: str) -> Problem | None:
+    """What is wrong with a sentence's tags, if anything is."""
+    tags, path = sentence.tags or (), sentence.place.rpartition(":")[0]
     found = problem(tags, scheme)
     if found is not None:
-        return f"{path}:{sentence.lines[found[0]]}: {found[1]}, which {scheme} does not allow"
+        place = f"{path}:{sentence.lines[found[0]]}"
+        return Problem("bad tags", f"{found[1]}, which {scheme} does not allow", place)
     if learnt == "IO" and spans(tags_of(spans(tags), len(tags), "IO")) != spans(tags):
-        return (
-            f"{path}:{sentence.lines[0]}: neighbouring entities of one type, which "
-            "task.train_scheme=IO would join"
+        return Problem(
+            "bad tags",
+            "neighbouring entities of one type, which task.train_scheme=IO would join",
         )
-    return ""
+    return None
 
 
 def label_names(
@@ -265,10 +270,11 @@ class Tagging:
                 "prediction": tags,
             }
             if self.scheme != "none":
-                joint = "" if all(len(word) == 1 for word in example.texts) else " "
+                entities = spans([tag or OUTSIDE for tag in tags])
+                texts = text_of_words(example.texts, example.source, entities)
                 found["entities"] = [
-                    {"type": k, "start": a, "end": b, "text": joint.join(example.texts[a:b])}
-                    for a, b, k in spans([tag or OUTSIDE for tag in tags])
+                    {"type": kind, "start": start, "end": end, "text": text}
+                    for (start, end, kind), text in zip(entities, texts, strict=True)
                 ]
             predictions.append(found)
         return predictions

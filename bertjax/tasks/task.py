@@ -27,6 +27,8 @@ class Example:
     id: str  # what a prediction is filed under; the row's number where the file has none
     texts: tuple[str, ...]  # by family: text(s) | words | question and context | text and endings
     label: Any = None  # by family; None where the file has none
+    declared: tuple[str, ...] = ()  # all labels there are, in order, where the file says so
+    source: str = ""  # tagging: the text in which the words stand, where the file has it
 
 
 @dataclass

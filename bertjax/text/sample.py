@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bertjax.text.chunks import Chunk, documents
+from bertjax.text.account import Account
+from bertjax.text.chunks import SKIP_HINT, Chunk, documents
 from bertjax.text.sentences import language_of, split_sentences
 from bertjax.text.sources import Source
 
@@ -12,22 +13,24 @@ SAMPLE_BYTES = 32 << 20  # SentencePiece takes about 14 times this in memory
 
 
 def sample_sentences(
-    sources: list[Source], language: str, limit: int = SAMPLE_BYTES
+    sources: list[Source], language: str, limit: int = SAMPLE_BYTES, skip_bad: bool = False
 ) -> Iterator[str]:
     """Yield the sentences of chunks spread evenly over the input, about `limit` bytes at most.
 
-    Which chunks are taken depends on the input alone. `language` is en, zh or auto.
+    Which chunks are taken depends on the input alone. `language` is en, zh or auto. Raises
+    `UserError` for the first bad document, unless `skip_bad`.
     """
-    for chunk in _spread(sources, limit):
-        for text in documents(chunk):
+    account = Account(skip_bad, SKIP_HINT)  # for now: the build counts them again
+    for chunk in _spread(sources, limit, account):
+        for text in documents(chunk, account):
             yield from split_sentences(text, language_of(text) if language == "auto" else language)
 
 
-def _spread(sources: list[Source], limit: int) -> list[Chunk]:
+def _spread(sources: list[Source], limit: int, account: Account) -> list[Chunk]:
     """Keep every chunk, then every second, every fourth ..., as more come than fit."""
     kept: list[Chunk] = []
     size, stride = 0, 1
-    chunks = (chunk for source in sources for chunk in source.chunks())
+    chunks = (chunk for source in sources for chunk in source.chunks(account))
     for index, chunk in enumerate(chunks):
         if index % stride:
             continue

@@ -1,4 +1,8 @@
-"""Sentence ends in English and Chinese, by rule, so that the same text always splits alike."""
+"""Sentence ends by rule, so that the same text always splits alike.
+
+Marks of other scripts, such as the Devanagari danda or the Arabic question mark, end a sentence
+wherever they stand; full stops are judged by English rules, in Chinese text as well.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,18 @@ MAX_SENTENCE_CHARS = 10_000
 _CJK_SHARE = 0.2  # of the characters; Chinese with many numbers and names stays above it
 
 _CLOSERS = "\"'”’»)\\]}」』）】》〉"
-_CHINESE_END = re.compile(rf"[。！？；…!?]+[{_CLOSERS}]*")
+# Unicode's property Sentence_Terminal and the Tibetan shads, without ASCII's, the one-dot leader,
+# the full-width stop, which is a decimal point as well, and scripts beyond the first plane.
+_TERMINAL = (
+    "\u0589\u061d-\u061f\u06d4\u0700-\u0702\u07f9\u0837\u0839\u083d\u083e\u0964\u0965\u0f0d\u0f0e"
+    "\u104a\u104b\u1362\u1367\u1368\u166e\u1735\u1736\u17d4\u17d5\u1803\u1809\u1944\u1945"
+    "\u1aa8-\u1aab\u1b4e\u1b4f\u1b5a\u1b5b\u1b5e\u1b5f\u1b7d-\u1b7f\u1c3b\u1c3c\u1c7e\u1c7f\u203c\u203d"
+    "\u2047-\u2049\u2cf9-\u2cfb\u2e2e\u2e3c\u2e53\u2e54\u2e60\u2e61\u3002\ua4ff\ua60e\ua60f\ua6f3\ua6f7"
+    "\ua876\ua877\ua8ce\ua8cf\ua92f\ua9c8\ua9c9\uaa5d-\uaa5f\uaaf0\uaaf1\uabeb\ufe12\ufe15\ufe16\ufe52"
+    "\ufe56\ufe57\uff01\uff1f\uff61"
+)
+_TERMINAL_END = re.compile(rf"[{_TERMINAL}]+[{_CLOSERS}]*")
+_CHINESE_END = re.compile(rf"[{_TERMINAL}；…!?]+[{_CLOSERS}]*")
 
 _OPENING = "\"'“‘«([{¿¡—–-"
 # A run of stops, its closing quotes or brackets, a space, and the next word. The look-behind and
@@ -74,15 +89,26 @@ def split_sentences(text: str, language: str) -> list[str]:
 
 
 def _chinese_ends(line: str) -> list[int]:
-    return [match.end() for match in _CHINESE_END.finditer(line)]
+    ends = [match.end() for match in _CHINESE_END.finditer(line)]
+    stops = (
+        match.end(2)
+        for match in (_ENGLISH_END.finditer(line) if "." in line else ())
+        # 1. and 2. number the items of a list here.
+        if line[match.start() - 1].isalpha()
+        and _ends_sentence(line, match.start(), match[1], match[3])
+    )
+    return sorted({*ends, *stops})
 
 
 def _english_ends(line: str) -> list[int]:
-    return [
+    ends = [
         match.end(2)
         for match in _ENGLISH_END.finditer(line)
         if _ends_sentence(line, match.start(), match[1], match[3])
     ]
+    if line.isascii() or not (more := [match.end() for match in _TERMINAL_END.finditer(line)]):
+        return ends
+    return sorted({*ends, *more})
 
 
 def _ends_sentence(line: str, position: int, stop: str, following: str) -> bool:

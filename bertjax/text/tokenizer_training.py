@@ -36,21 +36,29 @@ CHECKED_LINES = 1000  # of the training text, on top of the fixed probes
 
 
 def train_tokenizer(
-    kind: str, texts: Iterable[str], vocab_size: int, *, lowercase: bool = True
+    kind: str,
+    texts: Iterable[str],
+    vocab_size: int,
+    *,
+    lowercase: bool = True,
+    keep_accents: bool = False,
 ) -> Tokenizer:
     """Train a tokenizer of `kind` wordpiece, unigram or bpe on `texts`, which are held in memory.
 
-    WordPiece normalizes as BERT does: `lowercase` also strips accents. The other two apply NFKC
-    and, with `lowercase`, lower-case. No piece joins CJK characters. WordPiece may end below
-    `vocab_size` if the text runs out of repeated pairs. Raises `UserError` for an unknown kind,
-    for no text and for a size that the text cannot give.
+    WordPiece normalizes as BERT does: `lowercase` also strips accents, and all other marks that
+    combine with a letter, unless `keep_accents`. The other two apply NFKC and, with `lowercase`,
+    lower-case. No piece joins CJK characters. WordPiece may end below `vocab_size` if the text
+    runs out of repeated pairs. Raises `UserError` for an unknown kind, for no text and for a size
+    that the text cannot give.
     """
     if kind not in KINDS:
         raise UserError(f"tokenizer kind {kind!r} is not known: {nearest(kind, KINDS)}")
     check_size(vocab_size)
     lines = list(texts)
     if kind == "wordpiece":
-        engine = _train_wordpiece(lines, vocab_size, lowercase)
+        strips = False if keep_accents else None  # None: as `lowercase` says
+        normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strips)
+        engine = _train_wordpiece(lines, vocab_size, normalizer)
     else:
         engine = _train_sentencepiece(kind, lines, vocab_size, lowercase)
     return Tokenizer(json.loads(engine.to_str()))
@@ -65,8 +73,23 @@ def check_size(vocab_size: int) -> None:
         )
 
 
-def _train_wordpiece(lines: list[str], vocab_size: int, lowercase: bool) -> tokenizers.Tokenizer:
-    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+def share_of_marks(texts: Iterable[str]) -> float:
+    """The share of characters, white space aside, that BERT strips as accents with `lowercase`."""
+    strip = normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False
+    )
+    characters = marks = 0
+    for text in texts:
+        if not text.isascii():
+            text = unicodedata.normalize("NFD", text)
+            marks += len(text) - len(strip.normalize_str(text))
+        characters += sum(map(len, text.split()))
+    return marks / characters if characters else 0.0
+
+
+def _train_wordpiece(
+    lines: list[str], vocab_size: int, normalizer: normalizers.Normalizer
+) -> tokenizers.Tokenizer:
     alphabet, inner = _alphabet(normalizer.normalize_str(line) for line in lines)
     if not alphabet:
         raise UserError(NO_TEXT)

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from bertjax import model
 from bertjax.checkpoint import Restored
 from bertjax.config import PretrainConfig
-from bertjax.data.corpus import few_held_out
+from bertjax.data.corpus import few_held_out, lone_sentences
 from bertjax.model.parameters import parameter_count
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory
@@ -49,8 +49,13 @@ def announce(
         f"train  {_length(cfg)}, {cfg.optim.optimizer} · "
         + (f"resuming after step {found.step}" if found else "from the start")
     )
-    note = few_held_out(len(data.held_out.document_starts) - 1)
-    if note:
+    notes = [few_held_out(len(data.held_out.document_starts) - 1)]
+    if cfg.data.pairs != "none":
+        corpus = data.train
+        notes.append(
+            lone_sentences(len(corpus.document_starts) - 1, len(corpus.sentence_starts) - 1)
+        )
+    for note in filter(None, notes):
         terminal.say(f"note   {note}")
 
 

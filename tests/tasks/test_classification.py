@@ -190,10 +190,13 @@ def test_reading_and_label_names(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("text\tlabel\na\t10 \nb\t9\nc\t-\n")
     cfg = config()
-    examples, skipped = classification.read(str(path), cfg)
-    assert [each.label for each in examples] == ["10", "9", "-"] and skipped == 0
-    assert classification.label_names(examples[:2]) == ("9", "10")
-    assert classification.label_names(examples) == ("-", "10", "9")
+    with pytest.raises(UserError, match=r"a\.tsv:4: column 'label' has no label: '-'"):
+        classification.read(str(path), cfg)
+    examples, skipped = classification.read(str(path), config(skip_bad_rows=True))
+    assert [each.label for each in examples] == ["10", "9"] and skipped == 1
+    assert classification.label_names(examples) == ("9", "10")
+    kept = [*examples, example("c", label="-")]
+    assert classification.label_names(kept) == ("-", "10", "9")
     chosen = replace(cfg, task=TaskConfig(labels=("9", "10")))
     with pytest.raises(UserError, match=r"a\.tsv:4: label '-' is not in task.labels"):
         classification.read(str(path), chosen)

@@ -41,6 +41,8 @@ TWO_READ = ["First line.\nSecond line.", "Other – document"]
         (".txt.gz", gzip.compress),
         (".txt.xz", lzma.compress),
         (".txt.zst", zstd),
+        (".txt.bz2", bz2.compress),
+        (".TXT.GZ", gzip.compress),
     ],
 )
 def test_text_files(tmp_path: Path, suffix: str, compress) -> None:
@@ -93,7 +95,7 @@ def test_tfds_directory_and_name(tmp_path: Path) -> None:
     assert read(f"tfds:{directory}:train") == ["one", "zwei – drei"]
     with pytest.raises(UserError, match="no split 'tain': did you mean 'train'"):
         read(f"tfds:{directory}:tain")
-    with pytest.raises(UserError, match=r"no feature 'txt'.*did you mean 'text'"):
+    with pytest.raises(UserError, match=r"no column 'txt'.*did you mean 'text'"):
         read(directory, field="txt")
     with pytest.raises(UserError, match="tfds:no_such_set: cannot be opened"):
         read("tfds:no_such_set")
@@ -177,7 +179,7 @@ def small(kind: str) -> bytes:
 BAD = {
     "binary": ("a.txt", b"text\nmore\0text", "byte 9 is 0, so this is a binary file"),
     "latin1": ("a.txt", b"line\ncaf\xe9 au lait", r"byte 8 \(line 2\) is 0xe9, which is not UTF-8"),
-    "utf16": ("a.txt", "text".encode("utf-16"), "byte 0 begins UTF-16.*iconv"),
+    "broken utf16": ("a.txt", "text".encode("utf-16")[:-1], "begins as UTF-16 and is not"),
     "empty": ("a.txt", b"", "empty"),
     "cut gz": ("a.txt.gz", small("gz")[:-9], "cut short"),
     "cut xz": ("a.txt.xz", small("xz")[:-9], "cut short"),
@@ -191,7 +193,8 @@ BAD = {
     "no field": ("a.jsonl", b'{"txt": "a"}', "'text' is missing.*did you mean 'txt'"),
     "json number": ("a.jsonl", b'{"text": 7}', "'text' holds 7, not a string"),
     "not parquet": ("a.parquet", b"PAR1 nonsense PAR1", "damaged"),
-    "bz2": ("a.txt.bz2", bz2.compress(b"text" * 99), "byte .* is 0|not UTF-8"),
+    "cut bz2": ("a.txt.bz2", bz2.compress(b"text" * 99)[:-9], "cut short"),
+    "no bz2": ("a.txt.bz2", b"plain text", "damaged"),
 }
 
 
@@ -209,7 +212,7 @@ def test_bad_file_is_one_line_naming_it(tmp_path: Path, name: str) -> None:
 def test_missing_path_and_directory_without_text(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read(tmp_path / "gone.txt")
-    with pytest.raises(UserError, match=r"no \.txt, \.jsonl or \.parquet"):
+    with pytest.raises(UserError, match=r"no \.txt, \.jsonl, \.json, \.parquet"):
         read(tmp_path)
 
 
@@ -217,7 +220,7 @@ def test_corrupt_parquet_page_and_wrong_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     table = pa.table({"text": ["a" * 50, None], "n": [1, 2]})
     pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
-    with pytest.raises(UserError, match="row 1 has no 'text'"):
+    with pytest.raises(UserError, match=r"parquet:2: field 'text' holds null"):
         read(path)
     with pytest.raises(UserError, match=r"no column 'tex'.*did you mean 'text'"):
         read(path, field="tex")

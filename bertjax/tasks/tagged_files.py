@@ -1,0 +1,52 @@
+"""Tagged sentences from every layout: columns, records, plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
+from bertjax.tasks.conll import Sentence, read_columns
+from bertjax.tasks.tagged_records import read_tagged
+from bertjax.text.account import Account
+from bertjax.text.delimited import Form
+from bertjax.text.inputs import find_inputs
+from bertjax.text.layouts import NAMES, Input
+from bertjax.text.records import read_records
+from bertjax.text.stored import read_text, text_lines
+
+_RECORDS = ("jsonl", "json", "parquet", "arrow", "saved", "tfds", "csv")
+
+
+def read_sentences(
+    path: str, cfg: FinetuneConfig, labelled: bool, account: Account
+) -> Iterator[Sentence]:
+    """Yield the sentences of a file, a directory or a data set; without a layout it is CoNLL.
+
+    Raises:
+        UserError: it cannot be read, or its layout is none of tagged sentences.
+    """
+    data = cfg.data
+    for source in find_inputs(path, data.text, account, data.layout):
+        layout = source.layout
+        if layout in ("", "text") or (layout == "tsv" and not data.layout):
+            layout = "conll"
+        if layout in ("conll", "conllu"):
+            lines = text_lines(read_text(source.name, account))
+            yield from read_columns(source.name, lines, data, labelled, layout)
+        elif layout == "cluener":
+            if labelled and cfg.task.scheme == "none":
+                raise UserError(f"{path}: CLUENER holds entities: set task.scheme, such as IOB2")
+            rows = read_records(Input(source.name, "jsonl"), ("text",), Form(), account).rows
+            yield from read_tagged(rows, cfg, labelled, cfg.task.scheme)
+        elif layout in _RECORDS:
+            columns = (data.text, data.label) if labelled else (data.text,)
+            form = Form(data.header, data.separator, data.quotes)
+            rows = read_records(Input(source.name, layout), columns, form, account).rows
+            yield from read_tagged(rows, cfg, labelled, "")
+        else:
+            raise UserError(
+                f"{source.name}: data.layout={layout} holds no tagged sentences: use conll, "
+                "conllu, jsonl, json, parquet, csv or cluener"
+            )
+        account.read[NAMES.get(layout, layout)] += 1

@@ -1,0 +1,245 @@
+"""The bytes of a file as it is stored: pipes, compression, encodings and line ends.
+
+All that is decided here, for corpora and for labelled files alike: who reads a file gets UTF-8
+without a byte order mark, whose lines end in a line feed or in a carriage return and a line feed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import bz2
+import codecs
+import functools
+import gzip
+import lzma
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+from bertjax.errors import UserError
+from bertjax.text.account import Account, Problem
+
+# Suffix -> what packs the file.
+COMPRESSED = {
+    ".gz": "gz", ".gzip": "gz", ".xz": "xz", ".lzma": "xz", ".zst": "zst", ".zstd": "zst",
+    ".bz2": "bz2", ".bz": "bz2", ".zip": "zip",
+}  # fmt: skip
+_MAGIC = {b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2"}
+_MAGIC |= {b"PK\x03\x04": "zip"}
+# Byte order marks and their encodings; that of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "",
+}  # fmt: skip
+_PEEK = 1 << 16  # bytes by which line ends are told
+_MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+class DamagedFile(UserError):
+    """A file that begins as it should and cannot be read to its end."""
+
+
+class Stored:
+    """An open file, from its beginning."""
+
+    def __init__(self, name: str, raw: BinaryIO):
+        self.name, self.raw = name, raw
+        self._stream, packed = _unpacked(name, raw)
+        head = self._stream.read(_PEEK)
+        mark = next((mark for mark in _MARKS if head.startswith(mark)), b"")
+        self._encoding = _MARKS.get(mark, "")
+        self._head = head if self._encoding else head[len(mark) :]
+        text = head.decode(self._encoding, "replace").encode() if self._encoding else head
+        self._lone_returns = b"\r" in text and b"\n" not in text
+        self.offset = 0 if self._encoding else len(mark)  # of the first byte that is given
+        # Whether what is given are the bytes of the file, from `offset` on.
+        self.is_plain = not (packed or self._encoding or self._lone_returns)
+        if head[257:262] == b"ustar":
+            raise UserError(f"{name}: a tar archive: unpack it and name the files in it")
+
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """Yield what the file holds, about `size` bytes at a time."""
+        decoder = codecs.getincrementaldecoder(self._encoding)() if self._encoding else None
+        block = self._head
+        while block:
+            if decoder is not None:
+                block = self._transcoded(decoder, block)
+            if self._lone_returns:
+                block = block.replace(b"\r", b"\n")
+            for start in range(0, len(block), size):
+                yield block[start : start + size]
+            block = self._stream.read(size)
+        if decoder is not None:
+            yield self._transcoded(decoder, b"", final=True)
+
+    def _transcoded(self, decoder: Any, block: bytes, final: bool = False) -> bytes:
+        try:
+            return decoder.decode(block, final).encode()
+        except UnicodeError as error:
+            raise DamagedFile(
+                f"{self.name}: begins as {self._encoding.upper()} and is not ({error}): save it as "
+                "UTF-8"
+            ) from None
+
+
+@contextmanager
+def open_stored(name: str) -> Iterator[Stored]:
+    """Open a file or a pipe; `-` is standard input.
+
+    Raises:
+        UserError: it is not there, may not be read, or turns out to be damaged while it is read.
+    """
+    with readable(name), open(local(name), "rb") as raw:
+        yield Stored(name, raw)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what a reader raises on a missing, damaged or forbidden file into one line about it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such file or directory: check the path") from None
+    except PermissionError as error:
+        raise UserError(f"{name}: not readable ({error.strerror}): check its permissions") from None
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
+        raise DamagedFile(
+            f"{name}: cannot be read to its end ({error}): the file is damaged or cut short; "
+            "fetch it again"
+        ) from None
+
+
+@functools.cache
+def local(name: str) -> Path:
+    """The path of a file; what comes through a pipe is kept in a temporary one until we end."""
+    path = Path(name)
+    if name != "-" and (not path.exists() or path.is_file() or path.is_dir()):
+        return path
+    handle, copy = tempfile.mkstemp(prefix="bertjax-pipe-")
+    atexit.register(lambda: Path(copy).unlink(missing_ok=True))
+    with open(handle, "wb") as out, _pipe(name) as pipe:
+        shutil.copyfileobj(pipe, out, 1 << 20)
+    return Path(copy)
+
+
+def _pipe(name: str) -> BinaryIO:
+    return os.fdopen(os.dup(sys.stdin.fileno()), "rb") if name == "-" else open(name, "rb")
+
+
+def inner_name(name: str) -> str:
+    """The name of what is packed: `a.txt` of `a.txt.gz`, the member of an archive of one file."""
+    path = PurePath(name)
+    packing = COMPRESSED.get(path.suffix.lower())
+    if packing == "zip" and Path(name).is_file():
+        with readable(name), zipfile.ZipFile(name) as archive:
+            return _only_member(name, archive)
+    return path.stem if packing else path.name
+
+
+def read_bytes(name: str) -> bytes:
+    """All of a file, unpacked."""
+    with open_stored(name) as stored:
+        return b"".join(stored.blocks(1 << 20))
+
+
+def read_text(name: str, account: Account) -> str:
+    """All of a file as text.
+
+    Where rows may be left out and few lines are not UTF-8, their bytes become half surrogate
+    pairs, which `check_text` refuses row by row.
+
+    Raises:
+        UserError: the file cannot be read, is not UTF-8, or is no text.
+    """
+    data = read_bytes(name)
+    if _is_wide(data):
+        raise UserError(
+            f"{name}: every other byte is 0, as in UTF-16 without a byte order mark: save it as "
+            "UTF-8, for example with iconv -f UTF-16LE -t UTF-8"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line, byte = 1 + data.count(b"\n", 0, error.start), data[error.start]
+    text = data.decode(errors="surrogateescape")
+    lines = text.split("\n")
+    if account.skip and sum(map(bool, map(_ESCAPED_BYTE.search, lines))) * _MANY_BAD_LINES <= len(
+        lines
+    ):
+        return text
+    raise UserError(
+        f"{name}:{line}: not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8, for example with "
+        "iconv -f LATIN1 -t UTF-8"
+    )
+
+
+def text_lines(text: str) -> list[str]:
+    """The lines of a text, without their ends; an end at the very end begins no line."""
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def check_text(value: str, what: str) -> None:
+    """Raise `Problem` for bytes that were not UTF-8 and for half a surrogate pair."""
+    if found := _HALF_PAIR.search(value):
+        if _ESCAPED_BYTE.match(found[0]):
+            raise Problem("not UTF-8", f"{what} holds byte 0x{ord(found[0]) & 255:02x}, no UTF-8")
+        raise Problem("not text", f"{what} holds half a surrogate pair, which is not text")
+
+
+def _is_wide(data: bytes) -> bool:
+    head = data[:_PEEK]
+    return 0 in head and max(head[::2].count(0), head[1::2].count(0)) * 3 > len(head) > 3
+
+
+def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
+    """The stream of what is stored, and what packs it; told by the suffix or the first bytes."""
+    packing = COMPRESSED.get(PurePath(name).suffix.lower(), "")
+    if not packing:
+        head = raw.read(6)
+        raw.seek(0)
+        packing = next((p for magic, p in _MAGIC.items() if head.startswith(magic)), "")
+    if packing == "gz":
+        return gzip.GzipFile(fileobj=raw), packing
+    if packing == "xz":
+        return lzma.LZMAFile(raw), packing
+    if packing == "bz2":
+        return bz2.BZ2File(raw), packing
+    if packing == "zst":
+        import pyarrow
+
+        # Unlike the zstandard package, this notices a truncated frame and reads every frame.
+        return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd"), packing
+    if packing == "zip":
+        archive = zipfile.ZipFile(raw)
+        try:
+            return archive.open(_only_member(name, archive)), packing
+        except (RuntimeError, NotImplementedError) as error:  # a password, a rare compression
+            raise UserError(f"{name}: {error}: unpack it by hand") from None
+    return raw, packing
+
+
+def _only_member(name: str, archive: zipfile.ZipFile) -> str:
+    names = [
+        info.filename
+        for info in archive.infolist()
+        if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+    ]
+    if len(names) != 1:
+        raise UserError(
+            f"{name}: an archive of {len(names)} files ({', '.join(names[:3])}): unpack it and "
+            "name those to read"
+        )
+    return names[0]

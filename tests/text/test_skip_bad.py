@@ -1,0 +1,152 @@
+"""Corpora from text with bad documents: refused at the first, or left out, counted and named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bertjax.errors import UserError
+from bertjax.text import chunks, sources
+from bertjax.text.account import Account
+from bertjax.text.chunks import documents
+from bertjax.text.sources import find_sources
+
+
+def read(path, skip: bool = True, **options) -> tuple[list[str], Account]:
+    account = Account(skip, "; or leave such documents out with --skip-bad")
+    found = find_sources([str(path)], account=account, **options)
+    texts = [d for s in found for c in s.chunks(account) for d in documents(c, account)]
+    return texts, account
+
+
+GOOD = [f"document {i} – good" for i in range(40)]
+LINES = {  # kind of problem: a line of JSON Lines with it
+    "not JSON": b'{"text": ',
+    "not UTF-8": b'{"text": "caf\xe9"}',
+    "binary": b'{"text": "a\0b"}',
+    "no text": b'{"text": null}',
+    "not text": b'{"text": 7}',
+    "no such field": b'{"txt": "a"}',
+    "not an object": b"[1]",
+    "too long": b'{"text": "' + b"x" * 400 + b'"}',
+}
+STORED = {  # kind of problem: a document of a text file with it
+    "not UTF-8": b"caf\xe9\nau lait",
+    "binary": b"a\0b",
+    "too long": b"x y\n" * 100,
+}
+
+
+def mixed(good: list[bytes], bad: dict[str, bytes], order: list[str | None]) -> list[bytes]:
+    left = iter(good)
+    return [next(left) if kind is None else bad[kind] for kind in order]
+
+
+kinds = st.lists(st.none() | st.sampled_from(sorted(LINES)), max_size=40)
+stored_kinds = st.lists(st.none() | st.sampled_from(sorted(STORED)), max_size=40)
+
+
+@settings(deadline=None, max_examples=60)
+@given(kinds, st.integers(1, 500))
+def test_bad_lines_are_left_out_and_counted_by_kind(tmp_path_factory, order, chunk_bytes):
+    good = [json.dumps({"text": text}, ensure_ascii=False).encode() for text in GOOD]
+    path = tmp_path_factory.mktemp("bad") / "a.jsonl"
+    path.write_bytes(b"\n".join([good[-1], *mixed(good, LINES, order)]))
+    check(path, [GOOD[-1], *GOOD[: order.count(None)]], order, chunk_bytes)
+
+
+@settings(deadline=None, max_examples=60)
+@given(stored_kinds, st.integers(1, 500))
+def test_bad_documents_of_text_are_left_out_whole(tmp_path_factory, order, chunk_bytes):
+    good = [text.encode() for text in GOOD]
+    path = tmp_path_factory.mktemp("bad") / "a.txt"
+    path.write_bytes(b"\n \n".join([good[-1], *mixed(good, STORED, order)]))
+    check(path, [GOOD[-1], *GOOD[: order.count(None)]], order, chunk_bytes)
+
+
+def check(path, expected: list[str], order: list[str | None], chunk_bytes: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(chunks, "MAX_DOCUMENT_BYTES", 300)
+        patch.setattr(sources, "MAX_DOCUMENT_BYTES", 300)
+        texts, account = read(path)
+        assert texts == expected
+        assert account.left == Counter(kind for kind in order if kind)
+        if any(order):
+            with pytest.raises(UserError, match="--skip-bad") as refused:
+                read(path, skip=False)
+            assert str(refused.value).startswith(account.first)
+            assert str(path) in account.first
+
+
+def test_a_document_that_never_ends_is_left_out_and_what_follows_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(chunks, "MAX_DOCUMENT_BYTES", 300)
+    monkeypatch.setattr(sources, "MAX_DOCUMENT_BYTES", 300)
+    path = tmp_path / "a.txt"
+    path.write_text("one\n\n" + "x y\n" * 1000 + "\n\ntwo\n\nthree")
+    texts, account = read(path)
+    assert texts == ["one", "two", "three"] and account.left == {"too long": 1}
+
+
+@pytest.mark.parametrize("layout", ["jsonl", "csv", "json", "parquet"])
+def test_every_layout_leaves_out_rows_without_text(tmp_path, layout):
+    path = tmp_path / f"a.{layout}"
+    rows = [{"text": "a"}, {"text": None}, {"text": " "}, {"text": "b"}]
+    if layout == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif layout == "csv":
+        path.write_text("text,n\na,1\ntoo,many,fields\n ,3\nb,2\n")
+    else:
+        lines = map(json.dumps, rows)
+        path.write_text("\n".join(lines) if layout == "jsonl" else f"[{','.join(lines)}]")
+    texts, account = read(path)
+    assert texts == ["a", "b"] and account.count == 1 and account.aside == {"blank documents": 1}
+    with pytest.raises(UserError, match=r"a\.\w+:? ?(line )?[23]: "):
+        read(path, skip=False)
+
+
+def test_empty_and_damaged_files_are_counted_as_files(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "b.txt").write_bytes(b"")
+    whole = gzip.compress("\n\n".join(GOOD * 99).encode())
+    (tmp_path / "c.txt.gz").write_bytes(whole[: len(whole) // 2])
+    texts, account = read(tmp_path)
+    assert texts[0] == "text" and set(texts[1:]) <= set(GOOD)  # none is half a document
+    assert account.left == {"empty file": 1, "damaged file": 1}
+    assert "b.txt: the file is empty" in account.first
+    with pytest.raises(UserError, match="the file is empty"):
+        read(tmp_path, skip=False)
+
+
+def test_the_closing_lines_say_what_was_read_and_left_out(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": 7}\n[1]\n{"text": 8}\n')
+    (tmp_path / "b.png").write_text("")
+    _, account = read(tmp_path)
+    assert account.lines() == [
+        ("read", "files: 1 JSON Lines"),
+        (
+            "left out",
+            f"3 (2 not text, 1 not an object), the first: {tmp_path}/a.jsonl: line 2: field "
+            "'text' holds 7, not a string: correct it, or set --text-field to the field that "
+            "holds the text",
+        ),
+        ("not read", ".png files (1)"),
+    ]
+
+
+def test_lists_and_structs_of_text(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = {"text": [["a", "b"], ["c"]], "s": [{"t": "x"}, {"t": "y"}], "b": [b"x", b"y"]}
+    pq.write_table(pa.table(table), path)
+    assert read(path)[0] == ["a\nb", "c"]
+    assert read(path, field="s.t")[0] == read(path, field="b")[0] == ["x", "y"]
+    with pytest.raises(UserError, match=r"column 's' holds struct.* such as s\.t"):
+        read(path, field="s")
