@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ def finetune(
     Raises:
         UserError: bad config or data, or a directory that holds another run.
     """
+    if cfg.task.family == "tagging":
+        start = replace(start, tokenizer=start.tokenizer.for_words())
     with StopSignals() as stop:
         splits = open_splits(cfg)
         cfg = settle(cfg, splits)

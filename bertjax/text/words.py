@@ -47,14 +47,25 @@ def word_starts_table(pieces: Sequence[str], mark: str, always: Iterable[int]) -
     """
     if mark == WORDPIECE:
         starts = [not piece.startswith(WORDPIECE) for piece in pieces]
-    elif mark == BYTE_LEVEL:
-        as_text = decoders.ByteLevel()
-        starts = [_starts_word(as_text.decode([piece])) for piece in pieces]
     else:
-        starts = [_starts_word(piece.replace(METASPACE, " ")) for piece in pieces]
+        starts = [_starts_word(text) for text in _as_text(pieces, mark)]
     table = np.array(starts, bool)
     table[list(always)] = True
     return table
+
+
+def white_table(pieces: Sequence[str], mark: str) -> np.ndarray:
+    """Return bool [V]: is the piece with this id white space, or the mark of a word, alone?"""
+    if mark == WORDPIECE:
+        return np.zeros(len(pieces), bool)
+    return np.array([text.isspace() for text in _as_text(pieces, mark)], bool)
+
+
+def _as_text(pieces: Sequence[str], mark: str) -> list[str]:
+    if mark == METASPACE:
+        return [piece.replace(METASPACE, " ") for piece in pieces]
+    byte_level = decoders.ByteLevel()
+    return [byte_level.decode([piece]) for piece in pieces]
 
 
 def _starts_word(text: str) -> bool:
@@ -70,24 +81,26 @@ def is_cjk(character: str) -> bool:
     return CJK.match(character) is not None
 
 
-def chinese_word_starts(sentence: str, tokenizer: Tokenizer) -> np.ndarray:
-    """Return bool [n], a flag for each id that `tokenizer` makes of `sentence`.
+def chinese_word_starts(
+    text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]], tokenizer: Tokenizer
+) -> np.ndarray:
+    """Return bool [n], a flag for each of the ids that `tokenizer` makes of `text`.
 
-    A token of CJK characters starts a word if jieba starts one at its first character; any other
-    token keeps its flag of `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
+    `offsets` are the characters [start, end) of each. A token of CJK characters starts a word if
+    jieba starts one at its first character; any other token keeps its flag of
+    `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
     """
-    ids, offsets = tokenizer.encode_with_offsets(sentence)
-    starts = tokenizer.starts_word[ids]
+    starts = tokenizer.starts_word[list(ids)]
     words: set[int] | None = None
     for i, (begin, end) in enumerate(offsets):
-        if begin < end and is_cjk(sentence[begin]) and tokenizer.token(ids[i]) != METASPACE:
-            words = _jieba_starts(sentence) if words is None else words
+        if begin < end and is_cjk(text[begin]) and tokenizer.token(ids[i]) != METASPACE:
+            words = _jieba_starts(text) if words is None else words
             starts[i] = begin in words
     return starts
 
 
-def _jieba_starts(sentence: str) -> set[int]:
-    return {start for _, start, _ in _jieba().tokenize(sentence)}
+def _jieba_starts(text: str) -> set[int]:
+    return {start for _, start, _ in _jieba().tokenize(text)}
 
 
 @functools.cache
