@@ -117,8 +117,9 @@ class Loop:
         self.phase_start = 0  # step
         self.compiling_since: float | None = None  # until the first step of a shape has ended
         self.tokens = 0  # real ones seen, over all starts of the run
-        self.train_step = make_train_step(cfg, mesh, data.train.special)
-        self.evaluation_step = make_evaluation_step(cfg, mesh, data.train.special)
+        known = data.train.special, data.train.vocab_size
+        self.train_step = make_train_step(cfg, mesh, *known)
+        self.evaluation_step = make_evaluation_step(cfg, mesh, *known)
 
     def start(self, initial: Initial | None) -> int:
         """Restore the newest checkpoint that verifies, or begin; returns the steps behind it."""
