@@ -32,7 +32,7 @@ def fill_mask(
     """
     special = tokenizer.special
     mask = tokenizer.token(special.mask)
-    ids = [special.cls, *tokenizer.encode_batch([text], parse_special=True)[0], special.sep]
+    ids = tokenizer.framing.row(tokenizer.encode_batch([text], parse_special=True)[0])[0].tolist()
     masks = [i for i, token in enumerate(ids) if token == special.mask]
     if not masks:
         raise UserError(f"no {mask} in {text[:60]!r}: write {mask} where a word is to be guessed")
@@ -47,7 +47,7 @@ def fill_mask(
     probabilities = np.asarray(_probabilities(cfg, params, batch))[0, : len(masks)]
     found = []
     for position, p in zip(masks, probabilities, strict=True):
-        best = np.argsort(-p)[:top]
+        best = np.argsort(-p[: tokenizer.vocab_size])[:top]  # later rows of the table mean nothing
         found.append((position, [Guess(tokenizer.token(int(i)), float(p[i])) for i in best]))
     return found
 

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA.parent.name}/{SHARED_DATA.name} here")
     return SHARED_DATA
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on how many rows trained and served tokens were compared, by family of tasks."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, count in getattr(report, "user_properties", ()):
+            if name.startswith("served rows: "):
+                counts[name] += count
+    for name, count in counts.items():
+        terminalreporter.write_line(f"{name} {count:,}")

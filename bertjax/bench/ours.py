@@ -46,7 +46,7 @@ class Bench:
         cfg, mesh = self.cfg, self.mesh
         self.source = BatchSource(self.corpus, cfg.data, self.phase, cfg.seed)
         self.rows = cfg.data.phases[self.phase].batch_size
-        step = make_train_step(cfg, mesh, self.corpus.special)
+        step = make_train_step(cfg, mesh, self.corpus.special, self.corpus.vocab_size)
         self.state = fresh_state(cfg, mesh)
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
         began = time.perf_counter()

@@ -97,7 +97,7 @@ def _say(source: object, report: ExportReport) -> None:
         f"exported {source}\n"
         f"to       {report.path}: {report.architecture}, {report.parameters:,} parameters, "
         f"{report.bytes / 1e6:.1f} MB\n"
-        f"checked  weights bit for bit, ids on {report.lines:,} lines"
+        f"checked  weights bit for bit, ids on {report.lines:,} lines, in pairs and word by word"
     )
 
 

@@ -21,6 +21,7 @@ from bertjax.plan.report import to_json, to_text
 from bertjax.plan.topology import parse_topology
 from bertjax.pretrained import open_pretrained
 from bertjax.recipes import BERT_VOCABULARY
+from bertjax.train.data import settle_vocabulary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,10 +83,5 @@ def _settle(cfg: PretrainConfig) -> PretrainConfig:
             f"data.corpus={corpus} is not here: give model.vocab_size=N, the size of its "
             "tokenizer, or the directory of a corpus"
         )
-    size = int(describe_corpus(corpus)["vocab_size"])
-    if given not in (0, size):
-        raise UserError(
-            f"model.vocab_size={given} but the tokenizer of {corpus} has {size} pieces: set "
-            "model.vocab_size=0 to take the corpus's"
-        )
-    return replace(cfg, model=replace(cfg.model, vocab_size=size))
+    pieces = int(describe_corpus(corpus)["vocab_size"])
+    return replace(cfg, model=settle_vocabulary(cfg.model, pieces, corpus))

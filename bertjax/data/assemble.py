@@ -33,8 +33,8 @@ def assemble(
     cls = before(sizes)  # place of each [CLS] in the line of tokens
     line = np.arange(int(sizes.sum()))
 
-    # A span's region on the line is the span, its [SEP] and, for an example's first, its [CLS].
-    leads = np.diff(spans.example, prepend=-1)
+    # A span's region on the line is what stands before it ([CLS] or nothing), the span, its [SEP].
+    leads = spans.leads()
     region = leads + spans.length + 1
     region_start = before(region)
     source = line + np.repeat(spans.source - leads - region_start, region)
@@ -42,6 +42,10 @@ def assemble(
     tokens = np.take(corpus.tokens, source, mode="clip").astype(np.int32)
     words = np.take(corpus.boundaries, source, mode="clip") & WORD != 0
     sep = region_start + region - 1
+    types = np.repeat(spans.token_type, region)
+    for place in range(spans.more_separators):
+        more = np.setdiff1d(region_start, cls) + place
+        tokens[more], words[more], types[more] = corpus.special.sep, True, 0
     tokens[cls], tokens[sep] = corpus.special.cls, corpus.special.sep
     words[cls] = words[sep] = words[region_start + leads] = True
 
@@ -54,7 +58,7 @@ def assemble(
     pair_labels[row, slot] = spans.labels
     return {
         "tokens": _in_rows(used, tokens, corpus.special.pad),
-        "token_types": _in_rows(used, np.repeat(spans.token_type, region)),
+        "token_types": _in_rows(used, types),
         "positions": _in_rows(used, (line - np.repeat(cls, sizes)).astype(np.int32)),
         "segments": _in_rows(used, np.repeat((slot + 1).astype(np.int32), sizes)),
         "word_starts": _in_rows(used, words),

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bertjax.data import manifest
-from bertjax.data.corpus import WORD
+from bertjax.data.corpus import BERT_PAIR, WORD
 from bertjax.data.dedup import mark_first
 from bertjax.data.documents import Documents
 from bertjax.data.spool import read_part, tokenize_chunks
@@ -161,6 +161,7 @@ def _write_splits(
                 if chosen.any():
                     _append(writers[name], counts[name], part, serialized, chosen, tokenizer)
     write_tfds_metadata(stage, writers.values())
+    pair = (tokenizer.framing.separators, tokenizer.framing.second_type)
     return {
         "splits": {name: asdict(c) for name, c in counts.items()},
         "duplicates": len(first) - sum(c.documents for c in counts.values()),
@@ -168,6 +169,7 @@ def _write_splits(
         "special": asdict(tokenizer.special),
         "vocab_size": tokenizer.vocab_size,
         "settings": asdict(settings),
+        **({} if pair == BERT_PAIR else {"pair": pair}),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bertjax.data import manifest
 from bertjax.errors import UserError
+from bertjax.text.framing import Framing
 from bertjax.text.special import SpecialIds
 
 # Flags of `Corpus.boundaries`, one bit a level, so that later levels cost no space.
@@ -17,6 +18,7 @@ WORD = 1  # a word starts at this token
 SENTENCE = 2  # a sentence starts here
 PHRASE = 4  # reserved: phrases (ERNIE)
 ENTITY = 8  # reserved: entities (ERNIE)
+BERT_PAIR = (1, 1)  # what a manifest means that says nothing of pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,12 @@ class Corpus:
     vocab_size: int
     fingerprint: str  # of the tokenizer
     identity: str  # SHA-256 of the manifest: names these exact bytes
+    pair: tuple[int, int] = BERT_PAIR  # separators in the middle, token type of the second
+
+    @property
+    def framing(self) -> Framing:
+        """How the tokenizer of the corpus makes rows."""
+        return Framing(self.special.cls, self.special.sep, *self.pair)
 
 
 _FEW_HELD_OUT = 20  # documents
@@ -79,6 +87,7 @@ def open_corpus(path: Path | str, split: str, verify: bool = True) -> Corpus:
     try:
         counts, special = content["splits"][split], SpecialIds(**content["special"])
         vocab_size, fingerprint = int(content["vocab_size"]), str(content["tokenizer"])
+        separators, second_type = map(int, content.get("pair", BERT_PAIR))
         arrays = {
             "tokens": (token_dtype(vocab_size), int(counts["tokens"])),
             "boundaries": (np.dtype(np.uint8), int(counts["tokens"])),
@@ -105,6 +114,7 @@ def open_corpus(path: Path | str, split: str, verify: bool = True) -> Corpus:
         vocab_size=vocab_size,
         fingerprint=fingerprint,
         identity=identity,
+        pair=(separators, second_type),
     )
 
 

@@ -15,12 +15,11 @@ from itertools import chain, compress
 import numpy as np
 
 from bertjax.data.corpus import SENTENCE, WORD, token_dtype
-from bertjax.text.chinese_words import chinese_word_starts
-from bertjax.text.sentences import language_of, split_sentences
+from bertjax.data.running_text import encode, stretches
+from bertjax.text.sentences import language_of, sentence_spans
 from bertjax.text.tokenizer import Tokenizer
 
 DIGEST_BYTES = 16  # of SHA-256: enough that equal digests mean equal documents
-ENCODE_CHARS = 1 << 16  # text given to the tokenizer at once, which bounds its memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +36,25 @@ class Documents:
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer, language: str) -> Documents:
     """Tokenize documents and find their sentences and words; `language` is en, zh or auto.
 
-    Sentences and documents without a single token are left out.
+    A document's ids are those of its text as a whole. Sentences and documents without a single
+    token are left out.
     """
     languages = [language_of(t) if language == "auto" else language for t in texts]
-    split = [split_sentences(t, name) for t, name in zip(texts, languages, strict=True)]
-    sentences = list(chain.from_iterable(split))
-    tokens, lengths = _encode(sentences, tokenizer)
+    spans = [sentence_spans(t, name) for t, name in zip(texts, languages, strict=True)]
+    parts = list(
+        chain.from_iterable(
+            stretches(text, found, name, tokenizer)
+            for text, found, name in zip(texts, spans, languages, strict=True)
+        )
+    )
+    tokens, starts, words = encode(parts, tokenizer)
+    document_of = np.repeat(np.arange(len(texts)), [len(s) for s in spans])
+    _after_white_space(tokens, starts, words, document_of, tokenizer)
 
-    document_of = np.repeat(np.arange(len(texts)), [len(s) for s in split])
-    boundaries = np.where(tokenizer.starts_word[tokens], WORD, 0).astype(np.uint8)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    for i in _of_chinese(languages, document_of):
-        flags = chinese_word_starts(sentences[i], tokenizer)
-        boundaries[starts[i] : starts[i + 1]] = np.where(flags, WORD, 0)
+    lengths = np.diff(starts)
     kept = lengths > 0
+    boundaries = np.where(words, WORD, 0).astype(np.uint8)
     boundaries[starts[:-1][kept]] = WORD | SENTENCE
-
     document_lengths = np.bincount(document_of, lengths, minlength=len(texts)).astype(np.int64)
     present = document_lengths > 0
     return Documents(
@@ -64,26 +66,29 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, language: str) -> Docum
     )
 
 
-def _encode(sentences: list[str], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ids of all sentences end to end, int32, and the length of each, int64."""
-    parts = [np.zeros(0, np.int32)]
-    lengths = np.zeros(len(sentences), np.int64)
-    ends = np.cumsum([len(s) for s in sentences])
-    start = 0
-    while start < len(sentences):
-        taken = ends[start - 1] if start else 0
-        end = max(start + 1, int(np.searchsorted(ends, taken + ENCODE_CHARS, side="right")))
-        ids = tokenizer.encode_batch(sentences[start:end])
-        lengths[start:end] = [len(x) for x in ids]
-        parts.append(np.fromiter(chain.from_iterable(ids), np.int32, lengths[start:end].sum()))
-        start = end
-    return np.concatenate(parts), lengths
+def _after_white_space(
+    tokens: np.ndarray,
+    starts: np.ndarray,
+    words: np.ndarray,
+    document_of: np.ndarray,
+    tokenizer: Tokenizer,
+) -> None:
+    """Start words and, inside a document, sentences after tokens that are white space alone.
 
-
-def _of_chinese(languages: list[str], document_of: np.ndarray) -> np.ndarray:
-    """Return the indices of the sentences whose document is Chinese."""
-    chinese = np.array([name == "zh" for name in languages], bool)
-    return np.flatnonzero(chinese[document_of])
+    The mark of a word, where it is a token by itself, belongs to the word.
+    """
+    white, mark = tokenizer.white.copy(), tokenizer.id(tokenizer.mark)
+    if mark is not None:
+        white[mark] = False
+    if not white.any():
+        return
+    blank = white[tokens]
+    words[1:] |= blank[:-1]
+    inside = np.flatnonzero(np.diff(document_of) == 0) + 1  # sentences but a document's first
+    while len(inside):
+        inside = inside[starts[inside] < starts[inside + 1]]
+        inside = inside[blank[starts[inside]]]
+        starts[inside] += 1
 
 
 def _digests(texts: Iterable[str]) -> np.ndarray:

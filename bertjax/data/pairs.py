@@ -54,7 +54,7 @@ class Pairs:
     """Examples of segment_pair and sentence_pair."""
 
     corpus: Corpus
-    capacity: int  # tokens of A and B together: seq_len less [CLS] and two [SEP]s
+    capacity: int  # tokens of A and B together: seq_len less [CLS] and the [SEP]s
     pairs: str  # nsp | sop | sop_strict
     single_sentences: bool
     short_seq_prob: float
@@ -78,7 +78,7 @@ class Pairs:
         """Find where every example begins, by following the chain of chunks."""
         blank = cls(
             corpus=corpus,
-            capacity=seq_len - 3,
+            capacity=seq_len - corpus.framing.special_tokens(2),
             pairs=pairs,
             single_sentences=single_sentences,
             short_seq_prob=short_seq_prob,
@@ -158,8 +158,9 @@ class Pairs:
             example=owner,
             source=(source + front)[owner, side],
             length=kept[owner, side],
-            token_type=side.astype(np.int32),
+            token_type=(side * self.corpus.framing.second_type).astype(np.int32),
             labels=_LABELS[chunks.kind],
+            more_separators=self.corpus.framing.separators - 1,
         )
 
     def _partners(self, chunks: Chunks, epoch: np.ndarray, example: np.ndarray) -> np.ndarray:

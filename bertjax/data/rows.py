@@ -34,6 +34,7 @@ class Spans:
     """Slices of the corpus that make n examples: [CLS], then each span followed by [SEP].
 
     S spans in all, in order; an example's spans are neighbours and every example has at least one.
+    Before each span but an example's first stand `more_separators` [SEP]s more.
     """
 
     example: np.ndarray  # int64 [S], which of the n examples, ascending
@@ -41,11 +42,17 @@ class Spans:
     length: np.ndarray  # int64 [S], its tokens
     token_type: np.ndarray  # int32 [S]
     labels: np.ndarray  # int32 [n], the pair label; -1 where there is none
+    more_separators: int = 0  # as RoBERTa has one between the texts of a pair
+
+    def leads(self) -> np.ndarray:
+        """Count the special tokens that stand right before each span, int64 [S]."""
+        first = np.diff(self.example, prepend=-1) > 0
+        return np.where(first, 1, self.more_separators)
 
     def sizes(self) -> np.ndarray:
         """Count each example's tokens with its [CLS] and [SEP]s, int64 [n]."""
-        placed = np.bincount(self.example, self.length + 1, minlength=len(self.labels))
-        return placed.astype(np.int64) + 1
+        placed = self.leads() + self.length + 1
+        return np.bincount(self.example, placed, minlength=len(self.labels)).astype(np.int64)
 
 
 class Examples(Protocol):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def finetune(
     Raises:
         UserError: bad config or data, or a directory that holds another run.
     """
+    if cfg.task.family == "tagging":
+        start = replace(start, tokenizer=start.tokenizer.for_words())
     splits = open_splits(cfg)
     cfg = settle(cfg, splits)
     material = Material(cfg, splits, start.tokenizer)

@@ -14,7 +14,13 @@ from bertjax.text.special import SpecialIds
 MAX_JSON_BYTES = 1 << 20  # a config.json has about 1,000
 MAX_PARAMETERS = 20_000_000_000
 
-SUPPORTED = {"bert": "post", "roberta": "post", "roberta-prelayernorm": "pre"}  # and the norms
+SUPPORTED = {  # and the norms
+    "bert": "post",
+    "roberta": "post",
+    "roberta-prelayernorm": "pre",
+    "xlm-roberta": "post",
+    "camembert": "post",
+}
 
 # Google's tanh form is written as `gelu_new`; the other names are the same functions in
 # transformers activations.py.

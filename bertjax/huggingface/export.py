@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class ExportReport:
     architecture: str  # class of transformers
     parameters: int
     bytes: int  # of all files
-    lines: int  # on which both tokenizers gave the same ids
+    lines: int  # on which both tokenizers made the same rows
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def export_model(
 ) -> ExportReport:
     """Write config.json, model.safetensors, tokenizer.json, tokenizer_config.json and README.md.
 
-    They are written beside `out`, read back and compared: weights bit for bit, ids on
-    `check_lines` (at least 1,000, best of held-out text). Only then does the directory get its
-    name, so it is there whole or not at all.
+    They are written beside `out`, read back and compared: weights bit for bit, rows of
+    `check_lines` (at least 1,000, best of held-out text), alone, in pairs and word by word. Only
+    then does the directory get its name, so it is there whole or not at all.
 
     Raises:
         UserError: no class of transformers computes this model, `params` do not fit `cfg` or are
@@ -207,17 +208,35 @@ def _compare_weights(
 
 
 def _verify_ids(stage: Path, tokenizer: Tokenizer, lines: Sequence[str]) -> None:
-    """Load the tokenizer as transformers does and compare what it gives a model with ours."""
+    """Load the tokenizer as transformers does and compare the rows it makes with ours.
+
+    Each line is a text, a pair with the line after it, and a list of words.
+    """
     engine = tokenizers.Tokenizer.from_file(str(stage / "tokenizer.json"))
     config = json.loads((stage / "tokenizer_config.json").read_text(encoding="utf-8"))
-    special = tokenizer.special
-    engine.add_special_tokens([config[f"{role}_token"] for role in vars(special)])
-    written = engine.encode_batch_fast(list(lines))
-    expected = tokenizer.encode_batch(lines, parse_special=True)
-    for line, theirs, ours in zip(lines, written, expected, strict=True):
-        if theirs.ids != [special.cls, *ours, special.sep]:
+    engine.add_special_tokens([config[f"{role}_token"] for role in vars(tokenizer.special)])
+    texts, words = list(lines), [line.split() for line in lines]
+    ids = tokenizer.encode_batch(texts, parse_special=True)
+    of_words = iter(tokenizer.encode_batch([*chain(*words)], parse_special=True))
+    pairs, row = list(pairwise(texts)), tokenizer.framing.row
+    _compare_rows(texts, engine.encode_batch_fast(texts), map(row, ids))
+    _compare_rows(pairs, engine.encode_batch_fast(pairs), (row(*two) for two in pairwise(ids)))
+    _compare_rows(
+        words,
+        engine.encode_batch_fast(words, is_pretokenized=True),
+        (row([*chain(*islice(of_words, len(line)))]) for line in words),
+    )
+
+
+def _compare_rows(
+    given: Sequence[Any],
+    written: Sequence[tokenizers.Encoding],
+    expected: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    for text, theirs, (tokens, types) in zip(given, written, expected, strict=True):
+        if theirs.ids != tokens.tolist() or theirs.type_ids != types.tolist():
             raise UserError(
-                f"the written tokenizer gives ids {theirs.ids[:8]}... for {line[:60]!r}, the run's "
-                f"gives {[special.cls, *ours, special.sep][:8]}...: its tokenizer.json must hold "
-                "the special tokens and put one [CLS] before and one [SEP] after a text"
+                f"the written tokenizer gives ids {theirs.ids[:8]}... for {str(text)[:60]!r}, the "
+                f"run's gives {tokens[:8].tolist()}...: its tokenizer.json must hold the special "
+                "tokens and put [CLS] before a text, and [SEP] after it and between two"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,16 +17,13 @@ from bertjax.config import ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import from_hub_config, read_json
 from bertjax.huggingface.names import Architecture, architecture_of, hub_names
+from bertjax.huggingface.stored_names import ENCODER, WORDS, canonical, model_type_of
 from bertjax.huggingface.tensors import from_hub, hub_shape
 from bertjax.huggingface.weights import StoredTensor, open_weights
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.tree import flatten, unflatten
 
-# What an encoder needs; anything else in a checkpoint is a head.
-_ENCODER = re.compile(r"embeddings\.|encoder\.|LayerNorm\.")
 _HEADS = ("masked_lm/", "pooler/", "next_sentence/")
-_WORDS = "embeddings.word_embeddings.weight"
-_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,9 @@ class Imported:
 def import_model(directory: Path, seed: int = 0) -> Imported:
     """Read `config.json`, the safetensors weights and the tokenizer of a BERT or RoBERTa.
 
-    A checkpoint without prefix (BertModel), with the `LayerNorm.gamma/beta` of old files, in
-    shards, or in half precision is read too. Heads it lacks are initialised from `seed`.
+    A checkpoint without prefix (BertModel) or with more of it (`bertjax.huggingface.stored_names`),
+    with the `LayerNorm.gamma/beta` of old files, in shards, or in half precision is read too.
+    XLM-RoBERTa and CamemBERT are RoBERTa's network. Heads it lacks are initialised from `seed`.
 
     Raises:
         UserError: a file is missing, damaged or of another format; the architecture is not one
@@ -65,7 +62,8 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
     stored = _tie(stored, cfg, config, tied=content.get("tie_word_embeddings", True) is not False)
     names = hub_names(cfg)
     missing = [path for path, name in names.items() if name not in stored]
-    refuse_absent([names[path] for path in missing if not path.startswith(_HEADS)], directory)
+    absent = [names[path] for path in missing if not path.startswith(_HEADS)]
+    refuse_absent(absent, directory, ignored)
     found = {path: stored[name] for path, name in names.items() if name in stored}
     leaves = read_parameters(cfg, found, model.abstract_params(cfg))
     leaves |= _fresh(cfg, missing, seed)
@@ -83,36 +81,22 @@ def open_model(directory: Path) -> tuple[Path, dict[str, Any], ModelConfig]:
         )
     config = directory / "config.json"
     content = read_json(config)
+    if not content.get("model_type"):
+        content = content | {"model_type": model_type_of(content, open_weights(directory), config)}
     return directory, content, from_hub_config(content, config)
 
 
-def refuse_absent(names: Sequence[str], directory: Path) -> None:
-    """Raise a UserError if there are tensors without which the model is not whole."""
+def refuse_absent(names: Sequence[str], directory: Path, ignored: Sequence[str]) -> None:
+    """Raise a UserError if there are tensors without which the model is not whole.
+
+    `ignored` are those that are there and have no place in it.
+    """
     if names:
+        others = f"; it holds {len(ignored)} others, first {min(ignored)}" if ignored else ""
         raise UserError(
             f"{directory} lacks {len(names)} tensors that its config.json asks for, first "
-            f"{names[0]}: config and weights do not belong together"
+            f"{names[0]}{others}: config and weights do not belong together"
         )
-
-
-def canonical(stored: Mapping[str, StoredTensor], prefix: str) -> dict[str, StoredTensor]:
-    """Tensors under the names that `transformers` writes today; buffers are dropped."""
-    found: dict[str, StoredTensor] = {}
-    for name, tensor in stored.items():
-        bare = name.removeprefix(prefix)
-        if bare in _BUFFERS:
-            continue
-        bare = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", bare)
-        bare = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", bare)
-        encoder = _ENCODER.match(bare) or bare.startswith("pooler.")
-        full = prefix + bare if encoder else bare
-        if full in found:
-            raise UserError(
-                f"{tensor.file}: {found[full].name} and {name} are two tensors for one parameter: "
-                "keep one of them"
-            )
-        found[full] = tensor
-    return found
 
 
 def _with_heads(cfg: ModelConfig, stored: Mapping[str, StoredTensor]) -> ModelConfig:
@@ -129,7 +113,7 @@ def separate_heads(
     decoder = f"{architecture.masked_lm}.decoder."
     unknown = [name for name in stored if name not in known and not name.startswith(decoder)]
     for name in unknown:
-        if _ENCODER.match(name.removeprefix(architecture.prefix)):
+        if ENCODER.match(name.removeprefix(architecture.prefix)):
             raise UserError(
                 f"{directory} holds {stored[name].name}, which a {architecture.model_type} of "
                 f"{cfg.num_layers} layers does not have: config and weights do not belong together"
@@ -143,7 +127,7 @@ def _tie(
 ) -> dict[str, StoredTensor]:
     """Drop the decoder's tensors where they are copies of tied ones; refuse any other decoder."""
     architecture, kept = architecture_of(cfg), dict(stored)
-    words, bias = f"{architecture.prefix}{_WORDS}", f"{architecture.masked_lm}.bias"
+    words, bias = f"{architecture.prefix}{WORDS}", f"{architecture.masked_lm}.bias"
     decoder = kept.pop(f"{architecture.masked_lm}.decoder.weight", None)
     decoder_bias = kept.pop(f"{architecture.masked_lm}.decoder.bias", None)
     if decoder_bias is not None:
@@ -193,12 +177,12 @@ def _fresh(cfg: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, np.nd
 
 
 def read_tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
-    """Load tokenizer.json or vocab.txt.
+    """Load tokenizer.json, vocab.txt or vocab.json, with what stands beside it.
 
     A SentencePiece model alone is left: which ids it stands for depends on the class that
     transformers would wrap it in (XLM-R shifts them all by one).
     """
-    for file in (directory / "tokenizer.json", directory / "vocab.txt"):
+    for file in (directory / name for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
         if file.exists():
             tokenizer = load_tokenizer(file)
             if tokenizer.vocab_size > cfg.vocab_size:

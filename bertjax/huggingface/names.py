@@ -77,10 +77,13 @@ _ROBERTA_SENTENCE: Modules = {
     "head/classifier": ("classifier.out_proj", _DENSE),
 }
 
-_CLASS_PREFIXES = {
+# The last two are RoBERTa's network under other names: they are read, and written as RoBERTa.
+CLASS_PREFIXES = {
     "bert": "Bert",
     "roberta": "Roberta",
     "roberta-prelayernorm": "RobertaPreLayerNorm",
+    "xlm-roberta": "XLMRoberta",
+    "camembert": "Camembert",
 }
 
 
@@ -114,7 +117,7 @@ def architecture_of(cfg: ModelConfig) -> Architecture:
             return _architecture(cfg, "ForMaskedLM", {}, _BERT_MASKED_LM, "cls.predictions")
         heads = _BERT_MASKED_LM | _BERT_NEXT_SENTENCE
         return _architecture(cfg, "ForPreTraining", _POOLER, heads, "cls.predictions")
-    name = f"{_CLASS_PREFIXES[model_type]}ForMaskedLM"
+    name = f"{CLASS_PREFIXES[model_type]}ForMaskedLM"
     if cfg.next_sentence_head:
         raise UserError(
             f"model.family={cfg.family} with model.norm={cfg.norm} is {name} on Hugging Face, "
@@ -127,7 +130,7 @@ def architecture_of(cfg: ModelConfig) -> Architecture:
 def task_architecture(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> Architecture:
     """Return the class that holds this model with this head; UserError if none does."""
     suffix = _TASK_CLASSES[shape.family]
-    _refuse_parts(head, shape, _CLASS_PREFIXES[model_type_of(cfg)] + suffix)
+    _refuse_parts(head, shape, CLASS_PREFIXES[model_type_of(cfg)] + suffix)
     if shape.family == "tagging":
         return _architecture(cfg, suffix, {}, _CLASSIFIER)
     if shape.family == "span_qa":
@@ -144,7 +147,7 @@ def encoder_architecture(cfg: ModelConfig, *, pooler: bool) -> Architecture:
 
 def task_class_families(model_type: str, name: str) -> tuple[str, ...]:
     """Return the task families that a class of transformers may hold; none if it has no head."""
-    prefix = _CLASS_PREFIXES[model_type]
+    prefix = CLASS_PREFIXES[model_type]
     return tuple(family for family, suffix in _TASK_CLASSES.items() if prefix + suffix == name)
 
 
@@ -153,7 +156,7 @@ def _architecture(
 ) -> Architecture:
     model_type = model_type_of(cfg)
     encoder = _ENCODER | (_PRE_NORM if cfg.norm == "pre" else {}) | pooler
-    name, prefix = _CLASS_PREFIXES[model_type] + suffix, model_type.replace("-", "_") + "."
+    name, prefix = CLASS_PREFIXES[model_type] + suffix, model_type.replace("-", "_") + "."
     return Architecture(name, model_type, prefix, encoder, heads, masked_lm)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from bertjax import model
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.huggingface.importing import (
-    canonical,
     open_model,
     read_parameters,
     read_tokenizer,
@@ -16,6 +15,7 @@ from bertjax.huggingface.importing import (
     separate_heads,
 )
 from bertjax.huggingface.names import Architecture, hub_names, task_architecture
+from bertjax.huggingface.stored_names import canonical
 from bertjax.huggingface.task_config import from_task_fields
 from bertjax.huggingface.weights import open_weights
 from bertjax.model.task import TaskShape, abstract_task_params
@@ -56,8 +56,8 @@ def read_whole(
     Raises UserError if one is missing or does not fit, or the encoder holds an unknown one.
     """
     stored = canonical(open_weights(directory), architecture.prefix)
-    stored, _ = separate_heads(stored, cfg, architecture, directory)
+    stored, ignored = separate_heads(stored, cfg, architecture, directory)
     names = hub_names(cfg, architecture)
-    refuse_absent([name for name in names.values() if name not in stored], directory)
+    refuse_absent([name for name in names.values() if name not in stored], directory, ignored)
     wanted = {path: stored[name] for path, name in names.items()}
     return unflatten(read_parameters(cfg, wanted, abstract))

@@ -1,4 +1,4 @@
-"""Texts as rows: special tokens, truncation and windows, the same in every family."""
+"""Truncation and windows, the same in every family."""
 
 from __future__ import annotations
 
@@ -7,22 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from bertjax.errors import UserError
-from bertjax.text.special import SpecialIds
-
-
-def frame(
-    special: SpecialIds, first: Sequence[int], second: Sequence[int] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """[CLS] first [SEP], or [CLS] first [SEP] second [SEP] with token type 1 from `second` on.
-
-    Returns int32 tokens and token types (google-research/bert run_classifier.py).
-    """
-    tokens = [special.cls, *first, special.sep]
-    types = [0] * len(tokens)
-    if second is not None:
-        tokens += [*second, special.sep]
-        types += [1] * (len(second) + 1)
-    return np.array(tokens, np.int32), np.array(types, np.int32)
 
 
 def truncate(length: int, budget: int, how: str) -> np.ndarray:
@@ -44,18 +28,17 @@ def truncate(length: int, budget: int, how: str) -> np.ndarray:
 
 
 def shares(lengths: tuple[int, int], budget: int) -> tuple[int, int]:
-    """How many tokens each text of a pair may keep: the longer one gives way token by token.
+    """How many tokens each text of a pair may keep: the longer one gives way to the shorter.
 
-    On a tie the second does (google-research/bert run_classifier.py).
+    Where both do, the one that was longer, on a tie the second, keeps the odd token: so does
+    `truncation="longest_first"` of huggingface/tokenizers, which the exported model is served with.
     """
-    first, second = lengths
-    excess = max(0, first + second - budget)
-    if excess > abs(first - second):
-        rest = excess - abs(first - second)
-        shorter = min(first, second)
-        # Both are as long as the shorter now; from here the second gives way first.
-        return shorter - rest // 2, shorter - (rest - rest // 2)
-    return (first - excess, second) if first > second else (first, second - excess)
+    shorter, longer = min(lengths), max(lengths)
+    if shorter + longer > budget:
+        longer = max(shorter, budget - shorter)
+        if shorter + longer > budget:
+            shorter, longer = budget // 2, budget - budget // 2
+    return (longer, shorter) if lengths[0] > lengths[1] else (shorter, longer)
 
 
 def windows(length: int, size: int, step: int) -> list[tuple[int, int]]:

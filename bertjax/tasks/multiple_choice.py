@@ -10,7 +10,7 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.tasks.encode import frame, shares, truncate
+from bertjax.tasks.encode import shares, truncate
 from bertjax.tasks.label_values import is_missing, is_number, spelt, spelt_number
 from bertjax.tasks.race_file import is_race, read_race
 from bertjax.tasks.sentences import all_labelled, weighted_mean
@@ -124,14 +124,16 @@ class MultipleChoice:
             )
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
-        """Rows [CLS] text [SEP] ending [SEP], one an ending; see `Task.encode`.
+        """Rows of text and ending as a pair, one an ending; see `Task.encode`.
 
         The target `label` int32 [R] is the right ending's number in all rows of its example. Of
         text and ending the longer one is truncated first, by `data.truncation`.
         """
         rows = Rows([], [], np.zeros(0, np.int64), group=len(self.data.choices))
-        ids = iter(tokenizer.encode_batch([text for example in examples for text in example.texts]))
-        budget, how = self.data.max_length - 3, self.data.truncation
+        flat = [text for example in examples for text in example.texts]
+        ids = iter(tokenizer.encode_batch(flat, parse_special=True))
+        budget = self.data.max_length - tokenizer.framing.special_tokens(2)
+        how = self.data.truncation
         for example in examples:
             text, *endings = (np.array(next(ids), np.int32) for _ in example.texts)
             lost = 0
@@ -141,7 +143,7 @@ class MultipleChoice:
                     part[truncate(len(part), room, how)]
                     for part, room in zip((text, ending), kept, strict=True)
                 ]
-                tokens, types = frame(tokenizer.special, *pair)
+                tokens, types = tokenizer.framing.row(*pair)
                 rows.tokens.append(tokens)
                 rows.token_types.append(types)
                 lost += len(text) + len(ending) - sum(kept)

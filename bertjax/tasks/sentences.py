@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bertjax.config import ExamplesConfig, FinetuneConfig
-from bertjax.tasks.encode import frame, shares, truncate, windows
+from bertjax.tasks.encode import shares, truncate, windows
 from bertjax.tasks.label_column import Decided, LabelColumn
 from bertjax.tasks.tables import read_table
 from bertjax.tasks.task import Example, Rows
@@ -61,20 +61,22 @@ def read_sentences(
 def encode_sentences(
     examples: Sequence[Example], tokenizer: Tokenizer, data: ExamplesConfig
 ) -> Rows:
-    """Rows without targets: [CLS] text [SEP], or [CLS] text [SEP] second [SEP].
+    """Rows without targets: of a text, or of a pair, as `tokenizer.framing` makes them.
 
     What does not fit is truncated by `data.truncation`, of a pair the longer text first; or, with
     `data.window_step`, a text becomes several rows (`_windowed`).
     """
-    ids = iter(tokenizer.encode_batch([text for example in examples for text in example.texts]))
+    flat = [text for example in examples for text in example.texts]
+    ids = iter(tokenizer.encode_batch(flat, parse_special=True))
     cut = _windowed if data.window_step else _truncated
     rows = Rows([], [], np.zeros(0, np.int64))
     owners: list[int] = []
     for i, example in enumerate(examples):
         texts = [next(ids) for _ in example.texts]
-        parts, lost = cut(texts, data.max_length - 1 - len(texts), data)
+        budget = data.max_length - tokenizer.framing.special_tokens(len(texts))
+        parts, lost = cut(texts, budget, data)
         for part in parts:
-            tokens, types = frame(tokenizer.special, *part)
+            tokens, types = tokenizer.framing.row(*part)
             rows.tokens.append(tokens)
             rows.token_types.append(types)
             owners.append(i)

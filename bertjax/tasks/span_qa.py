@@ -11,7 +11,6 @@ import numpy as np
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.metrics import cmrc, squad
-from bertjax.tasks.encode import frame
 from bertjax.tasks.sentences import all_labelled
 from bertjax.tasks.span_candidates import SpanScores, best_candidates, vote
 from bertjax.tasks.span_windows import Context, Window, cut, read_context
@@ -50,13 +49,15 @@ class SpanQA:
             )
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
-        """Rows [CLS] question [SEP] window of the context [SEP]; see `Task.encode`.
+        """Rows of the question and a window of the context as a pair; see `Task.encode`.
 
         The target `span` int32 [R, 2] is where the first answer's first and last token stand in
         the row: (0, 0), which is [CLS], in windows that do not hold all of it, and (-1, -1), which
         the loss leaves out, where the tokenizer drops all of its characters.
         """
-        questions = tokenizer.encode_batch([example.texts[0] for example in examples])
+        asked = [example.texts[0] for example in examples]
+        questions = tokenizer.encode_batch(asked, parse_special=True)
+        room = self.data.max_length - tokenizer.framing.special_tokens(2)
         contexts: dict[str, Context] = {}  # questions share them
         labelled = all_labelled(examples)
         rows = Rows([], [], np.zeros(0, np.int64))
@@ -67,9 +68,10 @@ class SpanQA:
                 contexts[text] = read_context(text, tokenizer)
             context = contexts[text]
             kept = question[: self.task.max_query]
-            cuts = cut(context, len(kept) + 2, self.data.max_length - len(kept) - 3, self.data)
+            first = 1 + len(kept) + tokenizer.framing.separators
+            cuts = cut(context, first, room - len(kept), self.data)
             for window in cuts:
-                tokens, types = frame(tokenizer.special, kept, context.ids[window.pieces].tolist())
+                tokens, types = tokenizer.framing.row(kept, context.ids[window.pieces].tolist())
                 rows.tokens.append(tokens)
                 rows.token_types.append(types)
                 rows.details.append(window)

@@ -35,7 +35,7 @@ def read_context(text: str, tokenizer: Tokenizer) -> Context:
     A combining mark that the tokenizer strips belongs to the piece before it, so that an answer
     cut out of the text keeps its accents.
     """
-    ids, offsets = tokenizer.encode_with_offsets(text)
+    ids, offsets = tokenizer.encode_with_offsets(text, parse_special=True)
     places = np.array(offsets, np.int64).reshape(-1, 2)
     starts, ends = places[:, 0], places[:, 1].copy()
     if not text.isascii():

@@ -1,7 +1,10 @@
 """Token tagging: a tag for every word, and the entities that tags spell.
 
 A word is what the file says it is: a token, or a character of Chinese. It is cut into pieces by
-itself, and its first piece stands for it (Devlin et al. 2019, section 5.3).
+itself, as the word after a space (`Tokenizer.for_words`), and its first piece stands for it (Devlin
+et al. 2019, section 5.3), but for one that is the mark of the space alone. The rows are those of
+transformers' `is_split_into_words=True`, so a word that has no piece, such as a lone zero-width
+space, is not in them.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from bertjax.errors import UserError
 from bertjax.metrics.classification import Counts, accuracy, confusion_matrix
 from bertjax.metrics.entities import entity_scores
 from bertjax.tasks.conll import Sentence
-from bertjax.tasks.encode import frame, truncate
+from bertjax.tasks.encode import truncate
 from bertjax.tasks.labels import label_id
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.tag_schemes import (
@@ -134,32 +137,34 @@ class Tagging:
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
         """Rows with `word_positions` and, for labelled examples, `tags`, int32 ids.
 
-        A long sentence is truncated by `data.truncation`, at words; those cut off are predicted
-        to be outside any entity, or as plain tags not at all, which is scored as wrong. With
-        `data.window_step` it becomes several rows.
+        A long sentence is truncated by `data.truncation`; words that lose their first piece are
+        predicted to be outside any entity, or as plain tags not at all, which is scored as wrong.
+        `tail` and `middle` cut at words. With `data.window_step` a sentence becomes several rows.
 
         To a CRF a row is a sentence. Words whose tag would break the rules of the scheme there,
         because the row cuts their entity, have −1, which is any tag (`tag_schemes.not_told`).
         """
         flat = [word for example in examples for word in example.texts]
-        unknown = [tokenizer.special.unk]
-        pieces = iter([ids or unknown for ids in tokenizer.encode_batch(flat)])
-        budget = self.data.max_length - 2
+        pieces = iter(tokenizer.encode_batch(flat, parse_special=True))
+        budget = self.data.max_length - tokenizer.framing.special_tokens(1)
         labelled = all(example.label is not None for example in examples)
         rows, owners = Rows([], [], np.zeros(0, np.int64)), []
         rows.ragged = {"word_positions": [], **({"tags": []} if labelled else {})}
         for i, example in enumerate(examples):
-            whole = [next(pieces) for _ in example.texts]
-            words = [word[:budget] for word in whole]
-            sizes = np.array([len(word) for word in words], np.int64)
+            words = [next(pieces) for _ in example.texts]
             ids = self._tag_ids(example) if labelled else None
-            kept: set[int] = set()
-            for chosen in self._rows_of(sizes, budget):
-                tokens, types = frame(tokenizer.special, [p for w in chosen for p in words[w]])
-                starts = 1 + np.cumsum(sizes[chosen]) - sizes[chosen]
+            whole = sum(map(len, words))
+            present = np.flatnonzero([len(word) > 0 for word in words])
+            sizes = np.array([min(len(words[w]), budget) for w in present], np.int64)
+            held = np.zeros(len(present), bool)
+            for places in self._rows_of(sizes, budget):
+                chosen = present[places]
+                row = [p for w in chosen for p in words[w][:budget]][:budget]
+                tokens, types = tokenizer.framing.row(row)
+                heads = _heads(sizes[places], tokenizer.white[np.array(row, np.int64)])
                 rows.tokens.append(tokens)
                 rows.token_types.append(types)
-                rows.ragged["word_positions"].append(starts.astype(np.int32))
+                rows.ragged["word_positions"].append(1 + heads.astype(np.int32))
                 if ids is not None:
                     free = np.zeros(len(chosen), bool)
                     if self.has_rules and len(chosen) < len(words):
@@ -167,19 +172,22 @@ class Tagging:
                     rows.ragged["tags"].append(np.where(free, -1, ids[chosen]).astype(np.int32))
                 rows.details.append((chosen, len(words)))
                 owners.append(i)
-                kept.update(chosen.tolist())
-            lost = sum(map(len, whole)) - int(sizes[sorted(kept)].sum())
+                held[places] = True
+            left = int(sizes[held].sum())
+            lost = whole - (left if self.data.window_step else min(left, budget))
             rows.cut_tokens += lost
             rows.cut_examples += lost > 0
         rows.examples = np.array(owners, np.int64)
         return rows
 
     def _rows_of(self, sizes: np.ndarray, budget: int) -> list[np.ndarray]:
-        """The words of each row, whole words only."""
+        """The words of each row; only the last one of `head` may have more pieces than fit."""
         ends = np.cumsum(sizes)
-        if ends[-1] <= budget:
+        if sizes.sum() <= budget:
             return [np.arange(len(sizes))]
         if not self.data.window_step:
+            if self.data.truncation == "head":
+                return [np.flatnonzero(ends - sizes < budget)]
             pieces = truncate(int(ends[-1]), budget, self.data.truncation)
             stay = np.add.reduceat(np.isin(np.arange(ends[-1]), pieces), ends - sizes)
             kept = np.flatnonzero(stay == sizes)
@@ -325,3 +333,15 @@ class Tagging:
     def _tag_ids(self, example: Example) -> np.ndarray:
         """int32 [W]."""
         return np.array([label_id(tag, self._ids, example) for tag in example.label], np.int32)
+
+
+def _heads(sizes: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """Which pieces of a row stand for its words: the first that is more than a space, if one is.
+
+    `sizes` [W] are the words' pieces, of which the row may have lost the last; `white` bool [n].
+    """
+    ends = np.minimum(np.cumsum(sizes), len(white))
+    starts = np.cumsum(sizes) - sizes
+    solid = np.append(np.flatnonzero(~white), len(white))
+    found = solid[np.searchsorted(solid, starts)]
+    return np.where(found < ends, found, starts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -13,24 +14,26 @@ from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.words import METASPACE, is_cjk
 
 
-def chinese_word_starts(sentence: str, tokenizer: Tokenizer) -> np.ndarray:
-    """Return bool [n], a flag for each id that `tokenizer` makes of `sentence`.
+def chinese_word_starts(
+    text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]], tokenizer: Tokenizer
+) -> np.ndarray:
+    """Return bool [n], a flag for each of the ids that `tokenizer` makes of `text`.
 
-    A token of CJK characters starts a word if jieba starts one at its first character; any other
-    token keeps its flag of `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
+    `offsets` are the characters [start, end) of each. A token of CJK characters starts a word if
+    jieba starts one at its first character; any other token keeps its flag of
+    `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
     """
-    ids, offsets = tokenizer.encode_with_offsets(sentence)
-    starts = tokenizer.starts_word[ids]
+    starts = tokenizer.starts_word[list(ids)]
     words: set[int] | None = None
     for i, (begin, end) in enumerate(offsets):
-        if begin < end and is_cjk(sentence[begin]) and tokenizer.token(ids[i]) != METASPACE:
-            words = _jieba_starts(sentence) if words is None else words
+        if begin < end and is_cjk(text[begin]) and tokenizer.token(ids[i]) != METASPACE:
+            words = _jieba_starts(text) if words is None else words
             starts[i] = begin in words
     return starts
 
 
-def _jieba_starts(sentence: str) -> set[int]:
-    return {start for _, start, _ in _jieba().tokenize(sentence)}
+def _jieba_starts(text: str) -> set[int]:
+    return {start for _, start, _ in _jieba().tokenize(text)}
 
 
 @functools.cache

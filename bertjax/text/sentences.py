@@ -77,15 +77,27 @@ def split_sentences(text: str, language: str) -> list[str]:
 
     Line breaks always end a sentence. `language` is `en` or `zh`.
     """
+    return [text[start:end] for start, end in sentence_spans(text, language)]
+
+
+def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
+    """The characters [start, end) of each sentence that `split_sentences` gives."""
     ends = _chinese_ends if language == "zh" else _english_ends
-    sentences: list[str] = []
+    spans: list[tuple[int, int]] = []
+    offset = 0
     for line in text.split("\n"):
         start = 0
-        for end in ends(line):
-            sentences += _bounded(line[start:end].strip())
+        for end in (*ends(line), len(line)):
+            kept = line[start:end].strip()
+            if kept:
+                begin = offset + line.index(kept, start)  # there, as it does not begin with space
+                if len(kept) <= MAX_SENTENCE_CHARS:
+                    spans.append((begin, begin + len(kept)))
+                else:
+                    spans += [(begin + a, begin + b) for a, b in _bounded(kept)]
             start = end
-        sentences += _bounded(line[start:].strip())
-    return sentences
+        offset += len(line) + 1
+    return spans
 
 
 def _chinese_ends(line: str) -> list[int]:
@@ -131,14 +143,14 @@ def _ends_sentence(line: str, position: int, stop: str, following: str) -> bool:
     return True
 
 
-def _bounded(sentence: str) -> list[str]:
+def _bounded(sentence: str) -> list[tuple[int, int]]:
     """Cut a sentence at spaces, or where there are none anywhere, to bounded length."""
-    pieces = []
-    while len(sentence) > MAX_SENTENCE_CHARS:
-        space = sentence.rfind(" ", 0, MAX_SENTENCE_CHARS)
-        cut = space if space > 0 else MAX_SENTENCE_CHARS
-        pieces.append(sentence[:cut].strip())
-        sentence = sentence[cut:].lstrip()
-    if sentence:
-        pieces.append(sentence)
-    return pieces
+    spans, start = [], 0
+    while len(sentence) - start > MAX_SENTENCE_CHARS:
+        space = sentence.rfind(" ", start, start + MAX_SENTENCE_CHARS)
+        cut = space if space > start else start + MAX_SENTENCE_CHARS
+        spans.append((start, start + len(sentence[start:cut].rstrip())))
+        start = len(sentence) - len(sentence[cut:].lstrip())
+    if start < len(sentence):
+        spans.append((start, len(sentence)))
+    return spans

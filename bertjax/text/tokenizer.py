@@ -1,7 +1,8 @@
 """Every tokenizer is a `tokenizer.json` run by the `tokenizers` library.
 
-A WordPiece `vocab.txt` and a SentencePiece `.model` are turned into one on loading, so the file
-that makes a corpus is the file that a run keeps and an export ships.
+A `vocab.txt`, a `vocab.json` with merges and a SentencePiece `.model` are turned into one on
+loading, with all that the files beside them say. So the file that makes a corpus and the rows of a
+task is the file that a run keeps and an export ships.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import processors
 
 from bertjax.errors import UserError
 from bertjax.text import words
+from bertjax.text.companions import Companions, read_companions
+from bertjax.text.framing import Framing, frame_engine, framing_of
 from bertjax.text.sentencepiece_json import PROBES, engine_from_model
 from bertjax.text.special import SpecialIds
 from bertjax.text.tokenizer_files import (
+    engine_from_merges,
     engine_from_vocabulary,
     one_line,
     parse_json,
     read_bytes,
 )
+from bertjax.text.word_prefix import for_words, word_mark
 
 MAX_VOCABULARY = 1 << 22  # as `ModelConfig.vocab_size`
 
@@ -43,51 +48,106 @@ SPECIAL_NAMES = {
 class Tokenizer:
     """Text to ids and back.
 
-    `special` holds the ids of the special tokens, `vocab_size` is V, `starts_word` (bool [V])
-    says which ids begin a word, and `fingerprint` is the SHA-256 of the canonical
-    `tokenizer.json`: equal fingerprints mean equal ids for any text.
+    `special` holds the ids of the special tokens, `framing` how rows are made with them,
+    `vocab_size` is V, and `fingerprint` is the SHA-256 of the canonical `tokenizer.json`: equal
+    fingerprints mean equal ids for any text. `mark` is how the vocabulary marks words: by `##`
+    inside them, or by `▁` or `Ġ` for the space before them. Of the ids, `starts_word` (bool [V])
+    says which begin a word, and `white` (bool [V]) which are white space or the mark alone.
     """
 
-    def __init__(self, content: dict[str, Any], source: str = "tokenizer"):
+    def __init__(
+        self,
+        content: dict[str, Any],
+        source: str = "tokenizer",
+        companions: Companions = Companions(),  # noqa: B008 - frozen
+    ):
         """Take the parsed `tokenizer.json`; `source` names it in a `UserError`."""
-        content = {**content, "truncation": None, "padding": None}
+        content = companions.switch({**content, "truncation": None, "padding": None})
         _check_content(content, source)
         with _one_line_errors(source):
             self._engine = tokenizers.Tokenizer.from_str(json.dumps(content))
+            companions.check_case(self._engine, source)
+            changed = companions.add_to(self._engine)
         pieces = _pieces(self._engine, source)
         self.vocab_size = len(pieces)
-        self.special = _special_ids(self._engine, source)
+        self.special = _special_ids(self._engine, companions, source)
         with _one_line_errors(source):
-            self._content = _with_special_tokens(self._engine, content, self.special)
+            changed |= _add_special_tokens(self._engine, self.special)
+            self.framing, framed = _frame(self._engine, self.special, companions.separators)
+            self._content = content
+            if changed or framed:
+                made = json.loads(self._engine.to_str())
+                self._content |= {key: made[key] for key in ("added_tokens", "post_processor")}
             self._engine.encode_batch(list(PROBES))  # some damage shows only in use
         self.fingerprint = hashlib.sha256(self._canonical().encode()).hexdigest()
         added = self._engine.get_added_tokens_decoder()
-        self.starts_word = words.word_starts_table(pieces, _word_mark(content, source), added)
+        self.mark = word_mark(content, source)
+        self.starts_word = words.word_starts_table(pieces, self.mark, added)
+        self.white = words.white_table(pieces, self.mark)
 
     def encode_batch(self, texts: Sequence[str], *, parse_special: bool = False) -> list[list[int]]:
         """Return the ids of each text, without [CLS] and [SEP] around it.
 
-        A special token spelled out in a text is text, as in google-research/bert, so that no
-        document can put a separator or a mask into its row; `parse_special` makes it the token,
-        as in Hugging Face. Raises `UserError` for a text with half a surrogate pair in it.
+        With `parse_special` these are the ids that the exported tokenizer gives. Else, for corpora,
+        one of the five special tokens that is spelled out in a text is text, as in
+        google-research/bert, so that no document can put a separator or a mask into its row; other
+        special tokens, such as markers of entities, are tokens in both. Raises `UserError` for a
+        text with half a surrogate pair in it.
         """
-        self._engine.encode_special_tokens = not parse_special
+        engine = self._engine_for(parse_special)
         try:
-            encoded = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
+            encoded = engine.encode_batch_fast(list(texts), add_special_tokens=False)
         except TypeError:
             _refuse_surrogates(texts)
             raise
         return [encoding.ids for encoding in encoded]
 
-    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    def encode_with_offsets(
+        self, text: str, *, parse_special: bool = False
+    ) -> tuple[list[int], list[tuple[int, int]]]:
         """Return the ids, as `encode_batch` does, and the characters [start, end) of each."""
-        self._engine.encode_special_tokens = True
+        engine = self._engine_for(parse_special)
         try:
-            encoding = self._engine.encode(text, add_special_tokens=False)
+            encoding = engine.encode(text, add_special_tokens=False)
         except TypeError:
             _refuse_surrogates([text])
             raise
         return encoding.ids, encoding.offsets
+
+    def for_words(self) -> Tokenizer:
+        """This tokenizer for words given one by one: each is the word after a space.
+
+        transformers' run_ner.py does so for RoBERTa. Itself where words do not tell whether a space
+        precedes them, or it does so already.
+        """
+        content = for_words(self._content)
+        return self if content is self._content else Tokenizer(content, companions=self._names())
+
+    @cached_property
+    def separators(self) -> str:
+        """The white space before which a text can be cut, and its parts give the ids of the whole.
+
+        Found by trying, since what a pre-tokenizer joins is its own affair: some join a line feed
+        to the stop before it.
+        """
+        added = self._engine.get_added_tokens_decoder().values()
+        if any(token.rstrip or re.search(r"\S\s", token.content) for token in added):
+            return ""
+
+        def words_of(text: str) -> list[str]:
+            if self._engine.normalizer is not None:
+                text = self._engine.normalizer.normalize_str(text)
+            return [word for word, _ in self._engine.pre_tokenizer.pre_tokenize_str(text)]
+
+        return "".join(
+            space
+            for space in " \n"
+            if all(
+                words_of(left + space + right) == words_of(left) + words_of(space + right)
+                for left in ("a", "Don't", "7", "end.", 'said."', "\u6211\u3002", "e\u0301")
+                for right in ("B", '"Quote', "7", "\u6211", "...", " x", "\nx", "'s", "\t\t")
+            )
+        )
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return readable text, special tokens included."""
@@ -112,21 +172,40 @@ class Tokenizer:
             "model_max_length": model_max_length,
             "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
             "clean_up_tokenization_spaces": False,
-            **{f"{role}_token": self.token(i) for role, i in vars(self.special).items()},
+            **{f"{role}_token": name for role, name in self._names().names.items()},
         }
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "tokenizer.json").write_text(self._canonical(), encoding="utf-8")
         (directory / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    def _engine_for(self, parse_special: bool) -> tokenizers.Tokenizer:
+        engine = self._engine if parse_special else self._corpus_engine
+        engine.encode_special_tokens = not parse_special
+        return engine
+
+    @cached_property
+    def _corpus_engine(self) -> tokenizers.Tokenizer:
+        """The engine, or where it has special tokens besides the five, one that parses those."""
+        five = vars(self.special).values()
+        added = self._content["added_tokens"]
+        if not any(token["special"] and token["id"] not in five for token in added):
+            return self._engine
+        plain = [token | {"special": token["special"] and token["id"] in five} for token in added]
+        return tokenizers.Tokenizer.from_str(json.dumps(self._content | {"added_tokens": plain}))
+
+    def _names(self) -> Companions:
+        return Companions(names={role: self.token(i) for role, i in vars(self.special).items()})
 
     def _canonical(self) -> str:
         return json.dumps(self._content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Load a `tokenizer.json`, a WordPiece `vocab.txt` or a SentencePiece `.model`.
+    """Load a `tokenizer.json`, a WordPiece `vocab.txt`, a BPE's `vocab.json` or a `.model`.
 
-    `path` is such a file or a directory that holds one; `tokenizer.json` is preferred. Raises
-    `UserError` for anything that is damaged, oversized or lacks a special token.
+    `path` is such a file or a directory that holds one; `tokenizer.json` is preferred. What the
+    files beside it say is taken in (`bertjax.text.companions`). Raises `UserError` for anything
+    that is damaged, oversized, contradicts another file or lacks a special token.
     """
     path = _find_file(Path(path))
     if path.suffix not in (".json", ".txt", ".model"):
@@ -135,13 +214,16 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             ".model (pickled files are never opened)"
         )
     data = read_bytes(path)
-    if path.suffix == ".json":
-        return Tokenizer(parse_json(path, data), str(path))
-    if path.suffix == ".txt":
-        engine = engine_from_vocabulary(path, data)
-    else:
+    companions = read_companions(path)
+    if path.suffix == ".model":
         engine = engine_from_model(data, str(path))
-    return Tokenizer(json.loads(engine.to_str()), str(path))
+    elif path.suffix == ".txt":
+        engine = engine_from_vocabulary(path, data)
+    elif path.name == "vocab.json" and path.with_name("merges.txt").exists():
+        engine = engine_from_merges(path, data)
+    else:
+        return Tokenizer(parse_json(path, data), str(path), companions)
+    return Tokenizer(json.loads(engine.to_str()), str(path), companions)
 
 
 def _find_file(path: Path) -> Path:
@@ -149,8 +231,8 @@ def _find_file(path: Path) -> Path:
         raise UserError(f"{path}: no such tokenizer: give a file or a directory that exists")
     if not path.is_dir():
         return path
-    candidates = [path / "tokenizer.json", path / "vocab.txt", *sorted(path.glob("*.model"))]
-    for candidate in candidates:
+    named = [path / name for name in ("tokenizer.json", "vocab.txt", "vocab.json")]
+    for candidate in (*named, *sorted(path.glob("*.model"))):
         if candidate.exists():
             return candidate
     raise UserError(f"{path}: holds no tokenizer.json, vocab.txt or .model: give one of them")
@@ -173,7 +255,7 @@ def _check_content(content: dict[str, Any], source: str) -> None:
 def _one_line_errors(source: str) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, UserError):
         raise
     except BaseException as error:  # a panic in Rust is no Exception
         raise UserError(
@@ -194,9 +276,10 @@ def _pieces(engine: tokenizers.Tokenizer, source: str) -> list[str]:
     return pieces
 
 
-def _special_ids(engine: tokenizers.Tokenizer, source: str) -> SpecialIds:
+def _special_ids(engine: tokenizers.Tokenizer, companions: Companions, source: str) -> SpecialIds:
     found, missing = {}, []
-    for role, names in SPECIAL_NAMES.items():
+    for role, usual in SPECIAL_NAMES.items():
+        names = (companions.names[role], *usual) if role in companions.names else usual
         ids = [i for name in names if (i := engine.token_to_id(name)) is not None]
         if ids:
             found[role] = ids[0]
@@ -210,44 +293,25 @@ def _special_ids(engine: tokenizers.Tokenizer, source: str) -> SpecialIds:
     return SpecialIds(**found)
 
 
-def _with_special_tokens(
-    engine: tokenizers.Tokenizer, content: dict[str, Any], special: SpecialIds
-) -> dict[str, Any]:
-    """Make `engine` treat the special tokens as such and frame rows with [CLS] and [SEP].
-
-    Returns `content` with what had to be added; a complete tokenizer comes back unchanged.
-    """
+def _add_special_tokens(engine: tokenizers.Tokenizer, special: SpecialIds) -> bool:
+    """Make `engine` treat the special tokens as such; returns whether it did not."""
     known = engine.get_added_tokens_decoder()
     missing = [engine.id_to_token(i) for i in vars(special).values() if i not in known]
     if missing:
         engine.add_special_tokens(missing)
-    framed = engine.encode("").ids == [special.cls, special.sep]
-    if not framed:
-        cls, sep = engine.id_to_token(special.cls), engine.id_to_token(special.sep)
-        engine.post_processor = processors.TemplateProcessing(
-            single=f"{cls}:0 $A:0 {sep}:0",
-            pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
-            special_tokens=[(cls, special.cls), (sep, special.sep)],
-        )
-    if framed and not missing:
-        return content
-    changed = json.loads(engine.to_str())
-    return {**content, **{key: changed[key] for key in ("added_tokens", "post_processor")}}
+    return bool(missing)
 
 
-def _word_mark(content: dict[str, Any], source: str) -> str:
-    model = content["model"]
-    kind = model.get("type")
-    if kind == "WordPiece" and model.get("continuing_subword_prefix") == words.WORDPIECE:
-        return words.WORDPIECE
-    if kind == "BPE" and '"ByteLevel"' in json.dumps(content.get("pre_tokenizer")):
-        return words.BYTE_LEVEL
-    if kind in ("Unigram", "BPE") and '"Metaspace"' in json.dumps(content.get("pre_tokenizer")):
-        return words.METASPACE
-    raise UserError(
-        f"{source}: a {kind} model that does not mark words by ##, ▁ or Ġ: use WordPiece, or "
-        "Unigram or BPE with a Metaspace or ByteLevel pre-tokenizer"
-    )
+def _frame(
+    engine: tokenizers.Tokenizer, special: SpecialIds, separators: int
+) -> tuple[Framing, bool]:
+    """The framing of `engine`, and whether it had none and was given BERT's, or RoBERTa's."""
+    found = framing_of(engine, special)
+    if found is not None:
+        return found, False
+    given = Framing(special.cls, special.sep, separators, second_type=int(separators == 1))
+    frame_engine(engine, given)
+    return given, True
 
 
 def _refuse_surrogates(texts: Sequence[str]) -> None:

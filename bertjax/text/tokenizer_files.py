@@ -1,4 +1,4 @@
-"""The files of a tokenizer: `tokenizer.json`, and a `vocab.txt` with Hugging Face's switches."""
+"""The files of a tokenizer: `tokenizer.json`, `vocab.txt`, and `vocab.json` with its merges."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def parse_json(path: Path, data: bytes) -> dict[str, Any]:
 def engine_from_vocabulary(path: Path, data: bytes) -> tokenizers.Tokenizer:
     """Return BERT's pipeline over the `vocab.txt` in `data`, one piece a line.
 
-    A `tokenizer_config.json` beside it says whether case and accents are kept, else the
-    vocabulary does. Raises UserError for a blank line or a piece that is there twice.
+    Case and accents are kept if a piece has a capital letter. Raises UserError for a blank line or
+    a piece that is there twice.
     """
     lines = _decode(path, data).removesuffix("\n").split("\n")  # U+2028 is a piece, not a line
     pieces = [line.removesuffix("\r") for line in lines]
@@ -78,23 +78,34 @@ def engine_from_vocabulary(path: Path, data: bytes) -> tokenizers.Tokenizer:
                 f"{path}: {piece!r} is on lines {i + 1} and {vocabulary[piece] + 1}: "
                 "every piece may stand once"
             )
-    options = _bert_options(path.with_name("tokenizer_config.json"), pieces)
-    return wordpiece_engine(vocabulary, normalizers.BertNormalizer(**options))
+    plain = (piece for piece in pieces if not re.fullmatch(r"\[.*\]|<.*>", piece))
+    cased = any(re.search("[A-Z]", piece) for piece in plain)
+    return wordpiece_engine(vocabulary, normalizers.BertNormalizer(lowercase=not cased))
 
 
-def _bert_options(config: Path, pieces: list[str]) -> dict[str, Any]:
-    """Read Hugging Face's switches, or tell a cased vocabulary by its capital letters."""
-    names = {
-        "do_lower_case": "lowercase",
-        "strip_accents": "strip_accents",
-        "tokenize_chinese_chars": "handle_chinese_chars",
-    }
-    given = parse_json(config, read_bytes(config)) if config.exists() else {}
-    options = {ours: given[name] for name, ours in names.items() if name in given}
-    if "lowercase" not in options:
-        plain = (p for p in pieces if not re.fullmatch(r"\[.*\]|<.*>", p))
-        options["lowercase"] = not any(re.search("[A-Z]", p) for p in plain)
-    return options
+def engine_from_merges(path: Path, data: bytes) -> tokenizers.Tokenizer:
+    """Return RoBERTa's byte-level BPE over the `vocab.json` in `data` and the merges beside it.
+
+    Raises UserError for a line of `merges.txt` that is no pair, and for what BPE refuses.
+    """
+    merges_path = path.with_name("merges.txt")
+    merges = []
+    for number, line in enumerate(_decode(merges_path, read_bytes(merges_path)).split("\n"), 1):
+        pair = tuple(line.removesuffix("\r").split(" "))
+        if line.strip() and not line.startswith("#version"):
+            if len(pair) != 2:
+                raise UserError(f"{merges_path}: line {number} is no pair of pieces: copy it again")
+            merges.append(pair)
+    try:
+        engine = tokenizers.Tokenizer(models.BPE(parse_json(path, data), merges))
+    except Exception as error:  # the library raises nothing narrower
+        raise UserError(
+            f"{path}: no vocabulary of {merges_path.name} ({one_line(error)}): take both files "
+            "from one model"
+        ) from None
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    return engine
 
 
 def one_line(error: BaseException) -> str:

@@ -38,14 +38,25 @@ def word_starts_table(pieces: Sequence[str], mark: str, always: Iterable[int]) -
     """
     if mark == WORDPIECE:
         starts = [not piece.startswith(WORDPIECE) for piece in pieces]
-    elif mark == BYTE_LEVEL:
-        as_text = decoders.ByteLevel()
-        starts = [_starts_word(as_text.decode([piece])) for piece in pieces]
     else:
-        starts = [_starts_word(piece.replace(METASPACE, " ")) for piece in pieces]
+        starts = [_starts_word(text) for text in _as_text(pieces, mark)]
     table = np.array(starts, bool)
     table[list(always)] = True
     return table
+
+
+def white_table(pieces: Sequence[str], mark: str) -> np.ndarray:
+    """Return bool [V]: is the piece with this id white space, or the mark of a word, alone?"""
+    if mark == WORDPIECE:
+        return np.zeros(len(pieces), bool)
+    return np.array([text.isspace() for text in _as_text(pieces, mark)], bool)
+
+
+def _as_text(pieces: Sequence[str], mark: str) -> list[str]:
+    if mark == METASPACE:
+        return [piece.replace(METASPACE, " ") for piece in pieces]
+    byte_level = decoders.ByteLevel()
+    return [byte_level.decode([piece]) for piece in pieces]
 
 
 def _starts_word(text: str) -> bool:

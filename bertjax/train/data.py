@@ -9,7 +9,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
-from bertjax.config import PretrainConfig
+from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.errors import UserError
@@ -51,7 +51,8 @@ def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
     """Open the corpus and settle the vocabulary size.
 
     Raises:
-        UserError: no corpus is named, it is damaged, or its vocabulary is not the config's.
+        UserError: no corpus is named, it is damaged, or its vocabulary has more pieces than the
+            config's.
     """
     if not cfg.data.corpus:
         raise UserError("data.corpus is empty: give data.corpus=DIRECTORY from `bertjax prepare`")
@@ -61,15 +62,23 @@ def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
         open_corpus(cfg.data.corpus, "validation", verify),
         describe_corpus(cfg.data.corpus)["settings"]["language"],
     )
-    size = data.train.vocab_size
-    if cfg.model.vocab_size not in (0, size):
-        raise UserError(
-            f"model.vocab_size={cfg.model.vocab_size} but the tokenizer of {cfg.data.corpus} has "
-            f"{size} pieces: set model.vocab_size=0 to take the corpus's, or prepare the corpus "
-            "with the tokenizer of the model"
-        )
-    settled = dataclasses.replace(cfg.model, vocab_size=size)
+    settled = settle_vocabulary(cfg.model, data.train.vocab_size, cfg.data.corpus)
     return dataclasses.replace(cfg, model=settled), data
+
+
+def settle_vocabulary(cfg: ModelConfig, pieces: int, corpus: str) -> ModelConfig:
+    """`cfg` with a row of the table for each piece of a corpus's tokenizer, or with its own number.
+
+    Some models have rows that no piece has (NVIDIA's BERT, MosaicBERT): these are never drawn.
+    Raises UserError if `cfg` has fewer rows than pieces.
+    """
+    if 0 < cfg.vocab_size < pieces:
+        raise UserError(
+            f"model.vocab_size={cfg.vocab_size} but the tokenizer of {corpus} has {pieces} pieces: "
+            "set model.vocab_size=0 to take the corpus's, or prepare the corpus with the tokenizer "
+            "of the model"
+        )
+    return dataclasses.replace(cfg, vocab_size=max(cfg.vocab_size, pieces))
 
 
 def unigram_entropy(corpus: Corpus) -> float:

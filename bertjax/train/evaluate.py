@@ -24,9 +24,12 @@ EVALUATION_SEED = 0
 
 
 def make_evaluation_step(
-    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds
+    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds, pieces: int = 0
 ) -> Callable[[model.Params, dict[str, Array]], dict[str, Sums]]:
-    """Jitted (params, batch) -> sums of each objective over the batch."""
+    """Jitted (params, batch) -> sums of each objective over the batch.
+
+    `pieces` is the tokenizer's number of ids; 0 takes the model's.
+    """
     shapes = model.abstract_params(cfg.model)
     places = sharding.parameter_shardings(mesh, shapes)
     compute = compute_of(cfg, mesh)
@@ -38,7 +41,7 @@ def make_evaluation_step(
             EVALUATION_MASKING,
             batch,
             special=special,
-            vocab_size=cfg.model.vocab_size,
+            vocab_size=pieces or cfg.model.vocab_size,
             seed=EVALUATION_SEED,
         )
         outputs = model.apply(cfg.model, params, batch, compute=compute)

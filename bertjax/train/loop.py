@@ -98,8 +98,9 @@ def _train(
     stop: Stop,
     terminal: Terminal,
 ) -> Run:
-    train_step = make_train_step(cfg, mesh, data.train.special)
-    evaluation_step = make_evaluation_step(cfg, mesh, data.train.special)
+    known = data.train.special, data.train.vocab_size
+    train_step = make_train_step(cfg, mesh, *known)
+    evaluation_step = make_evaluation_step(cfg, mesh, *known)
     checkpoints, pace = Checkpoints(run, cfg.train.keep_checkpoints), make_pace(cfg)
 
     # Where the run stands: at its newest checkpoint, or at its beginning.

@@ -59,12 +59,12 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
 
 
 def make_train_step(
-    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds
+    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds, pieces: int = 0
 ) -> Callable[[TrainState, dict[str, Array], Any], tuple[TrainState, dict[str, Array]]]:
     """Compile-once step: (state, batch, position) -> (state, metrics); the state is donated.
 
-    `position` is the step's place in the schedule of `train.steps`; None takes the number of
-    updates so far.
+    `pieces` is the tokenizer's number of ids; 0 takes the model's. `position` is the step's place
+    in the schedule of `train.steps`; None takes the number of updates so far.
 
     Metrics are scalars: `masked_lm_loss` (nats), `masked_lm_accuracy`, the same for
     `next_sentence` if that loss is on, `learning_rate`, `gradient_norm` (before clipping),
@@ -79,7 +79,8 @@ def make_train_step(
 
     def step(state: TrainState, batch: dict[str, Array], position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)
-        grads, sums = gradients(cfg, compute, places.params, state, mask(cfg, special, batch))
+        masked = mask(cfg, special, batch, pieces)
+        grads, sums = gradients(cfg, compute, places.params, state, masked)
         loss = jnp.asarray(sum(s.nll for s in sums.values()))
         updated = guarded_update(
             update_rule, grads, loss, state.params, state.optimizer, position=position
@@ -109,11 +110,15 @@ def make_train_step(
     )
 
 
-def mask(cfg: PretrainConfig, special: SpecialIds, batch: dict[str, Array]) -> dict[str, Array]:
-    """The batch as a run's model sees it, and what must be predicted."""
-    return masking.mask_batch(
-        cfg.masking, batch, special=special, vocab_size=cfg.model.vocab_size, seed=cfg.seed
-    )
+def mask(
+    cfg: PretrainConfig, special: SpecialIds, batch: dict[str, Array], pieces: int = 0
+) -> dict[str, Array]:
+    """The batch as a run's model sees it, and what must be predicted.
+
+    Random tokens are of the `pieces` first ids; 0: of all that the model has rows for.
+    """
+    size = pieces or cfg.model.vocab_size
+    return masking.mask_batch(cfg.masking, batch, special=special, vocab_size=size, seed=cfg.seed)
 
 
 def gradients(

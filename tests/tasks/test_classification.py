@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,15 +90,17 @@ def test_real_pairs_are_the_rows_of_transformers(shared_data):
 
 
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(8, 24))
-def test_pairs_are_truncated_as_by_googles_loop(tokenizer, first, second, max_length):
-    """One token at a time off the longer text, the second on a tie."""
-    texts = [list(range(first)), list(range(20, 20 + second))]
-    while len(texts[0]) + len(texts[1]) > max_length - 3:
-        texts[0 if len(texts[0]) > len(texts[1]) else 1].pop()
+def test_pairs_are_truncated_as_by_the_library_that_serves_them(
+    tokenizer, first, second, max_length
+):
+    """`truncation=True` of transformers is the library's `longest_first`."""
+    engine = tokenizers.Tokenizer.from_str(tokenizer._canonical())
+    engine.enable_truncation(max_length, strategy="longest_first")
+    served = engine.encode(words(0, first), words(20, second))
     pair = example(words(0, first), words(20, second))
     rows = encode_sentences([pair], tokenizer, ExamplesConfig(max_length=max_length))
-    assert pieces(rows.tokens[0]) == texts
-    assert rows.cut_tokens == first + second - sum(map(len, texts))
+    assert rows.tokens[0].tolist() == served.ids
+    assert rows.cut_tokens == first + second + 3 - len(served.ids)
 
 
 @given(st.integers(0, 30), st.integers(1, 13))

@@ -165,7 +165,7 @@ def test_rows_by_hand(tiny):
     assert words == [
         "[CLS] she opens the door [SEP] and leaves it [SEP]",
         "[CLS] she opens the door [SEP] shut [SEP]",
-        "[CLS] she opens the door [SEP] is where the [SEP]",
+        "[CLS] she opens the [SEP] is where the cat [SEP]",
         *(f"[CLS] a [SEP] {word} [SEP]" for word in ("[UNK]", "[UNK]", "cat")),
     ]
     assert rows.token_types[1].tolist() == [0] * 6 + [1] * 2

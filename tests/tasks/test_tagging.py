@@ -38,22 +38,30 @@ def one_hot(tags, labels):
     return np.eye(len(labels))[[labels.index(tag) for tag in tags]]
 
 
-def test_first_pieces_stand_for_words_and_what_gives_none_is_unknown(tokenizer):
+def test_first_pieces_stand_for_words_and_what_gives_none_is_left_out(tokenizer):
+    """As in transformers: the row of the exported model has no place for such a word either."""
     labels = all_tags(["LOC"], "IOB2")
     example = sentence("new yorker \x01 paul", "B-LOC I-LOC O O")
-    rows = Tagging(config(), labels).encode([example], tokenizer)
+    task = Tagging(config(), labels)
+    rows = task.encode([example, sentence("\x01", "O")], tokenizer)
     assert [tokenizer.token(i) for i in rows.tokens[0]] == [
-        "[CLS]", "new", "york", "##er", "[UNK]", "paul", "[SEP]",
+        "[CLS]", "new", "york", "##er", "paul", "[SEP]",
     ]  # fmt: skip
-    assert rows.ragged["word_positions"][0].tolist() == [1, 2, 4, 5]
-    assert rows.ragged["tags"][0].tolist() == [1, 2, 0, 0]
+    assert rows.ragged["word_positions"][0].tolist() == [1, 2, 4]
+    assert rows.ragged["tags"][0].tolist() == [1, 2, 0]
+    assert rows.tokens[1].tolist() == [tokenizer.special.cls, tokenizer.special.sep]
+    assert rows.ragged["word_positions"][1].size == rows.cut_tokens == 0
+    said = [one_hot(["B-LOC", "I-LOC", "I-LOC"], list(labels)), np.zeros((0, 3))]
+    scores = task.merge(rows, [{"probabilities": p} for p in said])
+    tags = [p["prediction"] for p in task.predict([example, sentence("\x01")], scores)]
+    assert tags == [["B-LOC", "I-LOC", "O", "I-LOC"], ["O"]]
 
 
 @pytest.mark.parametrize(
     ("how", "kept"),
     [("head", [0, 1, 2, 3, 4]), ("tail", [3, 4, 5, 6]), ("middle", [0, 4, 5, 6])],
 )
-def test_truncation_cuts_whole_words_and_counts_them(tokenizer, how, kept):
+def test_truncation_keeps_words_and_counts_what_is_cut(tokenizer, how, kept):
     cfg = config(max_length=8, truncation=how)  # six pieces of ten
     example = sentence("new york yorker a paul yorker yorker", "O O B-LOC O O B-LOC O")
     task = Tagging(cfg, all_tags(["LOC"], "IOB2"))
@@ -194,7 +202,7 @@ def test_a_long_word_is_cut_and_counted_and_middle_keeps_one(tokenizer):
 
 
 @pytest.mark.parametrize("how", ["head", "tail", "middle"])
-@pytest.mark.parametrize("lengths", [(1, 9, 1), (3, 2, 3), (1, 1, 30, 1), (2,) * 9])
+@pytest.mark.parametrize("lengths", [(1, 9, 1), (3, 3, 3), (1, 1, 30, 1), (2,) * 9])
 def test_no_row_is_too_long_and_words_about_which_nothing_is_said_are_wrong(
     tokenizer, how, lengths
 ):

@@ -20,6 +20,10 @@ from bertjax.text.tokenizer_training import train_tokenizer
 from bertjax.text.words import is_cjk, word_starts_table
 
 
+def flags_of(text: str, tokenizer: Tokenizer) -> np.ndarray:
+    return chinese_word_starts(text, *tokenizer.encode_with_offsets(text), tokenizer)
+
+
 def paragraphs(directory: Path, count: int) -> list[str]:
     with lzma.open(directory / "valid.txt.xz", "rt", encoding="utf-8") as file:
         return [line for line in map(str.strip, file) if line][:count]
@@ -124,7 +128,7 @@ def test_chinese_starts_are_those_of_jieba(
     inside = 0
     for text in chinese:
         ids, offsets = chinese_tokenizer.encode_with_offsets(text)
-        flags = chinese_word_starts(text, chinese_tokenizer)
+        flags = chinese_word_starts(text, ids, offsets, chinese_tokenizer)
         assert [ids] == chinese_tokenizer.encode_batch([text])  # flags never change ids
         assert flags.dtype == bool and len(flags) == len(ids)
         position, starts = 0, set()
@@ -164,7 +168,7 @@ def test_chinese_sentences(words_by_hand: str, spaced: bool, bert_chinese: Token
     ids = bert_chinese.encode_batch([sentence])[0]
     marked = "".join(
         " " * flag + bert_chinese.token(i).removeprefix("##")
-        for i, flag in zip(ids, chinese_word_starts(sentence, bert_chinese).tolist(), strict=True)
+        for i, flag in zip(ids, flags_of(sentence, bert_chinese).tolist(), strict=True)
     )
     assert marked.split() == expected
 
@@ -181,7 +185,7 @@ MIXED = st.text(
 def test_any_text_has_a_flag_for_each_id(chinese_tokenizer: Tokenizer, text: str) -> None:
     before = chinese_tokenizer.encode_batch([text])[0]
     table = chinese_tokenizer.starts_word.copy()
-    flags = chinese_word_starts(text, chinese_tokenizer)
+    flags = flags_of(text, chinese_tokenizer)
     assert chinese_tokenizer.encode_batch([text])[0] == before
     assert (flags.dtype, flags.shape) == (bool, (len(before),))
     np.testing.assert_array_equal(chinese_tokenizer.starts_word, table)
@@ -193,9 +197,7 @@ def test_missing_jieba_names_the_extra(
     monkeypatch.setattr(chinese_words, "_jieba", chinese_words._jieba.__wrapped__)  # past its cache
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(UserError, match=r"pip install 'bertjax\[zh\]'"):
-        chinese_word_starts(chinese[0], bert_chinese)
-    starts = chinese_word_starts(
-        "only english here", bert_chinese
-    )  # and jieba is not needed for it
+        flags_of(chinese[0], bert_chinese)
+    starts = flags_of("only english here", bert_chinese)  # and jieba is not needed for it
     ids = bert_chinese.encode_batch(["only english here"])[0]
     assert starts.tolist() == bert_chinese.starts_word[ids].tolist()
