@@ -200,9 +200,8 @@ def _disk_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename or out
-        reason = error.strerror or error
         raise UserError(
-            f"{place}: cannot be written ({reason}): make {out.parent} writable with enough free "
-            "space (a corpus needs about twice the size of its text), or choose another --out"
+            f"{out} cannot be written ({error.strerror or error}): make {out.parent} writable with "
+            "enough free space (a corpus needs about twice the size of its text), or choose "
+            "another --out"
         ) from None

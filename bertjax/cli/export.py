@@ -49,10 +49,7 @@ def run(args: argparse.Namespace) -> None:
     found = open_pretrained(args.run)
     assert found.tokenizer is not None, "every run holds its tokenizer"
     cfg, params = found.cfg, found.params
-    untrained = cfg.next_sentence_head and _head_is_random(args.run)
-    if untrained:
-        print("left     the next-sentence head: this run never trained it")
-    if args.without_next_sentence_head or untrained:
+    if args.without_next_sentence_head:
         cfg, params = without_next_sentence_head(cfg, params)
     export = export_encoder if args.encoder else export_model
     card = _card(args, found)
@@ -99,12 +96,6 @@ def _say(source: object, report: ExportReport) -> None:
         f"{report.bytes / 1e6:.1f} MB\n"
         f"checked  weights bit for bit, ids on {report.lines:,} lines, in pairs and word by word"
     )
-
-
-def _head_is_random(run: Path) -> bool:
-    """Whether a run's next-sentence head is as it was drawn."""
-    cfg = run_config(run)
-    return not (cfg.predicts_pairs or cfg.train.init or is_imported(run))
 
 
 def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:

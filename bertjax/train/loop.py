@@ -109,27 +109,26 @@ def _train(
     if jax.process_index() == 0:  # only now: a run that is refused stays as it was
         run.describe(to_json(cfg), command)
         shutil.copytree(Path(cfg.data.corpus) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
-    report = Report(cfg, run, pace, terminal, step)
-    if found:
-        state = restored_state(found.items)
-        pace.restore(found.meta["pace"])
-        report.restore(found.meta)
-    else:
-        checkpoints.newest.try_out()
-        state = fresh_state(cfg, mesh, start_from.params if start_from else None)
-    announce(cfg, data, mesh, run, terminal, found, start_from)
-
-    def meta() -> dict[str, Any]:
-        described = {"config": dataclasses.asdict(cfg), "pace": pace.meta()}
-        return described | data.meta() | report.meta()
-
-    def save() -> None:
-        checkpoints.save(step, state, meta())
-        if pace.meta() is not None and jax.process_index() == 0:
-            replace_file(run.pace, json.dumps(pace.meta()).encode())
-
     stopped, results = None, {}
-    with report:
+    with Report(cfg, run, pace, terminal, step) as report:
+        if found:
+            state = restored_state(found.items)
+            pace.restore(found.meta["pace"])
+            report.restore(found.meta)
+        else:
+            checkpoints.newest.try_out()
+            state = fresh_state(cfg, mesh, start_from.params if start_from else None)
+        announce(cfg, data, mesh, run, terminal, found, start_from)
+
+        def meta() -> dict[str, Any]:
+            described = {"config": dataclasses.asdict(cfg), "pace": pace.meta()}
+            return described | data.meta() | report.meta()
+
+        def save() -> None:
+            checkpoints.save(step, state, meta())
+            if pace.meta() is not None and jax.process_index() == 0:
+                replace_file(run.pace, json.dumps(pace.meta()).encode())
+
         for phase, shape in enumerate(cfg.data.phases):
             if stopped or pace.is_over(phase, step):
                 continue
@@ -177,8 +176,8 @@ def _train(
                             cfg.train.eval_rows,
                             at_once,
                         )
-                        results |= {"unigram_entropy": data.unigram_entropy, "phase": phase}
-                        report.evaluated(step, results)
+                        results["unigram_entropy"] = data.unigram_entropy
+                        report.evaluated(step, phase, results)
                         loss = results["masked_lm_loss"]
                         about = meta() | {"evaluation": results}
                         checkpoints.keep_best(step, phase, state, loss, about)

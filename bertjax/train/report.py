@@ -44,9 +44,9 @@ class Report:
         self._compiling_since: float | None = None  # until the first step of a shape has ended
         self._writers: list[MetricsFile | TensorBoard] = []
         if jax.process_index() == 0:
-            self._writers.append(MetricsFile(run.metrics, step))
-            if cfg.train.tensorboard:
+            if cfg.train.tensorboard:  # first, as it may not be installed
                 self._writers.append(TensorBoard(run.path / "tensorboard", step))
+            self._writers.append(MetricsFile(run.metrics, step))
 
     def restore(self, meta: Mapping[str, Any]) -> None:
         """Go on from what `meta` returned."""
@@ -103,9 +103,9 @@ class Report:
         for writer in self._writers:
             writer.write(kind, step, dict(values))
 
-    def evaluated(self, step: int, results: Mapping[str, float]) -> None:
+    def evaluated(self, step: int, phase: int, results: Mapping[str, float]) -> None:
         """Log a held-out evaluation and say how it went."""
-        self.write("evaluation", step, results)
+        self.write("evaluation", step, {"phase": phase, **results})
         pairs = ""
         if "next_sentence_loss" in results:
             pairs = f" · {self.cfg.data.pairs} acc {results['next_sentence_accuracy']:.3f}"

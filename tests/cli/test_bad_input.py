@@ -159,11 +159,11 @@ def test_a_config_json_that_is_none(tmp_path, corpus, refuse, content):
         (("train.mesh.data=3",), "does not fit 8 devices"),
         (("train.mesh.tensor=16",), "does not fit 8 devices"),
         (("model.hidden_size=30", "train.mesh.fsdp=4"), "not divisible by train.mesh.fsdp=4"),
-        (("model.vocab_size=500",), "model.vocab_size=500 but the tokenizer of"),
+        (("model.vocab_size=100",), "model.vocab_size=100 but the tokenizer of"),
         (("optim.learning_rate=nan",), "optim.learning_rate=nan"),
         (("data.corpus=",), "data.corpus is empty"),
         (("data.corpus=/nonesuch",), "/nonesuch: no manifest.json"),
-        (("data.format=full_sentences",), "need data.pairs=none"),
+        (("data.pairs=none",), "for no pairs at all use data.format=full_sentences"),
     ],
 )
 def test_a_config_that_does_not_fit(tmp_path, recipe, corpus, refuse, overrides, says):
@@ -264,7 +264,7 @@ def test_a_directory_of_something_else(tmp_path, recipe, corpus, refuse):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("mine")
     said = refuse(*pretrain_argv(tmp_path / "thesis", recipe, corpus))
-    assert "not empty and not a run" in said
+    assert "choose a new or empty directory" in said
 
 
 @pytest.mark.slow

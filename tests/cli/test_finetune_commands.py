@@ -78,7 +78,7 @@ def test_what_was_learnt_is_evaluated_and_predicted(tuned, files, tmp_path, capf
     assert [line["id"] for line in lines] == ["1", "3"]
     assert all(abs(sum(line["probabilities"].values()) - 1) < 1e-6 for line in lines)
     assert main(["fill-mask", str(tuned), "a [MASK] b"]) == EXIT_BAD_INPUT
-    assert "is a run of `bertjax finetune`, whose head is its task's" in capfd.readouterr().err
+    assert "is a run of `bertjax finetune`: give a run of" in capfd.readouterr().err
     assert main(["info", str(tuned)]) == 0
     assert "tiny, classification, 3 labels" in capfd.readouterr().out
 
