@@ -161,7 +161,7 @@ def test_all_damaged_ends_with_its_own_exit_code(copied, states):
 def test_a_newer_format_is_refused_by_name(copied, monkeypatch):
     monkeypatch.setattr(manifest, "FORMAT", 2)
     body = manifest._unseal((copied / "30" / "manifest.json").read_bytes())
-    (copied / "30" / "manifest.json").write_bytes(manifest._seal({**body, "format": 2}))
+    (copied / "30" / "manifest.json").write_bytes(manifest._with_digest({**body, "format": 2}))
     monkeypatch.undo()
     found = CheckpointStore(copied, keep=3).restore({})
     assert found.step == 20
@@ -179,6 +179,6 @@ def test_hostile_manifests_are_damage_and_not_crashes(tmp_path, text):
 
 def test_a_sealed_manifest_of_wrong_types_is_damage(tmp_path):
     body = {"format": 1, "step": 1, "meta": {}, "arrays": {}, "files": ["../../etc/passwd"]}
-    (tmp_path / "manifest.json").write_bytes(manifest._seal(body))
+    (tmp_path / "manifest.json").write_bytes(manifest._with_digest(body))
     with pytest.raises(manifest.DamagedError):
         manifest.verify(tmp_path)

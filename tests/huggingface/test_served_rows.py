@@ -136,12 +136,19 @@ def multiple_choice(served: Served, texts: list[str]) -> int:
     return assert_same(rows, served.theirs(firsts, seconds, **CUT)) if many else 0
 
 
+def sentences_stand_apart(text: str) -> bool:
+    """Whether white space lies between all sentences; none need follow 。 or another script's."""
+    spans = sentence_spans(text, "en")
+    return all(start > end for (_, end), (start, _) in pairwise(spans))
+
+
 def pretraining(served: Served, texts: list[str]) -> int:
     """Pairs of segments of a corpus: the rows of those stretches of its text."""
     # Stretches begin at white space: what begins in the middle of a text is no text by itself.
     documents = [" ".join(text.split()) for text in texts]
     documents = [f"A {text}. The end. Is it? {text} Yes." for text in documents if text]
     documents = [text for text in documents if "[" not in text and "<" not in text]
+    documents = [text for text in documents if sentences_stand_apart(text)]
     if len(documents) < 2:
         return 0
     made = tokenize(documents, served.ours, "en")
