@@ -1,0 +1,76 @@
+"""A tagger's words get the same tags in transformers' pipeline, from the text or word by word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import oracle_transformers as oracle
+import pytest
+import tokenizer_kinds as kinds
+import transformers
+from test_task_heads import random_params
+
+from bertjax import huggingface
+from bertjax.config import ExamplesConfig, FinetuneConfig, HeadConfig, TaskConfig
+from bertjax.finetune.batches import evaluation_plan, make_batch
+from bertjax.model.task import TaskShape, apply_task
+from bertjax.objectives.task_losses import probabilities
+from bertjax.tasks.tagging import Tagging
+from bertjax.tasks.task import Example
+from bertjax.text.tokenizer import load_tokenizer
+
+SHAPE = TaskShape("tagging", 4)
+LABELS = ("O", "A", "B", "C")
+SENTENCES = [
+    "The old river opened the quiet city near the school .",
+    "Zebras quote 19 readers ' books , 3.14 metres ; \u4e2d \u6587 caf\u00e9 !",
+    "house",
+]
+
+
+@oracle.quick_jit
+def said_of(cfg, params, batch):
+    return probabilities(SHAPE, apply_task(cfg, HeadConfig(), SHAPE, params, batch), batch)
+
+
+@pytest.mark.parametrize("kind", ["bert", "unigram", "roberta", "modern", "xlm-roberta"])
+def test_words_get_the_tags_of_the_pipeline(kind: str, tmp_path: Path) -> None:
+    kinds.KINDS[kind](tmp_path / "brought")
+    tokenizer = load_tokenizer(tmp_path / "brought").for_words()
+    cfg = oracle.random_config(
+        3, vocab_size=tokenizer.vocab_size, num_layers=1, max_positions=64,
+        next_sentence_head=False, family="bert" if tokenizer.framing.second_type else "roberta",
+        position_offset=0 if tokenizer.framing.second_type else tokenizer.special.pad + 1,
+    )  # fmt: skip
+    params = random_params(cfg, HeadConfig(), SHAPE)
+    params["head"]["classifier"]["bias"][:] = 0  # so that words differ
+    report = huggingface.export_task_model(
+        cfg, HeadConfig(), SHAPE, LABELS, params, tokenizer, tmp_path / "hf", oracle.CARD,
+        oracle.LINES,
+    )  # fmt: skip
+    columns = ExamplesConfig(max_length=64)
+    task = Tagging(
+        FinetuneConfig(task=TaskConfig(family="tagging", scheme="none"), data=columns), LABELS
+    )
+    examples = [Example("f", str(i), tuple(s.split())) for i, s in enumerate(SENTENCES)]
+    rows = task.encode(examples, tokenizer)
+    (plan,) = evaluation_plan(rows, [64], len(examples))
+    batch = make_batch(rows, plan, len(examples), tokenizer.special.pad)
+    found = np.asarray(said_of(cfg, params, batch)["probabilities"])
+    order = np.argsort(plan.groups)
+    sizes = [len(words) for words in rows.ragged["word_positions"]]
+    outputs = [{"probabilities": found[i][:n]} for i, n in zip(order, sizes, strict=True)]
+    ours = [p["prediction"] for p in task.predict(examples, task.merge(rows, outputs))]
+    assert len({tag for tags in ours for tag in tags}) > 2  # else agreement would say little
+
+    tag = transformers.pipeline("token-classification", model=str(report.path), ignore_labels=[])
+    for given in (SENTENCES, [s.split() for s in SENTENCES]):
+        split = {"is_split_into_words": True} if given[0] is not SENTENCES[0] else {}
+        for text, expected, pieces in zip(SENTENCES, ours, tag(given, **split), strict=True):
+            at, theirs = 0, []
+            for word in text.split():  # the piece with its first letter speaks for a word
+                at = text.index(word, at)
+                theirs.append([p["entity"] for p in pieces if p["start"] <= at < p["end"]][-1])
+                at += len(word)
+            assert theirs == expected
