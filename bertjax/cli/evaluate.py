@@ -12,6 +12,7 @@ from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.finetune.saved import SavedRun, ensemble, open_saved
 from bertjax.overrides import apply_overrides
+from bertjax.tasks.conventions import conventions
 from bertjax.tasks.families import learnt_examples, read_examples
 from bertjax.tasks.tables import row_account
 from bertjax.text.account import Account
@@ -81,7 +82,8 @@ def run(args: argparse.Namespace) -> None:
     )
     print_account(account)
     if args.out:
-        write_json(args.out, {"data": args.data, "scores": content})
+        said = conventions(cfg.task, runs[0].task.metrics)
+        write_json(args.out, {"data": args.data, "conventions": said, "scores": content})
 
 
 def print_account(account: Account) -> None:

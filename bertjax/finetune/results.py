@@ -14,6 +14,7 @@ from bertjax.config import FinetuneConfig
 from bertjax.durable import replace_file
 from bertjax.finetune.material import Material, Start
 from bertjax.finetune.member import Member, first_best, metric_values
+from bertjax.tasks.conventions import conventions
 from bertjax.tasks.task import Example, Scores, Task
 
 
@@ -43,6 +44,7 @@ def summarise(
             else "best epoch by the metric on the held-out fold",
             "start": start.source,
             "start_task": start.task or None,  # such as mnli for an MNLI-initialised run
+            "metrics": conventions(cfg.task, material.task.metrics),
             "max_rows": cfg.data.max_rows or None,
             "truncation": f"windows every {cfg.data.window_step} tokens"
             if cfg.data.window_step

@@ -51,14 +51,17 @@ def test_sets_of_classes_equal_scikit_learn(oracle, drawn):
     table = oracle.precision_recall_fscore_support(truth, predicted, zero_division=0)
     ours = (counts.precision(), counts.recall(), counts.f1(), counts.true)
     np.testing.assert_allclose(ours, table, atol=1e-12)
-    micro = oracle.f1_score(truth, predicted, average="micro", zero_division=0)
-    assert counts.micro_f1() == pytest.approx(micro, abs=1e-12)
+    for ours, average in ((counts.micro_f1(), "micro"), (counts.macro_f1(), "macro")):
+        theirs = oracle.f1_score(truth, predicted, average=average, zero_division=0)
+        assert ours == pytest.approx(theirs, abs=1e-12)
 
 
-def test_macro_leaves_out_what_never_occurs():
+def test_macro_leaves_out_classes_that_never_occur_but_of_sets_counts_all():
     confusion = confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=3)
     assert Counts.of_classes(confusion).macro_f1() == pytest.approx(2 / 3)
     assert Counts.of_sets(np.zeros((2, 2), bool), np.zeros((2, 2), bool)).macro_f1() == 0.0
+    one_of_three = np.array([[True, False, False]])
+    assert Counts.of_sets(one_of_three, one_of_three).macro_f1() == pytest.approx(1 / 3)
 
 
 def test_matthews_survives_counts_whose_product_leaves_64_bits():
