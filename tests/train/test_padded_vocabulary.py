@@ -11,10 +11,10 @@ import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bertjax.cli.fields import check_architecture
 from bertjax.config import MaskingConfig, ModelConfig
 from bertjax.errors import UserError
-from bertjax.train.initial import check_overrides
-from bertjax.train.setup import settle_vocabulary
+from bertjax.train.data import settle_vocabulary
 from bertjax.train.step import mask
 
 
@@ -44,6 +44,6 @@ def test_rows_beyond_the_pieces_are_never_drawn(ids: str) -> None:
 
 def test_zero_takes_what_the_weights_have() -> None:
     given_ = ModelConfig(vocab_size=112)
-    check_overrides(["model.vocab_size=0"], ModelConfig(vocab_size=0), given_, "m")
+    check_architecture(["model.vocab_size=0"], ModelConfig(vocab_size=0), given_, "m")
     with pytest.raises(UserError, match=r"model\.vocab_size=104, but the model of m has 112"):
-        check_overrides(["model.vocab_size=104"], ModelConfig(vocab_size=104), given_, "m")
+        check_architecture(["model.vocab_size=104"], ModelConfig(vocab_size=104), given_, "m")
