@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bertjax.cli.devices import require_devices
 from bertjax.errors import UserError
+from bertjax.huggingface import no_tokenizer
 from bertjax.predict import fill_mask
 from bertjax.pretrained import open_pretrained
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     require_devices()
     found = open_pretrained(args.model, "MODEL")
     if found.tokenizer is None:
-        raise UserError(f"{args.model} has no tokenizer: put its tokenizer.json beside it")
+        raise no_tokenizer(args.model)
     if not 1 <= args.top <= found.cfg.vocab_size:
         raise UserError(f"--top {args.top}: use 1 to {found.cfg.vocab_size}")
     if found.fresh:

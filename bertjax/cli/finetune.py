@@ -15,6 +15,7 @@ from bertjax.finetune.material import Start
 from bertjax.finetune.run import finetune
 from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import adopt_encoder
+from bertjax.huggingface import no_tokenizer
 from bertjax.overrides import apply_overrides
 from bertjax.pretrained import open_pretrained
 from bertjax.runs.kinds import Kind, kind_of
@@ -65,7 +66,5 @@ def _start(path: Path) -> tuple[ModelConfig, Start]:
         return saved.cfg.model, Start(source, encoder, saved.tokenizer, saved.cfg.task.name)
     found = open_pretrained(path, "--init")
     if found.tokenizer is None:
-        raise UserError(
-            f"{path} has no tokenizer.json or vocab.txt: put the model's tokenizer there"
-        )
+        raise no_tokenizer(path)
     return found.cfg, Start(found.source, found.params, found.tokenizer)

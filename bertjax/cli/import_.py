@@ -9,7 +9,7 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import DataConfig, ModelConfig, Phase, PretrainConfig
 from bertjax.durable import check_vacant, staged
 from bertjax.errors import UserError
-from bertjax.huggingface import import_model
+from bertjax.huggingface import import_model, no_tokenizer
 from bertjax.overrides import to_json
 from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind, require_kind
@@ -33,9 +33,7 @@ def run(args: argparse.Namespace) -> None:
     )
     imported = import_model(args.directory)
     if imported.tokenizer is None:
-        raise UserError(
-            f"{args.directory} has no tokenizer.json or vocab.txt: put the model's tokenizer there"
-        )
+        raise no_tokenizer(args.directory)
     with staged(args.out, print) as stage, open_run(stage, Kind.PRETRAINING) as directory:
         cfg = _run_config(imported.cfg)
         directory.describe(to_json(cfg), ["bertjax", "import", str(args.directory)])

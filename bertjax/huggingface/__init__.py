@@ -1,7 +1,7 @@
 """Hugging Face directories, both ways. No torch, no transformers: only files."""
 
 from bertjax.huggingface.export import ExportReport, export_model, without_next_sentence_head
-from bertjax.huggingface.importing import Imported, import_model
+from bertjax.huggingface.importing import Imported, import_model, no_tokenizer
 from bertjax.huggingface.model_card import CardFacts
 from bertjax.huggingface.task_export import export_encoder, export_task_model
 from bertjax.huggingface.task_importing import ImportedTask, import_task_model
@@ -16,5 +16,6 @@ __all__ = [
     "export_task_model",
     "import_model",
     "import_task_model",
+    "no_tokenizer",
     "without_next_sentence_head",
 ]

@@ -20,7 +20,7 @@ from bertjax.huggingface.names import Architecture, architecture_of, hub_names
 from bertjax.huggingface.stored_names import ENCODER, WORDS, canonical, model_type_of
 from bertjax.huggingface.tensors import from_hub, hub_shape
 from bertjax.huggingface.weights import StoredTensor, open_weights
-from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer, vocabularies
 from bertjax.tree import flatten, unflatten
 
 _HEADS = ("masked_lm/", "pooler/", "next_sentence/")
@@ -177,18 +177,27 @@ def _fresh(cfg: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, np.nd
 
 
 def read_tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
-    """Load tokenizer.json, vocab.txt or vocab.json, with what stands beside it.
+    """Load tokenizer.json, vocab.txt or vocab.json with merges, and what stands beside it.
 
     A SentencePiece model alone is left: which ids it stands for depends on the class that
     transformers would wrap it in (XLM-R shifts them all by one).
     """
-    for file in (directory / name for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
-        if file.exists():
-            tokenizer = load_tokenizer(file)
-            if tokenizer.vocab_size > cfg.vocab_size:
-                raise UserError(
-                    f"{file} has {tokenizer.vocab_size:,} pieces, config.json says vocab_size="
-                    f"{cfg.vocab_size:,}: tokenizer and model do not belong together"
-                )
-            return tokenizer
+    for file in vocabularies(directory):
+        tokenizer = load_tokenizer(file)
+        if tokenizer.vocab_size > cfg.vocab_size:
+            raise UserError(
+                f"{file} has {tokenizer.vocab_size:,} pieces, config.json says vocab_size="
+                f"{cfg.vocab_size:,}: tokenizer and model do not belong together"
+            )
+        return tokenizer
     return None
+
+
+def no_tokenizer(directory: Path) -> UserError:
+    """What to say of a model whose tokenizer `read_tokenizer` does not find."""
+    models = sorted(file.name for file in directory.glob("*.model"))
+    there = f", and what ids {models[0]} stands for depends on a class" if models else ""
+    return UserError(
+        f"{directory} has no tokenizer.json, vocab.txt or merges.txt with its vocab.json{there}: "
+        "put the model's tokenizer.json there, which AutoTokenizer's save_pretrained writes"
+    )

@@ -231,11 +231,17 @@ def _find_file(path: Path) -> Path:
         raise UserError(f"{path}: no such tokenizer: give a file or a directory that exists")
     if not path.is_dir():
         return path
-    named = [path / name for name in ("tokenizer.json", "vocab.txt", "vocab.json")]
-    for candidate in (*named, *sorted(path.glob("*.model"))):
-        if candidate.exists():
-            return candidate
+    for candidate in (*vocabularies(path), *sorted(path.glob("*.model"))):
+        return candidate
     raise UserError(f"{path}: holds no tokenizer.json, vocab.txt or .model: give one of them")
+
+
+def vocabularies(directory: Path) -> list[Path]:
+    """The files in a directory that say by themselves which text has which ids, the best first."""
+    found = [directory / name for name in ("tokenizer.json", "vocab.txt")]
+    if (directory / "merges.txt").exists():
+        found.append(directory / "vocab.json")
+    return [file for file in found if file.exists()]
 
 
 def _check_content(content: dict[str, Any], source: str) -> None:
