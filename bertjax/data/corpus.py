@@ -66,8 +66,7 @@ def lone_sentences(documents: int, sentences: int) -> str:
     every, all_of = ("every", "all") if sentences == documents else ("nearly every", "nearly all")
     return (
         f"{every} document is one sentence, so {all_of} pairs of sentences have label 1, a random "
-        "partner: train without pairs, data.format=full_sentences data.pairs=none "
-        "model.next_sentence_head=false"
+        "partner: train without pairs, data.format=full_sentences"
     )
 
 

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 
 from bertjax.errors import UserError, nearest
 from bertjax.tasks.label_doubts import note_doubts
-from bertjax.tasks.label_values import as_list, is_missing, is_number, spelt, spelt_number, visible
+from bertjax.tasks.label_values import (
+    as_list,
+    is_bool,
+    is_missing,
+    is_number,
+    spelt,
+    spelt_number,
+    visible,
+)
 from bertjax.text.account import Account, Problem
 
 _MARKS = ("-", "–", "?")  # of annotators who did not agree
@@ -191,13 +199,16 @@ def _are_numbers(values: Sequence[Any]) -> bool:
 
 def _speller(column: LabelColumn, present: Sequence[Any]) -> Callable[[Any], str]:
     """How the values of a column become labels; `Problem` for one that the config does not name."""
-    switches = any(isinstance(value, bool) for value in present)
-    amid_numbers = switches and any(is_number(value) for value in present)
+    amid_numbers = any(map(is_bool, present)) and any(map(is_number, present))
+    words = {str(value) for value in present}
+    lower = {word.lower() for word in words}
+    one_case = len(lower) < len(words) and lower <= {"true", "false"}  # as two programs write them
     spell = spelt_number if _are_numbers(present) else spelt
     known = {_key(name): name for name in column.named}
 
     def label(value: Any) -> str:
-        found = str(int(value)) if amid_numbers and isinstance(value, bool) else spell(value)
+        found = str(int(value)) if amid_numbers and is_bool(value) else spell(value)
+        found = found.lower() if one_case else found
         if known and _key(found) not in known:
             raise Problem(
                 "another label",
@@ -271,7 +282,7 @@ def _are_vectors(rows: Sequence[Any]) -> bool:
 
 
 def _is_switch(item: Any) -> bool:
-    return isinstance(item, bool) or (is_number(item) and spelt_number(item) in ("0", "1"))
+    return is_bool(item) or (is_number(item) and spelt_number(item) in ("0", "1"))
 
 
 def _switched_on(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -291,7 +302,7 @@ def _number(value: Any) -> float:
         number = float(visible(value)) if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
+    if is_bool(value) or not math.isfinite(number):
         shown = visible(value) if isinstance(value, str) else value
         raise Problem("no number", f"label {shown!r} is no finite number, as regression needs")
     return number

@@ -44,11 +44,16 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, numbers.Real) and value != value  # NaN
 
 
+def is_bool(value: Any) -> bool:
+    """Whether a value is true or false, of Python or NumPy."""
+    return isinstance(value, bool | np.bool_)
+
+
 def is_number(value: Any) -> bool:
     """Whether a value is a number, or a text that spells one."""
     if isinstance(value, str):
         return _NUMBER.fullmatch(visible(value)) is not None
-    return isinstance(value, numbers.Number) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, numbers.Number) and not is_bool(value)
 
 
 def spelt(value: Any) -> str:
@@ -57,7 +62,7 @@ def spelt(value: Any) -> str:
         value = value.decode(errors="replace")
     if isinstance(value, str):
         return visible(value)
-    if isinstance(value, bool | np.bool_):
+    if is_bool(value):
         return str(value).lower()
     if isinstance(value, numbers.Number):
         return spelt_number(value)
@@ -98,7 +103,9 @@ def _items(text: str) -> list[Any] | None:
         if not match:
             return None
         bare = match[3]
-        if bare is not None and not (_NUMBER.fullmatch(bare) or bare in _WORDS):
+        if bare is not None and not (
+            text.lstrip()[0] == "[" and (_NUMBER.fullmatch(bare) or bare in _WORDS)
+        ):
             return None
         found.append(_WORDS.get(bare, bare) if bare else _unescaped(match[0].strip(" ,\t\r\n")))
         position = match.end()

@@ -11,11 +11,10 @@ from typing import Any
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.tasks.tables import row_account
+from bertjax.tasks.tables import labelled_inputs, row_account
 from bertjax.tasks.task import Example
 from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
-from bertjax.text.inputs import find_inputs
 from bertjax.text.json_rows import parse_json
 from bertjax.text.layouts import NAMES, Input
 from bertjax.text.records import read_records
@@ -74,7 +73,7 @@ def read(
 def _questions(path: str, cfg: FinetuneConfig, labelled: bool, account: Account) -> Iterator[Item]:
     """The questions of a file, a directory or a data set."""
     layout = "" if cfg.data.layout == "squad" else cfg.data.layout
-    for source in find_inputs(path, "context", account, layout):
+    for source in labelled_inputs(path, "context", account, layout):
         name = source.name
         if source.layout in ("", "text", "json"):
             content = parse_json(name, read_text(name, account))

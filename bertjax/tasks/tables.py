@@ -15,7 +15,7 @@ from bertjax.errors import UserError
 from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.inputs import find_inputs
-from bertjax.text.layouts import NAMES
+from bertjax.text.layouts import NAMES, Input
 from bertjax.text.records import ID_FIELDS, reach, read_records
 from bertjax.text.stored import check_text
 
@@ -47,6 +47,11 @@ def row_account(data: ExamplesConfig) -> Account:
     return Account(data.skip_bad_rows, hint)
 
 
+def table_form(data: ExamplesConfig) -> Form:
+    """How a table is written, as far as the config says; a tab may be spelt out there."""
+    return Form(data.header, data.separator.replace("\\t", "\t"), data.quotes)
+
+
 def read_table(
     path: str,
     data: ExamplesConfig,
@@ -66,13 +71,11 @@ def read_table(
             `data.skip_bad_rows` is off.
     """
     account = account or row_account(data)
-    form = Form(data.header, data.separator, data.quotes)
+    form = table_form(data)
     rows: list[Row] = []
     classes: dict[str, tuple[str, ...]] = {}
     number = 0
-    sources = find_inputs(path, texts[0], account, data.layout)
-    _check_one_split(path, [source.name for source in sources])
-    for source in sources:
+    for source in labelled_inputs(path, texts[0], account, data.layout):
         if source.layout not in _TABLES:
             raise UserError(_no_table(source.name, source.layout))
         records = read_records(source, (*texts, *labels), form, account)
@@ -96,14 +99,21 @@ def read_table(
     return Table(rows, classes)
 
 
-def _check_one_split(path: str, names: Sequence[str]) -> None:
-    """Refuse a directory or a pattern of files that are meant to be kept apart."""
-    found = {word for name in names for word in _SPLIT.findall(PurePath(name).stem.lower())}
+def labelled_inputs(path: str, field: str, account: Account, layout: str) -> list[Input]:
+    """What there is to read of labelled examples; see `find_inputs`.
+
+    Raises:
+        UserError: as there, or the files of a directory or pattern are meant to be kept apart.
+    """
+    sources = find_inputs(path, field, account, layout)
+    firsts = (_SPLIT.search(PurePath(source.name).stem.lower()) for source in sources)
+    found = sorted({match[1] for match in firsts if match})
     if len(found) > 1:
         raise UserError(
-            f"{path}: holds files of the splits {', '.join(sorted(found))}: name one, such as "
-            f"{PurePath(names[0]).parent / min(found)}-*"
+            f"{path}: holds files of the splits {', '.join(found)}: name one, such as "
+            f"{PurePath(sources[0].name).parent / found[0]}-*"
         )
+    return sources
 
 
 def _no_table(name: str, layout: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.tasks.conll import Sentence, read_columns
+from bertjax.tasks.tables import labelled_inputs, table_form
 from bertjax.tasks.tagged_records import read_tagged
 from bertjax.text.account import Account
 from bertjax.text.delimited import Form
-from bertjax.text.inputs import find_inputs
 from bertjax.text.layouts import NAMES, Input
 from bertjax.text.records import read_records
 from bertjax.text.stored import read_text, text_lines
@@ -27,7 +27,7 @@ def read_sentences(
         UserError: it cannot be read, or its layout is none of tagged sentences.
     """
     data = cfg.data
-    for source in find_inputs(path, data.text, account, data.layout):
+    for source in labelled_inputs(path, data.text, account, data.layout):
         layout = source.layout
         if layout in ("", "text") or (layout == "tsv" and not data.layout):
             layout = "conll"
@@ -41,7 +41,7 @@ def read_sentences(
             yield from read_tagged(rows, cfg, labelled, cfg.task.scheme)
         elif layout in _RECORDS:
             columns = (data.text, data.label) if labelled else (data.text,)
-            form = Form(data.header, data.separator, data.quotes)
+            form = table_form(data)
             rows = read_records(Input(source.name, layout), columns, form, account).rows
             yield from read_tagged(rows, cfg, labelled, "")
         else:

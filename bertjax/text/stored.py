@@ -40,6 +40,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "",
 }  # fmt: skip
 _PEEK = 1 << 16  # bytes by which line ends are told
+_LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
 _MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -119,12 +120,16 @@ def readable(name: str) -> Iterator[None]:
         ) from None
 
 
-@functools.cache
 def local(name: str) -> Path:
     """The path of a file; what comes through a pipe is kept in a temporary one until we end."""
     path = Path(name)
     if name != "-" and (not path.exists() or path.is_file() or path.is_dir()):
         return path
+    return _kept(name)
+
+
+@functools.cache
+def _kept(name: str) -> Path:
     handle, copy = tempfile.mkstemp(prefix="bertjax-pipe-")
     atexit.register(lambda: Path(copy).unlink(missing_ok=True))
     with open(handle, "wb") as out, _pipe(name) as pipe:
@@ -147,9 +152,18 @@ def inner_name(name: str) -> str:
 
 
 def read_bytes(name: str) -> bytes:
-    """All of a file, unpacked."""
+    """All of a file, unpacked; UserError for one that is too large to be read whole."""
+    blocks, size = [], 0
     with open_stored(name) as stored:
-        return b"".join(stored.blocks(1 << 20))
+        for block in stored.blocks(1 << 20):
+            blocks.append(block)
+            size += len(block)
+            if size > _LARGEST:
+                raise UserError(
+                    f"{name}: over {_LARGEST >> 30} GiB, and a file of this layout is read whole: "
+                    "give it in parts, or a corpus as JSON Lines or Parquet, which are streamed"
+                )
+    return b"".join(blocks)
 
 
 def read_text(name: str, account: Account) -> str:

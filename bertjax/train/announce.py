@@ -50,7 +50,7 @@ def announce(
         + (f"resuming after step {found.step}" if found else "from the start")
     )
     notes = [few_held_out(len(data.held_out.document_starts) - 1)]
-    if cfg.data.pairs != "none":
+    if cfg.data.paired:
         corpus = data.train
         notes.append(
             lone_sentences(len(corpus.document_starts) - 1, len(corpus.sentence_starts) - 1)

@@ -41,6 +41,53 @@ def test_chinese_sentences(marked: str) -> None:
     assert split_sentences(marked.replace("|", ""), "zh") == expected
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "यह शहर है।|मैं कल गया था।|क्यों?",
+        "هل هذا صحيح؟|نعم. |هذا صحيح.",
+        "یہ شہر ہے۔|وہ گیا۔",
+        "今日は雨です。|「行こう！」|彼は言った。",
+        "Սա քաղաք է։|Նա գնաց։",
+        "ይህ ከተማ ነው።|ሄደ፧|አዎ።",
+        "នេះជាទីក្រុង។|គាត់បានទៅ។",
+        "བོད་ཡིག།|ལྷ་ས།",
+    ],
+)
+def test_marks_of_other_scripts_end_sentences(marked: str, language: str) -> None:
+    expected = [s.strip() for s in marked.split("|")]
+    assert split_sentences(marked.replace("|", ""), language) == expected
+
+
+def test_every_mark_that_unicode_calls_terminal_ends_a_sentence() -> None:
+    """Oracle: the property Sentence_Terminal, of the first plane, as the `regex` package has it."""
+    regex = pytest.importorskip("regex")
+    marks = [chr(c) for c in range(0x80, 0xD800) if regex.match(r"\p{STerm}", chr(c))]
+    marks += [chr(c) for c in range(0xE000, 0x10000) if regex.match(r"\p{STerm}", chr(c))]
+    assert len(marks) > 80
+    for mark in set(marks) - {"\u2024", "\uff0e"}:  # leaders, and decimal points
+        assert split_sentences(f"अब{mark}ਕਖ", "en") == [f"अब{mark}", "ਕਖ"], ascii(mark)
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "他在 IBM 工作。|He works there. |Dr. Smith 也在。|好。",
+        "1. 第一条 2. 第二条。|见 Fig. 3 的说明。|他说 OK. |然后走了。",
+    ],
+)
+def test_english_in_chinese(marked: str) -> None:
+    expected = [s.strip() for s in marked.split("|")]
+    assert split_sentences(marked.replace("|", ""), "zh") == expected
+
+
+def test_chinese_in_english() -> None:
+    text = "The sign said 你好。 Nobody could read it. It means hello！ Yes."
+    expected = ["The sign said 你好。", "Nobody could read it.", "It means hello！", "Yes."]
+    assert split_sentences(text, "en") == expected
+
+
 def test_line_breaks_end_sentences() -> None:
     assert split_sentences("a title\nand Mr.\nSmith said\n\nno", "en") == [
         "a title",

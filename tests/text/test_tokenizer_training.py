@@ -4,6 +4,7 @@ import lzma
 import random
 import subprocess
 import sys
+import unicodedata
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from bertjax.errors import UserError
 from bertjax.text import tokenizer_training
 from bertjax.text.sentencepiece_json import engine_from_model
 from bertjax.text.tokenizer import SpecialIds
-from bertjax.text.tokenizer_training import train_tokenizer
+from bertjax.text.tokenizer_training import share_of_marks, train_tokenizer
 from bertjax.text.words import CJK
 
 KINDS = ("wordpiece", "unigram", "bpe")
@@ -55,7 +56,7 @@ def test_trained_tokenizers(kind: str, lines: list[str]) -> None:
 
 DETERMINISM = """
 import sys
-from bertjax.text.tokenizer_training import train_tokenizer
+from bertjax.text.tokenizer_training import share_of_marks, train_tokenizer
 lines = sys.stdin.read().split("\\n")
 print(*[train_tokenizer(kind, lines, 5000).fingerprint for kind in {kinds!r}])
 """
@@ -215,3 +216,35 @@ def test_text_that_spells_special_tokens_and_long_lines_can_be_trained_on(kind: 
     text = ["[CLS] is put before and ［SEP］ behind; [MASK]\0"] * 3 + ["word and 字 " * 2000]
     tokenizer = train_tokenizer(kind, text, SIZES[kind], lowercase=False)
     assert tokenizer.encode_batch(["[MASK][CLS]"], parse_special=True) == [[4, 2]]
+
+
+def test_accents_and_vowel_signs_can_be_kept_in_lower_case():
+    words = ["में म", "が か", "Má ma", "Schön schon", "Й и"]
+    stripped = train_tokenizer("wordpiece", words * 20, 200)
+    kept = train_tokenizer("wordpiece", words * 20, 200, keep_accents=True)
+    for pair in words:
+        one, other = pair.split()
+        assert stripped.encode_batch([one]) == stripped.encode_batch([other])
+        assert kept.encode_batch([one]) != kept.encode_batch([other])
+    assert kept.encode_batch(["MÁ"]) == kept.encode_batch(["má"])
+    # As it always was where nobody asks: the same bytes.
+    assert '"strip_accents":null' in stripped._canonical()
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("plain English text, naïve at most once in a while " * 3, 0.0, 0.02),
+        ("यह एक शांत शहर है मैं कल वहाँ गया था", 0.1, 0.5),
+        ("Tiếng Việt có nhiều dấu", 0.1, 0.5),
+        ("Die schöne Brücke über den Fluß", 0.03, 0.2),
+        ("", 0.0, 0.0),
+    ],
+)
+def test_share_of_marks(text, low, high):
+    """Oracle: characters of category Mn after decomposition."""
+    share = share_of_marks([text])
+    assert low <= share <= high
+    decomposed = [c for c in unicodedata.normalize("NFD", text) if not c.isspace()]
+    marks = sum(unicodedata.category(c) == "Mn" for c in decomposed)
+    assert share == pytest.approx(marks / len(decomposed) if decomposed else 0)
