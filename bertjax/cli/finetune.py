@@ -10,7 +10,6 @@ from bertjax.cli.devices import require_devices
 from bertjax.cli.fields import add_config, check_architecture, read_config
 from bertjax.cli.signals import StopSignals
 from bertjax.config import FinetuneConfig, ModelConfig
-from bertjax.errors import UserError
 from bertjax.finetune.material import Start
 from bertjax.finetune.run import finetune
 from bertjax.finetune.saved import open_saved

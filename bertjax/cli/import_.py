@@ -8,7 +8,6 @@ from pathlib import Path
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import DataConfig, ModelConfig, Phase, PretrainConfig
 from bertjax.durable import check_vacant, staged
-from bertjax.errors import UserError
 from bertjax.huggingface import import_model, no_tokenizer
 from bertjax.overrides import to_json
 from bertjax.runs.directory import open_run
