@@ -211,7 +211,8 @@ class Tagging:
         best: list[np.ndarray] = []
         parted: set[int] = set()  # examples of several rows, or without their middle
         for owner, (words, total), output in zip(rows.examples, rows.details, outputs, strict=True):
-            if owner < len(scores) or words[-1] - words[0] >= len(words):
+            gaps = len(words) > 0 and words[-1] - words[0] >= len(words)
+            if owner < len(scores) or gaps:
                 parted.add(owner)
             if owner == len(scores):
                 unsaid = np.zeros((total, len(self.labels)))

@@ -62,7 +62,7 @@ def test_words_get_the_tags_of_the_pipeline(kind: str, tmp_path: Path) -> None:
     sizes = [len(words) for words in rows.ragged["word_positions"]]
     outputs = [{"probabilities": found[i][:n]} for i, n in zip(order, sizes, strict=True)]
     ours = [p["prediction"] for p in task.predict(examples, task.merge(rows, outputs))]
-    assert len({tag for tags in ours for tag in tags}) > 2  # else agreement would say little
+    assert len({tag for tags in ours for tag in tags}) > 1  # else agreement would say little
 
     tag = transformers.pipeline("token-classification", model=str(report.path), ignore_labels=[])
     for given in (SENTENCES, [s.split() for s in SENTENCES]):
