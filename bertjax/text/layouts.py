@@ -128,7 +128,8 @@ def _head(name: str) -> bytes:
 def _first_object(name: str, alone: bool) -> dict[str, Any] | None:
     """The JSON object on the first line that is not blank, if it is one.
 
-    Unless it may stand `alone`, more text must follow it: one object is a JSON file.
+    Unless it may stand `alone`, more text must follow it, as one object is a JSON file, and the
+    line after it counts as well: the first one may be broken.
     """
     data = b""
     if _head(name).lstrip()[:1] not in (b"{", b""):
@@ -141,11 +142,15 @@ def _first_object(name: str, alone: bool) -> dict[str, Any] | None:
                     break
     except DamagedFile:
         pass
-    line, _, rest = data.lstrip().partition(b"\n")
-    if not line.startswith(b"{") or not (alone or rest.strip()):
-        return None
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    first, _, rest = data.lstrip().partition(b"\n")
+    lines = [first] if alone or rest.strip() else []
+    if not alone and first.rstrip()[-1:] not in (b"[", b"{", b",", b":"):
+        lines += rest.lstrip().split(b"\n", 1)[:1]
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return None

@@ -29,6 +29,7 @@ from bertjax.text.inputs import find_inputs
 from bertjax.text.layouts import NAMES, Input
 from bertjax.text.records import read_records
 from bertjax.text.stored import DamagedFile, Stored, local, open_stored
+from bertjax.text.tfds import open_tfds
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def find_sources(
 
 def _stored_bytes(source: Input) -> int:
     if source.layout == "tfds":
-        return 1  # not known without opening it
+        return max(1, open_tfds(source.name.removeprefix("tfds:")).num_bytes)
     path = local(source.name)
     if path.is_dir():
         return sum(file.stat().st_size for file in Path(path).iterdir())

@@ -128,6 +128,9 @@ def test_what_is_missing_is_no_label(values):
         (["007", "7"], ["007", "7"]),  # codes
         ([b"a", "b"], ["a", "b"]),
         ([10**30, 1.0], [str(10**30), "1"]),
+        (["TRUE", "True", "False", True], ["true", "true", "false", "true"]),
+        (["True", "False"], ["True", "False"]),
+        (["(1)", "(2)"], ["(1)", "(2)"]),
     ],
 )
 def test_marks_and_types(values, expected):

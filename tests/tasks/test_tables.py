@@ -230,3 +230,46 @@ def test_missing_files(tmp_path):
     for name in ("a.tsv", "a.parquet"):
         with pytest.raises(UserError, match=rf"{name}: (no such file|cannot be read)"):
             read_table(str(tmp_path / name), ExamplesConfig(), ["text"])
+
+
+def test_shards_of_a_directory_or_a_pattern_are_one_table(tmp_path):
+    for shard in range(2):
+        table = pa.table({"text": [f"a{shard}", f"b{shard}"], "label": [0, 1]})
+        pq.write_table(table, tmp_path / f"train-0000{shard}-of-00002.parquet")
+    for name in (tmp_path, tmp_path / "train-*.parquet"):
+        rows, _ = read(str(name), ExamplesConfig(), "text")
+        assert [row.texts["text"] for row in rows] == ["a0", "b0", "a1", "b1"]
+        assert [row.id for row in rows] == ["0", "1", "2", "3"]
+    pq.write_table(table, tmp_path / "validation-00000-of-00001.parquet")
+    with pytest.raises(UserError, match=r"holds files of the splits train, validation: name one"):
+        read(str(tmp_path), ExamplesConfig(), "text")
+    write(tmp_path / "train_without_test.tsv", "text\na\n")
+    assert len(read(str(tmp_path / "train_without_test.tsv"), ExamplesConfig(), "text")[0]) == 1
+
+
+def test_items_of_lists_are_columns_by_number(tmp_path):
+    line = {"article": "t", "options": ["x", "y"], "answer": "B"}
+    path = write(tmp_path / "a.jsonl", json.dumps(line) + "\n")
+    assert values(path, ExamplesConfig(), "article", "options.1") == [("t", "y")]
+
+
+def test_a_tab_may_be_spelt_out(tmp_path):
+    path = write(tmp_path / "a.csv", "text\tlabel\na,b\tc\n")
+    for separator in ("", "\t", "\\t"):
+        assert values(path, ExamplesConfig(separator=separator), "text") == [("a,b",)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-8"])
+def test_what_excel_saves(tmp_path, encoding):
+    """CSV with semicolons and a mark, and `Unicode text`, which is TSV in UTF-16."""
+    content = 'text;label\r\n"größer; ""so""\nzwei";1,5\r\n'
+    path = write(tmp_path / "a.csv", content.encode(encoding))
+    assert values(path, ExamplesConfig(), "text", "label") == [('größer; "so"\nzwei', "1,5")]
+    path = write(tmp_path / "a.txt", "text\tlabel\r\ngrößer\t1\r\n".encode(encoding))
+    assert values(path, ExamplesConfig(layout="tsv"), "text", "label") == [("größer", "1")]
+
+
+def test_nan_is_no_text(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": NaN}\n')
+    with pytest.raises(UserError, match="field 'text' holds null, not text"):
+        read(path, ExamplesConfig(), "text")

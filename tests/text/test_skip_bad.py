@@ -150,3 +150,12 @@ def test_lists_and_structs_of_text(tmp_path):
     assert read(path, field="s.t")[0] == read(path, field="b")[0] == ["x", "y"]
     with pytest.raises(UserError, match=r"column 's' holds struct.* such as s\.t"):
         read(path, field="s")
+
+
+def test_json_lines_called_json_may_begin_with_a_broken_one(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"text": "a}\n{"text": "b"}\n{"text": "c"}\n')
+    texts, account = read(path)
+    assert texts == ["b", "c"] and account.left == {"not JSON": 1}
+    path.write_text('{"data": [\n{"text": "a"}\n]}\n')
+    assert read(path)[0] == ["a"]
