@@ -13,6 +13,9 @@ from bertjax.text.arrow import is_saved
 from bertjax.text.layouts import NAMES, Input, is_known, may_hold, settle, suffix_of
 from bertjax.text.stored import readable
 
+# Where there are no symbolic links, git and archives leave such files in their place.
+_LINK_AS_TEXT = "files that hold a symbolic link's path, which is not followed"
+
 
 def find_inputs(name: str, field: str, account: Account, layout: str = "") -> list[Input]:
     """What there is to read under a name, in order; what is passed over goes to the account.
@@ -46,7 +49,8 @@ def _of_directory(directory: Path, field: str, account: Account, layout: str) ->
     found = []
     for path in files_below(directory, account):
         if not layout and not is_known(str(path)):
-            account.aside[f"{suffix_of(str(path)) or 'nameless'} files"] += 1
+            kind = f"{suffix_of(str(path)) or 'nameless'} files"
+            account.aside[_LINK_AS_TEXT if _is_link_as_text(path) else kind] += 1
             continue
         source = Input(str(path), settle(str(path), field, layout))
         if layout or may_hold(source, field):
@@ -59,6 +63,14 @@ def _of_directory(directory: Path, field: str, account: Account, layout: str) ->
             "directory (compressed ones too): name files of another suffix one by one"
         )
     return found
+
+
+def _is_link_as_text(path: Path) -> bool:
+    """Whether a file holds nothing but the path of something that is there."""
+    if not 0 < path.stat().st_size < 4096:
+        return False
+    target = path.read_bytes().decode(errors="replace")
+    return target.isprintable() and os.path.exists(path.parent / target)
 
 
 def files_below(directory: Path, account: Account) -> Iterator[Path]:

@@ -97,6 +97,17 @@ def test_any_links_end_and_every_file_below_is_found(tmp_path_factory, links):
     assert sorted(names) == sorted(f"{i}.txt" for i in reached)
 
 
+def test_links_that_were_written_as_files_are_said(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "more").write_text("other")
+    (tmp_path / "note").write_text("no such path")
+    account = Account()
+    assert [name for name, _ in found(tmp_path, account)] == ["a.txt"]
+    (link,) = (kind for kind in account.aside if "symbolic" in kind)
+    assert account.aside == {link: 1, "nameless files": 1}
+
+
 def test_patterns_and_what_is_not_there(tmp_path):
     for i in range(3):
         (tmp_path / f"train-{i}.jsonl").write_text('{"text": "a"}')
