@@ -51,9 +51,11 @@ def read_records(source: Input, columns: Sequence[str], form: Form, account: Acc
         text = read_text(name, account)
         return Records(read_delimited(name, text, columns, layout, form))
     if layout == "jsonl":
-        return _objects(name, lines_of_json(name, text_lines(read_text(name, account))))
+        lines = text_lines(read_text(name, account))
+        return _objects(name, lines_of_json(name, lines), columns)
     if layout == "json":
-        return _objects(name, iter(rows_of_json(name, read_text(name, account), columns)))
+        rows = iter(rows_of_json(name, read_text(name, account), columns))
+        return _objects(name, rows, columns)
     opener = {"parquet": open_parquet, "arrow": open_arrow, "saved": open_saved}[layout]
     return _table(opener(name), columns)
 
@@ -78,13 +80,16 @@ def reach(fields: Mapping[str, Any], column: str) -> Any:
     return value
 
 
-def _objects(name: str, rows: Iterator[tuple[str, Any]]) -> Records:
+def _objects(name: str, rows: Iterator[tuple[str, Any]], columns: Sequence[str]) -> Records:
+    """Objects as they are; a text, where one field is asked for, as that field."""
     first = next(rows, None)
     if first is None:
         raise UserError(f"{name}: the file is empty: give one with rows")
 
     def checked() -> Iterator[Record]:
         for place, value in chain([first], rows):
+            if isinstance(value, str) and len(columns) == 1:
+                value = {columns[0]: value}
             if not isinstance(value, dict | Problem):
                 kind = type(value).__name__
                 value = Problem("not an object", f"a JSON {kind}, not an object")

@@ -97,6 +97,13 @@ def test_json_without_rows_is_refused(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_texts_in_the_place_of_objects(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('["a", "b"]')
+    assert read(path, "text") == [{"text": "a"}, {"text": "b"}]
+    assert all(isinstance(row, Problem) for row in read(path, "text", "label"))
+
+
 def test_lines_that_are_no_objects_are_problems(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a"}\n[1]\n{"text"\n')
