@@ -22,7 +22,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -214,7 +214,8 @@ def _note(work: _Work, name: str, account: Account) -> None:
     """Leave what was left out where `_collect` finds it; names sort as the text does."""
     if account.left or account.aside:
         with appearing_file(work.spool / f"account-{name}") as file:
-            file.write(json.dumps(asdict(account)).encode())
+            noted = {"left": account.left, "aside": account.aside, "first": account.first}
+            file.write(json.dumps(noted).encode())
 
 
 @functools.lru_cache(1)

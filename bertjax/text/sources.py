@@ -56,8 +56,11 @@ class FileSource:
 
     def is_plain(self) -> bool:
         """Whether the chunks are stretches of the file as it is stored."""
-        with open_stored(self.name) as stored:
-            return stored.is_plain
+        try:
+            with open_stored(self.name) as stored:
+                return stored.is_plain
+        except DamagedFile:
+            return False
 
     def _cut(self, stored: Stored, account: Account) -> Iterator[Chunk]:
         separator = SEPARATORS[self.layout]

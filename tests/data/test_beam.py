@@ -23,6 +23,7 @@ from bertjax.data.build import BuildSettings, build_corpus
 from bertjax.data.corpus import verify_corpus
 from bertjax.errors import UserError
 from bertjax.text import sources
+from bertjax.text.account import Account
 from bertjax.text.sources import find_sources
 from bertjax.text.tokenizer import load_tokenizer
 
@@ -62,6 +63,37 @@ def text(tmp_path) -> list[str]:
     (text / "d.txt").write_text("\n \n\n")  # a file with no document
     parquet.write_table(pyarrow.table({"text": made[100:]}), tmp_path / "e.parquet")
     return [str(text), str(tmp_path / "e.parquet")]
+
+
+@needs_beam
+def test_what_is_left_out_is_counted_alike(text, vocab, tmp_path):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    lines = [json.dumps({"text": t}) for t in documents(50, seed=1)]
+    (bad / "f.jsonl").write_text("\n".join([*lines[:9], "{", *lines[9:], '{"text": null}']))
+    (bad / "g.txt").write_bytes(b"one\n\ncaf\xe9\n\ntwo\n")
+    (bad / "h.txt").write_bytes("three\n\nfour".encode("utf-16"))
+    (bad / "i.txt").write_bytes(b"five\r\rsix")
+    with gzip.open(bad / "j.txt.gz", "wt") as file:
+        file.write("\n\n".join(documents(99)))
+    (bad / "j.txt.gz").write_bytes((bad / "j.txt.gz").read_bytes()[:-20])
+    accounts = []
+    for name in ("plain", "beam"):
+        account = Account(skip=True)
+        sources_ = find_sources([*text, str(bad)], account=account)
+        tokenizer, settings = load_tokenizer(vocab), BuildSettings()
+        if name == "plain":
+            build_corpus(sources_, tmp_path / name, tokenizer, settings, 1, account=account)
+        else:
+            pipeline = open_pipeline("DirectRunner")
+            build_corpus_with_beam(
+                sources_, tmp_path / name, tokenizer, settings, pipeline, account=account
+            )
+        accounts.append(account)
+    assert contents(tmp_path / "beam") == contents(tmp_path / "plain")
+    assert accounts[0].lines() == accounts[1].lines()
+    kinds = {"not JSON": 1, "no text": 1, "not UTF-8": 1, "damaged file": 1}
+    assert accounts[0].left == kinds and "f.jsonl: line 10" in accounts[0].first
 
 
 def build_both(text: list[str], vocab: Path, root: Path, options: str = "", **settings) -> Path:
@@ -190,9 +222,9 @@ def test_workers_on_another_file_system(vocab, tmp_path, monkeypatch, lost) -> N
     path.write_text("\n\n".join(documents(80)))
     collect = beam._collect
 
-    def collect_less(work, count):
+    def collect_less(work, count, account):
         next(work.spool.glob(lost)).unlink()
-        return collect(work, count)
+        return collect(work, count, account)
 
     monkeypatch.setattr(beam, "_collect", collect_less)
     words = [path, "--out", tmp_path / "out", "--tokenizer", vocab]
