@@ -153,7 +153,6 @@ def _compile(step: Any, *arguments: Any) -> Any:
         return lowered.compile()
 
 
-@lru_cache(maxsize=4)
 def _mesh(cfg: MeshConfig, topology: Topology) -> Mesh:
     return _slice(cfg, topology) if topology.chip.is_tpu else _host(cfg, topology)
 
@@ -175,16 +174,20 @@ def _slice(cfg: MeshConfig, topology: Topology) -> Mesh:
         )
     for name, value in _NO_TPU_HERE.items():
         os.environ.setdefault(name, value)
-    # libtpu counts whole hosts of four chips unless told that a slice is less.
-    layout = {"chips_per_host_bounds": (1, 1, 1)} if topology.chips == 1 else {}
-    devices = topologies.get_topology_desc(str(topology), platform="tpu", **layout).devices
     try:
-        return sharding.make_mesh(cfg, devices)
+        return sharding.make_mesh(cfg, _chips(topology))
     except NotImplementedError:  # of mesh_utils: an axis of the mesh is no product of the slice's
         raise UserError(
             f"train.mesh fsdp={cfg.fsdp} tensor={cfg.tensor} cannot be laid along the axes of "
             f"{topology}: use sizes that are products of {', '.join(map(str, topology.shape))}"
         ) from None
+
+
+@lru_cache(maxsize=4)
+def _chips(topology: Topology) -> list[jax.Device]:
+    # libtpu counts whole hosts of four chips unless told that a slice is less.
+    layout = {"chips_per_host_bounds": (1, 1, 1)} if topology.chips == 1 else {}
+    return topologies.get_topology_desc(str(topology), platform="tpu", **layout).devices
 
 
 def _verdict(message: str, topology: Topology) -> TooLarge:
