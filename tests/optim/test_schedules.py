@@ -138,7 +138,9 @@ def schedules(draw) -> OptimConfig:
         schedule=schedule,
         warmup_fraction=warmup,
         decay_fraction=draw(
-            st.floats(1e-9, 1 - warmup) if schedule == "wsd" and warmup < 1 else st.just(0.2)
+            st.floats(0, 1 - warmup, exclude_min=True)
+            if schedule == "wsd" and warmup < 1
+            else st.just(0.2)
         ),
         power=draw(st.floats(0.25, 4)),
         final_fraction=draw(st.floats(0, 1)),
