@@ -41,6 +41,7 @@ ALLOWED = {
     "metrics": {"errors"},
     "tasks": BASE | {"metrics", "text"},
     "predict": BASE | {"model", "text"},
+    "probe": BASE | {"model", "text"},
     "train": WITH_ARRAYS
     | {
         "checkpoint",

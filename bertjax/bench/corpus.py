@@ -1,15 +1,32 @@
-"""Random text in the shape of a corpus, for speed where there is no corpus at hand."""
+"""The text of a benchmark: a config's corpus, or random text in the shape of one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from bertjax.config import PretrainConfig
 from bertjax.data.corpus import SENTENCE, WORD, Corpus
 from bertjax.errors import UserError
+from bertjax.recipes import BERT_VOCABULARY
 from bertjax.text.special import SpecialIds
+from bertjax.train.data import open_data
 
+RANDOM_TOKENS = 4_000_000
 SENTENCE_LENGTH = 24  # tokens; about English Wikipedia's
 _SPECIAL = 5  # ids that are no pieces of words
+
+
+def corpus_of(cfg: PretrainConfig, document_length: int = 1_000) -> tuple[PretrainConfig, Corpus]:
+    """The training documents of the config's corpus, or random ones where it names none."""
+    if cfg.data.corpus:
+        cfg, data = open_data(cfg)
+        return cfg, data.train
+    size = cfg.model.vocab_size or BERT_VOCABULARY
+    cfg = replace(cfg, model=replace(cfg.model, vocab_size=size))
+    rows = max(p.batch_size * p.seq_len for p in cfg.data.phases)
+    return cfg, random_corpus(size, max(RANDOM_TOKENS, 4 * rows), document_length)
 
 
 def random_corpus(

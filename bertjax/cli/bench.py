@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from bertjax.bench.corpus import random_corpus
+from bertjax.bench.corpus import corpus_of
 from bertjax.bench.ours import Bench, alternate
 from bertjax.cli.devices import require_devices
 from bertjax.cli.fields import add_config, read_config
 from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
-from bertjax.data.corpus import Corpus
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
-from bertjax.recipes import BERT_VOCABULARY
 from bertjax.runs.environment import describe_environment
 from bertjax.terminal import Terminal, count
-from bertjax.train.data import open_data
 from bertjax.train.devices import make_mesh, memory_errors
 
-RANDOM_TOKENS = 4_000_000
 _STEADY = 1.5  # times the fastest round that the slowest may take, for figures to be trusted
 
 
@@ -44,6 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", choices=["transformers"], help="run the same in PyTorch, in turn with ours"
     )
+    parser.add_argument(
+        "--parts",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="time the parts of a step too, for which two more programs are compiled",
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="DIR", help="write a profile of three more steps there"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
 
 
@@ -59,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         )
     check_output("--json", args.json)
     require_devices()
-    cfg, corpus = _corpus(cfg, args.document_length)
+    cfg, corpus = corpus_of(cfg, args.document_length)
     mesh = make_mesh(cfg)
     if args.compare:
         from bertjax.bench.pytorch import TorchBench, require_comparable
@@ -74,8 +79,14 @@ def run(args: argparse.Namespace) -> int:
             benches.append(TorchBench(ours))
         for done in alternate(benches, 4, args.steps // 4):
             terminal.progress(f"round {done} of 4")
-        terminal.progress("the parts of a step")
-        report = ours.report(ours.parts(repeats=max(3, args.steps // 4)))
+        parts = {}
+        if args.parts:
+            terminal.progress("the parts of a step")
+            parts = ours.parts(repeats=max(3, args.steps // 4))
+        report = ours.report(parts)
+        if args.trace:
+            with jax.profiler.trace(args.trace):
+                ours.run(3)
         terminal.close()
     report["text"] = cfg.data.corpus or f"random, vocabulary {cfg.model.vocab_size:,}"
     report["config"] = asdict(cfg)
@@ -93,17 +104,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _corpus(cfg: PretrainConfig, document_length: int) -> tuple[PretrainConfig, Corpus]:
-    """The config's corpus, or random text in the shape of one."""
-    if cfg.data.corpus:
-        cfg, data = open_data(cfg)
-        return cfg, data.train
-    size = cfg.model.vocab_size or BERT_VOCABULARY
-    cfg = replace(cfg, model=replace(cfg.model, vocab_size=size))
-    rows = max(p.batch_size * p.seq_len for p in cfg.data.phases)
-    return cfg, random_corpus(size, max(RANDOM_TOKENS, 4 * rows), document_length)
-
-
 def _table(report: dict[str, Any]) -> str:
     """The report for people."""
     step = report["step_seconds"]
@@ -115,13 +115,14 @@ def _table(report: dict[str, Any]) -> str:
         f"compile     {report['compile_seconds']:.1f} s",
         f"step        {step * 1e3:.1f} ms, {_range(report['step_seconds_of_rounds'])}",
     ]
-    parts = report["parts_seconds"]
-    whole = sum(parts.values())
-    lines.append(f"its parts   one at a time, {whole * 1e3:.1f} ms together")
-    for name, seconds in parts.items():
-        lines.append(f"  {name:<11}{seconds * 1e3:.1f} ms, {seconds / whole:.1%}")
+    if parts := report["parts_seconds"]:
+        whole = sum(parts.values())
+        lines.append(f"its parts   one at a time, {whole * 1e3:.1f} ms together")
+        for name, seconds in parts.items():
+            lines.append(f"  {name:<11}{seconds * 1e3:.1f} ms, {seconds / whole:.1%}")
     lines += [
-        f"speed       {count(report['tokens_per_second'])} real tokens/s",
+        f"speed       {count(report['tokens_per_second'])} real tokens/s, "
+        f"{report['input_wait_share']:.2%} of the time waiting for batches",
         f"work        {report['model_flops_per_second'] / 1e12:.3g} model TFLOP/s, "
         f"{report['utilisation_of_matmul']:.1%} of the matmul rate here "
         f"({report['matmul_flops_per_second'] / 1e12:.3g} TFLOP/s)",

@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": ("bertjax.cli.evaluate", "fine-tuned runs on a labelled file"),
     "predict": ("bertjax.cli.predict", "fine-tuned runs on unlabelled text"),
     "fill-mask": ("bertjax.cli.fill_mask", "run -> what it thinks stands at [MASK]"),
+    "probe": ("bertjax.cli.probe", "run -> which of two sentences it finds more likely"),
     "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),
