@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from bertjax import flops
-from bertjax.bench.corpus import SENTENCE_LENGTH, random_corpus
-from bertjax.cli.bench import RANDOM_TOKENS
+from bertjax.bench.corpus import RANDOM_TOKENS, SENTENCE_LENGTH, random_corpus
 from bertjax.cli.main import main
 from bertjax.config import DataConfig, MaskingConfig, ModelConfig, Phase, PretrainConfig
 from bertjax.data.batches import BatchSource
