@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.tasks.families import read_examples
-from bertjax.tasks.tables import row_account
+from bertjax.tasks.tables import row_account, table_form
 from bertjax.tasks.tagged_records import words_of
 from bertjax.tasks.task import Example
 from bertjax.text.account import Account, Problem
 from bertjax.text.inputs import find_inputs
 from bertjax.text.layouts import Input, suffix_of
+from bertjax.text.records import read_records
 from bertjax.text.stored import check_text, local, read_text, text_lines
 
 _SINGLE = ("classification", "multi_label", "regression", "tagging")
+_OF_WORDS = ("tokens", "words", "text", "sentence")  # fields of sentences, in files with names
+_LONGEST_WORD = 4  # characters of Chinese
+_NAMED = ("jsonl", "json", "parquet", "arrow", "saved", "tfds")
 
 
 def read_unlabelled(
@@ -23,17 +29,20 @@ def read_unlabelled(
 ) -> tuple[list[Example], int]:
     """Examples without labels, and how many bad rows were left out.
 
-    A file of text, or a pipe of it, holds one text a line, blank lines aside, unless the run
-    learnt from a `.txt` itself, whose layout it then has. For tagging a line's words are what
-    whitespace separates, or its characters where it has none and is Chinese. The id of an example
-    is the number of its line.
+    A file of text, or a pipe of it, holds one text a line, blank lines aside. Where the run learnt
+    from words in columns under the name `.txt`, such files are looked at: they may be either. For
+    tagging a line's words are what whitespace separates, or its characters where it has none and
+    is Chinese. The id of an example is the number of its line.
 
     Raises:
-        UserError: the file cannot be read, or lines of text cannot be this task's input.
+        UserError: the file cannot be read, lines of text cannot be this task's input, or they
+            could as well be columns.
     """
     account = account or row_account(cfg.data)
     found = find_inputs(path, cfg.data.text, Account())
-    if not all(_is_plain(s, cfg) for s in found) or suffix_of(cfg.data.train) == ".txt":
+    if not all(_is_plain(s, cfg) for s in found):
+        if cfg.task.family == "tagging" and cfg.data.text == "text":
+            cfg = _with_field_of_words(found[0], cfg)
         return read_examples(path, cfg, labelled=False, account=account)
     if cfg.task.family not in _SINGLE or cfg.data.text_pair:
         raise UserError(
@@ -55,8 +64,49 @@ def _is_plain(source: Input, cfg: FinetuneConfig) -> bool:
     if source.layout not in ("", "text"):
         return False
     is_pipe = local(source.name) != Path(source.name)
+    suffix = suffix_of(source.name)
+    if suffix == ".txt" and cfg.task.family == "tagging" and suffix_of(cfg.data.train) == ".txt":
+        return not _holds_columns(source.name, cfg)
     nameless = ("",) if is_pipe or cfg.task.family != "tagging" else ()
-    return suffix_of(source.name) in (".txt", ".text", *nameless)
+    return suffix in (".txt", ".text", *nameless)
+
+
+def _holds_columns(name: str, cfg: FinetuneConfig) -> bool:
+    """Whether lines are words in columns rather than texts: by their widths and known tags.
+
+    Raises:
+        UserError: they are all as wide and end in no tag that the run knows: texts of as many words
+            and columns without tags look alike.
+    """
+    lines = text_lines(read_text(name, Account()))
+    fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    widths = {len(words) for words in fields}
+    if len(widths) != 1 or len(fields) == 1:
+        return False
+    if widths == {1}:  # Chinese texts have no spaces either, but are longer than words
+        return all(len(words_of(words[0])) <= _LONGEST_WORD for words in fields)
+    if {words[-1] for words in fields} <= _tags(cfg):
+        return True
+    raise UserError(
+        f"{name}: all {len(fields)} lines have {widths.pop()} words, so that they may be texts or "
+        "columns without tags: name the file .text if a line is a text, .conll if it is a word"
+    )
+
+
+def _tags(cfg: FinetuneConfig) -> set[str]:
+    """Tags that a file of the run's may hold, whatever the letters of its scheme."""
+    kinds = {label.partition("-")[2] for label in cfg.task.labels if "-" in label}
+    return {*cfg.task.labels, "O", *(f"{letter}-{kind}" for letter in "BIESLUMW" for kind in kinds)}
+
+
+def _with_field_of_words(source: Input, cfg: FinetuneConfig) -> FinetuneConfig:
+    """The config for a file whose fields have names, of a run that learnt from one without."""
+    if source.layout not in _NAMED:
+        return cfg
+    _, first = next(read_records(source, (), table_form(cfg.data), Account()).rows, ("", {}))
+    names: Sequence[str] = list(first) if isinstance(first, dict) else ()
+    field = next((name for name in _OF_WORDS if name in names), cfg.data.text)
+    return replace(cfg, data=replace(cfg.data, text=field))
 
 
 def _lines(name: str, cfg: FinetuneConfig, account: Account) -> list[Example]:

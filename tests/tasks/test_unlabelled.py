@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 
@@ -54,6 +55,53 @@ def test_a_pipe_holds_a_text_a_line(tmp_path):
     examples, _ = read_unlabelled(str(pipe), cfg)
     writer.join()
     assert [(e.id, e.texts) for e in examples] == [("1", ("one", "two")), ("3", ("three",))]
+
+
+TAGGER = FinetuneConfig(
+    task=TaskConfig(family="tagging", scheme="IOB2", labels=("O", "B-PER", "I-PER")),
+    data=ExamplesConfig(train="train.txt"),
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentences"),
+    [
+        ("Ann Lee lives in Rome\n", ["Ann Lee lives in Rome"]),
+        ("Ann lives in Rome .\n\nIt rains .\n", ["Ann lives in Rome .", "It rains ."]),
+        ("Ann B-PER\nLee I-PER\n\nIt O\n", ["Ann Lee", "It"]),
+        ("Ann S-PER\nruns O\n", ["Ann runs"]),  # the same types by other letters
+        ("Ann\nLee\n\nIt\n", ["Ann Lee", "It"]),
+        ("北京很大\n", ["北 京 很 大"]),
+        ("北京是首都\n上海很大\n", ["北 京 是 首 都", "上 海 很 大"]),
+        ("北京\n很\n大\n", ["北京 很 大"]),
+    ],
+)
+def test_a_tagger_of_columns_called_txt_takes_lines_and_columns(content, sentences, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(content)
+    found, _ = read_unlabelled(str(path), TAGGER)
+    assert [" ".join(e.texts) for e in found] == sentences
+
+
+def test_lines_that_may_be_either_are_refused_unless_the_suffix_says(tmp_path):
+    content = "Ann runs\nIt rains\n"
+    for name in ("a.txt", "a.text", "a.conll"):
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=r"all 2 lines have 2 words.*\.text.*\.conll"):
+        read_unlabelled(str(tmp_path / "a.txt"), TAGGER)
+    lines, _ = read_unlabelled(str(tmp_path / "a.text"), TAGGER)
+    assert [e.texts for e in lines] == [("Ann", "runs"), ("It", "rains")]
+    columns, _ = read_unlabelled(str(tmp_path / "a.conll"), TAGGER)
+    assert [e.texts for e in columns] == [("Ann", "It")]
+
+
+@pytest.mark.parametrize("field", ["tokens", "words", "text", "sentence"])
+def test_a_tagger_of_columns_takes_records(field, tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"id": 7, field: ["Ann", "runs"]}, {"id": 8, field: ["It"]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, _ = read_unlabelled(str(path), TAGGER)
+    assert [e.texts for e in found] == [("Ann", "runs"), ("It",)]
 
 
 def test_lines_are_no_input_of_pairs(tmp_path):
