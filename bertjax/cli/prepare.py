@@ -195,8 +195,10 @@ class _ProgressLine:
         self._shown = self._began
 
     def show(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._shown < (0.2 if self._terminal else 10):
+        now, wait = time.monotonic(), 0.2 if self._terminal else 10
+        if self._shown > self._began and progress.done == 1:
+            wait = 0  # a reader who saw a share sees that all is read
+        if now - self._shown < wait:
             return
         self._shown = now
         seconds = now - self._began
@@ -212,6 +214,16 @@ class _ProgressLine:
     def end(self) -> None:
         if self._terminal and self._shown > self._began:
             print(file=sys.stderr, flush=True)
+
+
+def _recipe(tokens: int) -> str:
+    """The recipe whose model is of a size that so much text is enough for.
+
+    BERT-base's 3.3 billion words were 30 a parameter (Devlin et al. 2019, 3.1); a tenth of that is
+    the least that is recommended here.
+    """
+    enough = {"base": 300_000_000, "small": 80_000_000, "mini": 0}
+    return f"configs/bert_{next(size for size, least in enough.items() if tokens >= least)}.py"
 
 
 def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: Account) -> None:
@@ -233,6 +245,6 @@ def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: 
         f"{total['unknown'] / total['tokens']:.3%} unknown\n"
         f"tokenizer   {content['vocab_size']:,} pieces, {content['tokenizer'][:12]}\n"
         f"time        {seconds:.1f} s\n"
-        f"next        bertjax pretrain --config configs/bert_base.py --workdir runs/x "
+        f"next        bertjax pretrain --config {_recipe(total['tokens'])} --workdir runs/x "
         f"data.corpus={shlex.quote(str(out))}"
     )

@@ -137,6 +137,7 @@ def _tokenize_all(
             text_bytes += part.text_bytes
             stored_bytes += part.stored_bytes
             report(Progress(count, text_bytes, stored_bytes / max(total, 1)))
+    report(Progress(count, text_bytes, 1.0))  # what is not read, such as other columns, is behind
     return paths
 
 

@@ -1,6 +1,7 @@
 """`bertjax prepare`: what it says, refuses and survives."""
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -21,13 +22,16 @@ from tiny_text import (
 
 from bertjax import durable
 from bertjax.cli import prepare
+from bertjax.data.build import Progress, build_corpus
 from bertjax.data.corpus import (
     describe_corpus,
     open_corpus,
     verify_corpus,
 )
 from bertjax.errors import UserError
+from bertjax.text.sources import find_sources
 from bertjax.text.tokenizer import load_tokenizer
+from bertjax.text.tokenizer_training import train_tokenizer
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -112,6 +116,7 @@ def test_read_only_directory(vocab, tmp_path, monkeypatch) -> None:
 PREPARE = """
 import argparse, sys
 from bertjax.cli import prepare
+from bertjax.data.build import Progress, build_corpus
 from bertjax.errors import UserError
 from bertjax.text import sources
 if __name__ == "__main__":
@@ -206,3 +211,35 @@ def test_two_builds_of_one_corpus(tmp_path) -> None:
             pass
         assert (stage / "file").exists()
     assert [p.name for p in out.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size"), [(1_000_000, "mini"), (100_000_000, "small"), (3_000_000_000, "base")]
+)
+def test_the_next_command_names_a_model_that_fits_the_text(tokens, size):
+    assert prepare._recipe(tokens) == f"configs/bert_{size}.py"
+
+
+def test_progress_that_was_shown_ends_at_all(capsys, monkeypatch):
+    """Chunks tell of fewer bytes than the files have: of columns that nobody reads."""
+    now = iter([0.0, 11.0, 12.0, 13.0])
+    monkeypatch.setattr("bertjax.cli.prepare.time.monotonic", lambda: next(now))
+    line = prepare._ProgressLine()
+    line.show(Progress(1, 1_000_000, 0.3))
+    line.show(Progress(2, 2_000_000, 0.64))  # too soon after the last one
+    line.show(Progress(2, 2_000_000, 1.0))
+    shown = capsys.readouterr().err.splitlines()
+    assert [text.split()[1] for text in shown] == ["30%", "100%"]
+
+
+def test_tokenizing_reports_all_at_the_end(tmp_path):
+    text = tmp_path / "a.jsonl"
+    rows = ({"text": f"one {i}.", "other": "x" * 500} for i in range(9))
+    text.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenizer = train_tokenizer("wordpiece", ["one 0 1 2 3 4 5 6 7 8."] * 9, 60)
+    reports: list[Progress] = []
+    settings = prepare.BuildSettings(held_out=0.3)
+    build_corpus(
+        find_sources([str(text)]), tmp_path / "corpus", tokenizer, settings, 1, reports.append
+    )
+    assert reports[-1].done == 1 and reports[-1].documents == 9
