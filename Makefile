@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Neighbours share what is compiled and made, so each process has half of the list until one is done.
+TWO := -n 2 --dist worksteal
 
 .PHONY: quickstart test test-newest test-extras lint types lock clean
 
@@ -11,18 +13,19 @@ quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
 
 test: $(VENV)/installed-for-tests lint types
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not alone"
+	$(BIN)/python -m pytest $(TWO) -m "not alone and not optimized"
+	$(BIN)/python -m pytest $(TWO) -m optimized
 	$(BIN)/python -m pytest -m alone
 
 # The fast part on the newest releases instead of the locked ones: make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
-	.venv-newest/bin/python -m pytest -n 2 --dist loadgroup -m "not slow and not alone"
+	.venv-newest/bin/python -m pytest $(TWO) -m "not slow and not alone and not optimized"
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:
 # what a GPU needs to run is ten times as large.
 test-extras: .venv-extras/installed
-	.venv-extras/bin/python -m pytest -n 2 --dist loadgroup tests/data/test_beam.py tests/plan
+	.venv-extras/bin/python -m pytest $(TWO) tests/data/test_beam.py tests/plan
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

@@ -1,22 +1,27 @@
 """Every test sees eight fake devices, no hub, and one compilation cache a session.
 
+What takes long to make is made once for all workers: `once`, and the text and corpus below.
+
 XLA reads its flags when JAX starts, so they are set before anything imports it.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import importlib.util
 import os
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import xla_flags
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = xla_flags.devices(8)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # Subprocesses of tests share it too; compilation is most of the suite's time.
@@ -29,6 +34,12 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Torch is pinned to a build that not every Python has; parity is measured where it is.
 ORACLE = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
 collect_ignore = [] if ORACLE else ["huggingface"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """XLA's flags hold for a whole process: only `-m optimized` runs programs as users do."""
+    if config.option.markexpr != "optimized":
+        os.environ["XLA_FLAGS"] = f"{xla_flags.devices(8)} {xla_flags.QUICK}"
 
 
 def pytest_report_header() -> str | None:
@@ -44,6 +55,52 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA.parent.name}/{SHARED_DATA.name} here")
     return SHARED_DATA
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Once:
+    """`once(name, make)`: the path that `make(path)` filled, for whichever worker asked first."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # each worker's own lies in the one of the session
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / name / "done"
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder / name)
+                done.touch()
+        return folder / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def text(once) -> Path:
+    """English-like documents."""
+    import tiny_run  # not before JAX's flags are set
+
+    return once("text", tiny_run.write_text)
+
+
+@pytest.fixture(scope="session")
+def corpus(once, text) -> Path:
+    """`text`, prepared with a vocabulary of its own."""
+    import tiny_run
+
+    return once("corpus", lambda out: tiny_run.prepare(text, out))
+
+
+@pytest.fixture(scope="session")
+def two_phases(once) -> Path:
+    import tiny_run
+
+    return once("two_phases.py", lambda path: path.write_text(tiny_run.TWO_PHASES))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

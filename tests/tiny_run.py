@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import xla_flags
 
 import bertjax
 from bertjax import sharding
@@ -24,8 +25,7 @@ from bertjax.pretrained import run_config
 from bertjax.train.state import abstract_state, checkpoint_items
 from bertjax.tree import path_name
 
-# Two row lengths, so that every run crosses a phase edge (after step 12). Reports, evaluations and
-# checkpoints fall on different steps.
+# Reports, evaluations and checkpoints fall on different steps.
 RECIPE = """
 from bertjax.config import *
 
@@ -35,14 +35,19 @@ def get_config():
         model=ModelConfig(
             hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64, max_positions=32
         ),
-        data=DataConfig(phases=(Phase(16, 16, 0.5), Phase(32, 16, 0.5))),
+        data=DataConfig(phases=(Phase(32, 16),)),
         optim=OptimConfig(learning_rate=3e-3, warmup_fraction=0.1),
         train=TrainConfig(
-            steps=24, accumulate=2, log_every=4, eval_every=6, eval_rows=32, checkpoint_every=5,
+            steps=24, log_every=4, eval_every=6, eval_rows=32, checkpoint_every=5,
             keep_checkpoints=100,
         ),
     )
 """
+# Two row lengths, so that a run crosses a phase edge (after step 12), and micro-batches: twice the
+# programs to compile.
+TWO_PHASES = RECIPE.replace("(Phase(32, 16),)", "(Phase(16, 16, 0.5), Phase(32, 16, 0.5))").replace(
+    "steps=24,", "steps=24, accumulate=2,"
+)
 STEPS = 24
 
 _NOUNS = ["river", "city", "house", "writer", "garden", "engine", "winter", "letter", "school"]
@@ -101,7 +106,7 @@ def start(
         env={
             **os.environ,
             "PYTHONPATH": str(Path(bertjax.__file__).parents[1]),
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": f"{xla_flags.devices(devices)} {xla_flags.QUICK}",
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             **environment,
         },

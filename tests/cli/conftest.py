@@ -1,4 +1,4 @@
-"""A recipe, a corpus, a trained run and its export, once a session; what a refusal is."""
+"""A recipe, a trained run of it and its export, once a session; what a refusal is."""
 
 from __future__ import annotations
 
@@ -15,28 +15,18 @@ from bertjax.errors import EXIT_BAD_INPUT
 
 
 @pytest.fixture(scope="session")
-def recipe(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "tiny.py"
-    path.write_text(tiny_run.RECIPE)
-    return path
+def recipe(once) -> Path:
+    return once("tiny.py", lambda path: path.write_text(tiny_run.RECIPE))
 
 
 @pytest.fixture(scope="session")
-def text(tmp_path_factory) -> Path:
-    return tiny_run.write_text(tmp_path_factory.mktemp("text") / "text.txt")
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory, text) -> Path:
-    return tiny_run.prepare(text, tmp_path_factory.mktemp("corpus") / "corpus")
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory, recipe, corpus) -> Path:
+def trained(once, recipe, corpus) -> Path:
     """A finished run; tests that write into a run take `trained_copy`."""
-    workdir = tmp_path_factory.mktemp("trained") / "run"
-    assert main(tiny_run.pretrain_argv(workdir, recipe, corpus)) == 0
-    return workdir
+
+    def make(workdir: Path) -> None:
+        assert main(tiny_run.pretrain_argv(workdir, recipe, corpus)) == 0
+
+    return once("trained", make)
 
 
 @pytest.fixture
@@ -45,10 +35,11 @@ def trained_copy(tmp_path, trained) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, trained) -> Path:
-    out = tmp_path_factory.mktemp("exported") / "hf"
-    assert main(["export", str(trained), "--out", str(out)]) == 0
-    return out
+def exported(once, trained) -> Path:
+    def make(out: Path) -> None:
+        assert main(["export", str(trained), "--out", str(out)]) == 0
+
+    return once("exported", make)
 
 
 @pytest.fixture

@@ -16,9 +16,6 @@ from tiny_run import metrics, newest_step, pretrain_argv, snapshot
 from bertjax.cli.main import main
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_NON_FINITE
 
-pytestmark = pytest.mark.xdist_group("commands")  # they share the trained run
-
-
 # Text.
 
 
@@ -166,8 +163,8 @@ def test_a_config_json_that_is_none(tmp_path, corpus, refuse, content):
         (("data.pairs=none",), "for no pairs at all use data.format=full_sentences"),
     ],
 )
-def test_a_config_that_does_not_fit(tmp_path, recipe, corpus, refuse, overrides, says):
-    said = refuse(*pretrain_argv(tmp_path / "run", recipe, corpus, *overrides))
+def test_a_config_that_does_not_fit(tmp_path, two_phases, corpus, refuse, overrides, says):
+    said = refuse(*pretrain_argv(tmp_path / "run", two_phases, corpus, *overrides))
     assert says in said
 
 
@@ -313,11 +310,11 @@ def test_divergence_stops_with_the_rows_and_the_checkpoints(tmp_path, recipe, co
     tiny_run.assert_same_bits({n: good[n] for n in params}, {n: bad[n] for n in params})
 
 
-def test_devices_that_run_out_of_memory(tmp_path, recipe, corpus, capfd, monkeypatch):
+def test_devices_that_run_out_of_memory(tmp_path, two_phases, corpus, capfd, monkeypatch):
     def step(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
     monkeypatch.setattr("bertjax.train.loop.make_train_step", lambda *_: step)
-    assert main(pretrain_argv(tmp_path / "run", recipe, corpus)) == EXIT_BAD_INPUT
+    assert main(pretrain_argv(tmp_path / "run", two_phases, corpus)) == EXIT_BAD_INPUT
     last = capfd.readouterr().err.splitlines()[-1]
     assert "16 rows of 32 in 2 micro-batches: raise train.accumulate" in last

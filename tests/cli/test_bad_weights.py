@@ -14,8 +14,6 @@ from tiny_run import pretrain_argv, snapshot
 
 from bertjax.errors import EXIT_DAMAGED
 
-pytestmark = pytest.mark.xdist_group("commands")  # they share the trained run
-
 
 def no_weights(directory: Path) -> None:
     (directory / "model.safetensors").unlink()

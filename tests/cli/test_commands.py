@@ -26,16 +26,13 @@ from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind
 from bertjax.terminal import count
 
-pytestmark = pytest.mark.xdist_group("commands")  # most of them need the trained run
-
 MASKED = "The [MASK] river opened the house near the old letter."
 
 
 @pytest.fixture(scope="session")
-def reexported_corpus(tmp_path_factory, text, exported) -> Path:
+def reexported_corpus(once, text, exported) -> Path:
     """The same text, prepared with the exported tokenizer."""
-    out = tmp_path_factory.mktemp("corpus_again") / "corpus"
-    return tiny_run.prepare(text, out, "--tokenizer", str(exported))
+    return once("reexported", lambda out: tiny_run.prepare(text, out, "--tokenizer", str(exported)))
 
 
 def refusal(capfd, argv: list[str], code: int = EXIT_BAD_INPUT) -> str:

@@ -14,8 +14,6 @@ from bertjax.cli.main import main
 from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.terminal import count
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 CONFIG = """
 from bertjax.config import *
 

@@ -23,10 +23,7 @@ from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 torch.set_num_threads(1)
 
 B, T = 3, 12
-# Most of the time of these tests is XLA's; tiny shapes need none of its optimisations.
-quick_jit = partial(
-    jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0}
-)
+jit_for_config = partial(jax.jit, static_argnums=0)
 CARD = huggingface.CardFacts(
     name="tiny",
     data_fingerprint="c0ffee",
@@ -108,13 +105,13 @@ def _logits(cfg: ModelConfig, params: dict, batch: dict) -> dict[str, jax.Array]
     return found
 
 
-@quick_jit
+@jit_for_config
 def our_logits(cfg: ModelConfig, params: dict, batch: dict) -> dict[str, jax.Array]:
     """Our masked-LM logits [B, T, V] and, with the head, next-sentence logits [B, 2]."""
     return _logits(cfg, params, batch)
 
 
-@quick_jit
+@jit_for_config
 def our_gradients(cfg: ModelConfig, params: dict, batch: dict) -> tuple[dict, dict]:
     """Our logits, and gradients of the mean masked-LM loss plus the mean next-sentence loss."""
 

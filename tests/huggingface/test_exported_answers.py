@@ -20,7 +20,7 @@ ROWS = 200
 QUICK = ("tune.epochs=1", "tune.row_lengths=1", "optim.learning_rate=2e-4")
 LENGTH, STEP, ANSWER = 128, 64, 30  # of windows; so short that paragraphs take several
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def answers_of_both(config: str, checkpoint: Path, rows: Path, tmp_path: Path, *options: str):

@@ -15,6 +15,8 @@ from bertjax import huggingface, model
 
 B, T = 20, 64
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.fixture(scope="module")
 def sentences(shared_data) -> list[str]:

@@ -29,7 +29,7 @@ SENTENCES = [
 ]
 
 
-@oracle.quick_jit
+@oracle.jit_for_config
 def said_of(cfg, params, batch):
     return probabilities(SHAPE, apply_task(cfg, HeadConfig(), SHAPE, params, batch), batch)
 

@@ -81,7 +81,7 @@ def task_batch(cfg: ModelConfig, shape: TaskShape) -> dict[str, np.ndarray]:
     return batch
 
 
-@oracle.quick_jit
+@oracle.jit_for_config
 def our_loss_and_gradients(static: tuple, params: dict, batch: dict) -> tuple:
     def mean(params):
         outputs = apply_task(*static, params, batch)
@@ -218,7 +218,7 @@ def test_imported_head_gives_the_same_logits(made, family, fields, tmp_path) -> 
     assert imported.labels == tuple(f"LABEL_{i}" for i in range(count))
     batch = oracle.random_batch(imported.cfg, PAD, 2)
     batch["word_positions"] = np.where(batch["segments"] > 0, np.arange(T), -1).astype(np.int32)
-    found = oracle.quick_jit(lambda s, p, b: apply_task(*s, p, b)["logits"])(
+    found = oracle.jit_for_config(lambda s, p, b: apply_task(*s, p, b)["logits"])(
         (imported.cfg, imported.head, shape), imported.params, batch
     )
     with torch.no_grad():

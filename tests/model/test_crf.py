@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise, product
 
 import jax
@@ -15,9 +15,6 @@ from scipy.special import logsumexp
 
 from bertjax.model import crf
 from bertjax.model.crf import Potentials, TagRules
-
-# Most of the time of these tests is XLA's; tiny shapes need none of its optimisations.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 C, W = 3, 4
 LENGTHS = (4, 0, 1, 3)
@@ -68,7 +65,7 @@ def all_paths(
 
 @cache
 def compiled(name: str):
-    return quick_jit(getattr(crf, name))
+    return jax.jit(getattr(crf, name))
 
 
 @pytest.mark.parametrize("rules", [None, IOB2, CHUNKS], ids=["free", "iob2", "chunks"])
@@ -118,7 +115,7 @@ def test_gradients_are_finite_and_padding_has_none(scale) -> None:
     def total(field, emissions):
         return jnp.sum(crf.log_likelihood(field, emissions, tags, WORDS))
 
-    by_field, by_emissions = quick_jit(jax.grad(total, argnums=(0, 1)))(field, scale * emissions)
+    by_field, by_emissions = jax.jit(jax.grad(total, argnums=(0, 1)))(field, scale * emissions)
     assert all(np.isfinite(leaf).all() for leaf in (*by_field, by_emissions))
     assert not by_emissions[~WORDS].any()
     # What a gold path takes it gives: probabilities of a word's tags sum to one on both sides.

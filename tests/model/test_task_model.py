@@ -51,10 +51,6 @@ def batch(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-# Most of the time of these tests is XLA's; tiny shapes need none of its optimisations.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
 @cache
 def params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> model.Params:
     """Random, the same encoder under every head."""
@@ -69,7 +65,7 @@ def params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> model.Params
 
 @cache
 def forward(cfg: ModelConfig, head: HeadConfig, shape: TaskShape):
-    return quick_jit(partial(apply_task, cfg, head, shape))
+    return jax.jit(partial(apply_task, cfg, head, shape))
 
 
 def logits(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, rows=None) -> np.ndarray:
@@ -84,7 +80,7 @@ def encoded(cfg: ModelConfig) -> dict:
     given = model.abstract_params(cfg) | params(cfg, HeadConfig(), SPANS)
     given = {name: leaf for name, leaf in given.items() if name != "head"}
     given["masked_lm"] = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), given["masked_lm"])
-    found = quick_jit(partial(model.apply, cfg))(given, batch())
+    found = jax.jit(partial(model.apply, cfg))(given, batch())
     return jax.tree.map(lambda x: np.asarray(x, np.float64), found)
 
 
@@ -236,8 +232,8 @@ def test_parameters_have_names_places_and_groups(head, shape) -> None:
 
 def test_encoder_starts_as_in_pretraining() -> None:
     cfg, key = replace(SMALL, num_layers=1), jax.random.key(3)
-    ours = by_path(quick_jit(partial(init_task, cfg, HeadConfig(), CLASSES))(key))
-    theirs = by_path(quick_jit(partial(model.init, cfg))(key))
+    ours = by_path(jax.jit(partial(init_task, cfg, HeadConfig(), CLASSES))(key))
+    theirs = by_path(jax.jit(partial(model.init, cfg))(key))
     shared = [path for path in ours if path.startswith(("embeddings/", "layer_"))]
     assert len(shared) == 5 + 16 * cfg.num_layers
     for path in shared:
@@ -247,7 +243,7 @@ def test_encoder_starts_as_in_pretraining() -> None:
 def test_dropout_before_the_last_layer_follows_its_key() -> None:
     head = HeadConfig(dropout=0.5)
     given = params(SMALL, head, CLASSES)  # this encoder itself drops nothing out
-    run = quick_jit(lambda key: apply_task(SMALL, head, CLASSES, given, batch(), key=key)["logits"])
+    run = jax.jit(lambda key: apply_task(SMALL, head, CLASSES, given, batch(), key=key)["logits"])
     first, again, other = (run(jax.random.key(i)) for i in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     plain = logits(SMALL, head, CLASSES)
@@ -257,7 +253,7 @@ def test_dropout_before_the_last_layer_follows_its_key() -> None:
 def test_bfloat16_is_close_and_logits_stay_float32() -> None:
     head, shape = HEADS[2]
     exact = logits(SMALL, head, shape)
-    run = quick_jit(partial(apply_task, SMALL, head, shape, compute=model.Compute("bfloat16")))
+    run = jax.jit(partial(apply_task, SMALL, head, shape, compute=model.Compute("bfloat16")))
     rounded = run(params(SMALL, head, shape), batch())["logits"]
     assert rounded.dtype == jnp.float32
     difference = np.abs(exact - rounded)[REAL]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_run
+import xla_flags
 from processes import HOST, finish_all, start_work, variables
 from tiny_run import finish, metrics, newest_step, pretrain_argv, start, state
 
@@ -30,12 +31,9 @@ STEPS = 20
 RATE = 1e-4
 FLOOR = 1e-6  # of parameters after those steps, in float32
 
-# Every process compiles by itself, on cores that they share.
-UNOPTIMIZED = "--xla_backend_optimization_level=0"
-
 
 def start_training(argv: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
-    environments = [{"XLA_FLAGS": UNOPTIMIZED, **one, **more} for one in variables(count)]
+    environments = [{"XLA_FLAGS": xla_flags.QUICK, **one, **more} for one in variables(count)]
     return [start([*argv, "--distributed"], **environment) for environment in environments]
 
 
@@ -91,8 +89,7 @@ def argv_of(workdir: Path, recipe: Path, corpus: Path) -> list[str]:
 
 def train_alone(workdir: Path, recipe: Path, corpus: Path, devices: int = 1) -> Path:
     """The same run by one process."""
-    flags = f"{UNOPTIMIZED} --xla_force_host_platform_device_count={devices}"
-    finish(start(argv_of(workdir, recipe, corpus), XLA_FLAGS=flags))
+    finish(start(argv_of(workdir, recipe, corpus), devices))
     return workdir
 
 

@@ -20,8 +20,6 @@ from bertjax.cli.main import main
 from bertjax.config import MeshConfig
 from bertjax.errors import EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_PREEMPTED, EXIT_REQUESTED
 
-pytestmark = pytest.mark.xdist_group("resume")  # all of them need the unbroken run
-
 
 def assert_equals_unbroken(workdir: Path, unbroken: Path) -> None:
     tiny_run.assert_same_bits(state(workdir), state(unbroken))

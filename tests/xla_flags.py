@@ -1,0 +1,9 @@
+"""What XLA is told in tests, here and in the processes that tests start."""
+
+# Nearly all the time of these tiny programs is their compilation, which takes a quarter of it so.
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
+
+def devices(count: int) -> str:
+    """So many fake devices."""
+    return f"--xla_force_host_platform_device_count={count}"
