@@ -36,9 +36,13 @@ ORACLE = all(importlib.util.find_spec(name) for name in ("torch", "transformers"
 collect_ignore = [] if ORACLE else ["huggingface"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--optimized", action="store_true", help="run programs as users do")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """XLA's flags hold for a whole process: only `-m optimized` runs programs as users do."""
-    if config.option.markexpr != "optimized":
+    """XLA takes its flags for a whole process, when the first array is made."""
+    if not config.option.optimized:
         os.environ["XLA_FLAGS"] = f"{xla_flags.devices(8)} {xla_flags.QUICK}"
 
 

@@ -33,7 +33,7 @@ from bertjax.config import *
 def get_config():
     return PretrainConfig(
         model=ModelConfig(
-            hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64, max_positions=32
+            hidden_size=32, num_layers=1, num_heads=2, intermediate_size=64, max_positions=32
         ),
         data=DataConfig(phases=(Phase(32, 16),)),
         optim=OptimConfig(learning_rate=3e-3, warmup_fraction=0.1),
@@ -43,10 +43,12 @@ def get_config():
         ),
     )
 """
-# Two row lengths, so that a run crosses a phase edge (after step 12), and micro-batches: twice the
-# programs to compile.
-TWO_PHASES = RECIPE.replace("(Phase(32, 16),)", "(Phase(16, 16, 0.5), Phase(32, 16, 0.5))").replace(
-    "steps=24,", "steps=24, accumulate=2,"
+# Two layers; two row lengths, so that a run crosses a phase edge (after step 12); micro-batches.
+# Four times as much to compile.
+TWO_PHASES = (
+    RECIPE.replace("num_layers=1", "num_layers=2")
+    .replace("(Phase(32, 16),)", "(Phase(16, 16, 0.5), Phase(32, 16, 0.5))")
+    .replace("steps=24,", "steps=24, accumulate=2,")
 )
 STEPS = 24
 

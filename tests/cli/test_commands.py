@@ -119,7 +119,7 @@ def test_info_of_a_corpus_a_run_and_an_export(corpus, trained, exported, capsys)
     counted: set[str] = set()
     for path, facts in (
         (corpus, ("corpus, every file verified", "149 pieces")),
-        (trained, ("2 layers × 32", "step 24, verified", "best masked lm loss")),
+        (trained, ("1 layers × 32", "step 24, verified", "best masked lm loss")),
         (exported, ("Hugging Face directory", "149 pieces", "missing")),
     ):
         capsys.readouterr()
@@ -202,7 +202,7 @@ def test_init_takes_the_weights_of_a_run_or_of_a_directory(
     # The recipe's architecture gives way to that of the weights.
     recipe = tmp_path / "other.py"
     recipe.write_text(
-        RECIPE.replace("size=32, num_layers=2, num_heads=2", "size=48, num_layers=2, num_heads=3")
+        RECIPE.replace("size=32, num_layers=1, num_heads=2", "size=48, num_layers=2, num_heads=3")
     )
     first = []
     for name, source, data in (("a", trained, corpus), ("b", exported, reexported_corpus)):

@@ -108,12 +108,12 @@ def test_export_with_its_head_and_without(tuned, tmp_path, capfd):
         (["data.train=gone.tsv"], "gone.tsv"),
         (["data.text=reveiw"], "did you mean 'review'"),
         (["data.max_length=64"], "32 positions"),
-        (["tune.layers=9"], "2 layers"),
+        (["tune.layers=9"], "1 layers"),
         (["head.crf=true"], "task.family=tagging"),
         (["task.metric=acuracy"], "did you mean 'accuracy'"),
         (["tune.folds=1"], "tune.folds=1"),
         (["tune.epoch=2"], "did you mean tune.epochs"),
-        (["model.num_layers=1"], "model.num_layers=1"),
+        (["model.num_layers=2"], "model.num_layers=2"),
     ],
 )
 def test_refusals_are_one_line_and_make_nothing(options, says, files, trained, tmp_path, capfd):

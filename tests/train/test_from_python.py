@@ -35,7 +35,7 @@ def cfg(corpus) -> PretrainConfig:
 def start_from(cfg) -> Pretrained:
     size = describe_corpus(cfg.data.corpus)["vocab_size"]
     encoder = replace(cfg.model, vocab_size=size, next_sentence_head=False)
-    params = jax.device_get(model.init(encoder, jax.random.key(5)))
+    params = jax.device_get(jax.jit(model.init, static_argnums=0)(encoder, jax.random.key(5)))
     return Pretrained(encoder, params, None, "a model")
 
 
