@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import xla_flags
+from hypothesis import HealthCheck, settings
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = xla_flags.devices(8)
@@ -30,6 +31,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else this is a worker, or t
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
     atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 # Torch is pinned to a build that not every Python has; parity is measured where it is.
 ORACLE = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from jax.extend.core import jaxprs_in_params
@@ -70,7 +70,6 @@ def _product_flops(eqn) -> int:
 
 
 @given(nps.arrays(np.int32, nps.array_shapes(min_dims=2, max_dims=2), elements=st.integers(0, 4)))
-@settings(deadline=None)
 def test_attended_keys_are_the_pairs_of_one_segment(segments):
     same = (segments[:, :, None] == segments[:, None, :]) & (segments != 0)[:, :, None]
     assert flops.attended_keys(segments) == same.sum()

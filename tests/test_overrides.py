@@ -124,7 +124,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(item, meant):
     assert refused(item).endswith(f"is not an option: did you mean {meant}?")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_one_slip_of_the_finger_is_understood(data):
     name = data.draw(st.sampled_from([n for n in set_names(DEFAULT) if len(n) > 8]))
@@ -144,7 +144,7 @@ def test_one_slip_of_the_finger_is_understood(data):
     assert suggested == name or len(name.rpartition(".")[2]) <= 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=30))
 def test_any_text_at_all_is_an_override_or_a_user_error(text):
     for item in (text, f"{text}=1", f"data.phases={text}", f"optim.{text}", f"train.steps={text}"):
@@ -191,7 +191,7 @@ def test_lists_of_plain_values_need_no_brackets():
         seeds("0,one")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees, trees)
 def test_overriding_every_field_turns_one_config_into_another(start, goal):
     items = []
@@ -207,7 +207,7 @@ def test_overriding_every_field_turns_one_config_into_another(start, goal):
 # JSON.
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees)
 def test_json_round_trip(config):
     text = to_json(config)
@@ -283,7 +283,7 @@ def test_differences_are_dotted():
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees, trees)
 def test_no_difference_means_equal(a, b):
     assert (not describe_difference(a, b)) == (a == b)

@@ -159,7 +159,7 @@ def test_packed_rows_hold_the_unpacked_examples(case):
     assert packed.rows_per_epoch < 0.9 * alone.rows_per_epoch
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=4), min_size=1, max_size=12),
     st.sampled_from([c for c in FORMATS if c[2] > 1]),
@@ -220,7 +220,7 @@ def test_schedule_of_bert():
     assert schedule.steps(0) == range(900_000) and schedule.steps(1) == range(900_000, 1_000_000)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=5).filter(sum), st.integers(1, 200))
 def test_schedules_cover_every_step_once(weights, steps):
     phases = tuple(Phase(fraction=weight / sum(weights)) for weight in weights)

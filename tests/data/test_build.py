@@ -104,7 +104,7 @@ def test_tfds_reads_the_same_documents_without_tensorflow(built) -> None:
     subprocess.run([sys.executable, "-c", READ_WITH_TFDS, str(path)], env=ENVIRONMENT, check=True)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 2**22), min_size=1, max_size=300), max_size=4), st.data())
 def test_examples_decode_in_tfds(documents: list[list[int]], data) -> None:
     tfds = pytest.importorskip("tensorflow_datasets")
@@ -127,7 +127,7 @@ def test_examples_decode_in_tfds(documents: list[list[int]], data) -> None:
         assert decoded["word_starts"].tolist() == expected.tolist()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 40), min_size=1), st.integers(1, 9))
 def test_first_of_equals(tmp_path_factory, values: list[int], bucket: int) -> None:
     scratch = tmp_path_factory.mktemp("dedup")

@@ -25,7 +25,7 @@ def best_fit_rows(sizes: list[int]) -> list[int]:
     return sorted(rooms)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sizes_lists)
 def test_without_a_limit_it_is_best_fit_decreasing(sizes):
     patterns = pack_histogram(np.bincount(sizes, minlength=CAPACITY + 1), max_packed=CAPACITY)
@@ -33,7 +33,7 @@ def test_without_a_limit_it_is_best_fit_decreasing(sizes):
     assert sorted(rooms) == best_fit_rows(sizes)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sizes_lists, st.integers(1, 5))
 def test_every_example_has_one_place_and_no_row_overflows(sizes, max_packed):
     sizes = np.array(sizes, np.uint32)
@@ -48,7 +48,7 @@ def test_every_example_has_one_place_and_no_row_overflows(sizes, max_packed):
     assert used.sum() == sizes.sum()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sizes_lists.filter(len), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_rows_can_be_asked_for_in_any_order(sizes, max_packed, random):
     packing = Packing.plan(np.array(sizes, np.uint32), CAPACITY, max_packed)

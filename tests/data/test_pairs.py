@@ -42,7 +42,7 @@ def many_documents(count: int, sentences: int = 6, seed: int = 0) -> Corpus:
 
 @pytest.mark.parametrize("single_sentences", [False, True])
 @pytest.mark.parametrize("pairs", ["nsp", "sop", "sop_strict"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=documents,
     seq_len=st.integers(8, 24),
@@ -77,7 +77,7 @@ def test_examples_equal_the_oracle(pairs, single_sentences, lengths, seq_len, sh
             check_empty(batch, number, end, 1)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(1, 300), st.integers(0, 300), st.integers(2, 200))
 def test_truncated_lengths_equal_dropping_one_token_at_a_time(a, b, capacity):
     computed = truncated_lengths(np.array([a]), np.array([b]), capacity)

@@ -35,7 +35,7 @@ def rows_in_order(corpus, input_format: str, seq_len: int) -> dict[str, np.ndarr
 
 
 @pytest.mark.parametrize("input_format", ["full_sentences", "doc_sentences"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=documents, seq_len=st.integers(8, 24), block=st.sampled_from([1, 3, 1 << 18]))
 def test_rows_equal_the_oracle(input_format, lengths, seq_len, block):
     corpus = numbered_corpus(lengths)
@@ -49,7 +49,7 @@ def test_rows_equal_the_oracle(input_format, lengths, seq_len, block):
 
 
 @pytest.mark.parametrize("input_format", ["full_sentences", "doc_sentences"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=documents, seq_len=st.integers(8, 24))
 def test_every_token_appears_once_and_specials_where_they_belong(input_format, lengths, seq_len):
     corpus = numbered_corpus(lengths)
@@ -67,7 +67,7 @@ def test_every_token_appears_once_and_specials_where_they_belong(input_format, l
         assert ((tokens == SPECIAL.sep).sum(1) == used).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=documents, seq_len=st.integers(8, 24))
 def test_full_rows_are_the_documents_laid_end_to_end_and_cut(lengths, seq_len):
     corpus = numbered_corpus(lengths)

@@ -33,7 +33,7 @@ def first_document(made: Documents) -> list[int]:
 
 
 @pytest.mark.parametrize("tokenizer", kinds.KINDS, indirect=True)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(kinds.texts, st.sampled_from(["en", "zh"]))
 def test_ids_are_those_of_the_whole_text(tokenizer: Tokenizer, text: str, language: str) -> None:
     made = tokenize([text], tokenizer, language)

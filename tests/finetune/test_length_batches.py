@@ -34,7 +34,7 @@ def padded(lengths, chosen) -> int:
     return sum(min(c for c in chosen if c >= n) for n in lengths)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=30), st.integers(1, 4))
 def test_row_lengths_waste_least(lengths, at_most):
     chosen = row_lengths(lengths, at_most)
@@ -53,7 +53,7 @@ def test_row_lengths_waste_least(lengths, at_most):
     assert all(worth[: len(chosen) - 1]) and not any(worth[len(chosen) - 1 : len(chosen)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 60), min_size=1, max_size=40),
     st.integers(1, 7),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold
 
@@ -22,7 +22,6 @@ def made(texts) -> list[Example]:
 texts = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40)
 
 
-@settings(deadline=None)
 @given(texts, st.floats(0.05, 0.9))
 def test_equal_examples_are_held_out_together(drawn, share):
     examples = made(f"{text}{' ' * (i % 3 + 1)}x" for i, text in enumerate(drawn))
@@ -39,7 +38,6 @@ def test_equal_examples_are_held_out_together(drawn, share):
     assert abs(len(dev) - count) <= largest
 
 
-@settings(deadline=None)
 @given(st.integers(2, 60), st.floats(0.05, 0.9), st.integers(2, 9))
 def test_different_examples_are_split_as_they_always_were(size, share, ways):
     """Oracle: the draws by number alone, as they were before equal examples were looked for."""
@@ -54,7 +52,6 @@ def test_different_examples_are_split_as_they_always_were(size, share, ways):
         assert [fold.tolist() for fold in folds(examples, ways)] == expected
 
 
-@settings(deadline=None)
 @given(texts, st.integers(2, 8))
 def test_folds_part_no_equals(drawn, ways):
     """The invariants of scikit-learn's GroupKFold: a partition in which no group is parted."""

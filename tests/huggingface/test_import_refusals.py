@@ -188,7 +188,7 @@ KEYS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["bert", "roberta", "roberta-prelayernorm"]),
     st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3),
@@ -232,7 +232,7 @@ def test_hostile_weights_are_refused(content, directory) -> None:
     refuse(directory, "model.safetensors is no sound safetensors file")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_truncated_weights_are_refused(exported, tmp_path_factory, data) -> None:
     whole = (exported / "model.safetensors").read_bytes()
@@ -243,7 +243,7 @@ def test_truncated_weights_are_refused(exported, tmp_path_factory, data) -> None
         open_weights(folder)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_changed_header_is_read_or_refused(exported, tmp_path_factory, data) -> None:
     content = bytearray((exported / "model.safetensors").read_bytes())

@@ -86,7 +86,7 @@ def test_wrappers_are_taken_off(family, wrapper, exported, tmp_path) -> None:
 segments = st.text(st.characters(codec="ascii", categories=["Ll", "Nd"]), min_size=1, max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.one_of(segments, st.just("module")), max_size=3),
     st.sampled_from(["bert", "roberta"]),

@@ -203,7 +203,7 @@ def test_rows_trained_on_are_rows_served(served: Served, family: str, record_pro
     check = FAMILIES[family]
     counted = [check(served, kinds.TEXTS)]
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(st.lists(kinds.texts, min_size=4, max_size=8))
     def generated(texts: list[str]) -> None:
         counted.append(check(served, texts))

@@ -14,7 +14,7 @@ from bertjax.tasks.tag_schemes import spans
 TAGS = ["O", *(f"{letter}-{kind}" for letter in "BIES" for kind in ("PER", "LOC"))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_scores_of_any_tags_are_those_of_seqeval(data):
     seqeval = pytest.importorskip("seqeval.metrics")

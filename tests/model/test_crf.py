@@ -123,7 +123,7 @@ def test_gradients_are_finite_and_padding_has_none(scale) -> None:
     assert np.abs(by_emissions[0]).max() > 1e-3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 10.0, 1e4]))
 def test_forbidden_tags_are_never_on_the_path_nor_probable(seed, scale) -> None:
     """However strongly the words ask for them."""

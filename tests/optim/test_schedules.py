@@ -149,7 +149,7 @@ def schedules(draw) -> OptimConfig:
 
 
 @given(cfg=schedules(), steps=st.integers(2, 500))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_schedule_rises_to_the_peak_falls_to_its_end_and_does_not_jump(cfg, steps):
     """At whole steps, and at the fractions that runs by the clock are at."""
     last = steps - 1

@@ -66,11 +66,7 @@ def test_options_may_be_joined_or_apart_and_bertjax_options_follow_the_dashes(be
     assert command[-4:] == more
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\1"), max_size=12)))
 def test_any_override_survives_printing(bench, overrides):
     (command,) = bench.dry("single_gpu.sh", overrides=overrides)

@@ -6,7 +6,7 @@ import json
 import lzma
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
@@ -34,7 +34,6 @@ sentences = st.lists(st.lists(st.tuples(word, tag), min_size=1, max_size=4), min
 COMMENTS = ["# id 33cc\tdomain=en", "# text = a b", "#", "# a b c d e f", "#begin document (x);"]
 
 
-@settings(deadline=None)
 @given(
     sentences,
     st.lists(st.sampled_from(COMMENTS), max_size=2),

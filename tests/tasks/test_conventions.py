@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -36,7 +36,6 @@ def test_every_metric_has_one(family, scoring, scheme):
         assert said["f1"] == "scikit-learn f1_score with pos_label='b'"
 
 
-@settings(deadline=None)
 @given(
     st.integers(2, 4).flatmap(lambda n: st.lists(st.tuples(*[st.booleans()] * (2 * n)), min_size=1))
 )

@@ -91,7 +91,7 @@ def compiled(scheme: str):
 
 
 @pytest.mark.parametrize("scheme", LETTERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_what_a_row_is_told_is_possible_and_its_loss_is_that_of_counted_paths(
     tokenizer, scheme, data
@@ -147,7 +147,7 @@ def test_which_words_are_not_told(tokenizer, scheme, cut, tags, told):
 
 
 @pytest.mark.parametrize("scheme", LETTERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_every_word_is_scored_and_every_path_is_one_of_the_scheme(tokenizer, scheme, data):
     """Whatever rows say, each of them within the rules; windows that are right are merged right."""

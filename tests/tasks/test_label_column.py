@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.utils.multiclass import type_of_target
@@ -50,7 +50,6 @@ spellings = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(numbers, spellings), min_size=2, max_size=30))
 def test_numbers_that_are_equal_are_one_label(drawn):
     """Oracle: Python's equality of the numbers, whatever they are stored as."""
@@ -64,7 +63,6 @@ def test_numbers_that_are_equal_are_one_label(drawn):
     assert {label for _, label in known} == {str(n) for n, _ in known}
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-9, 9) | st.integers(-9, 9), min_size=2, max_size=20))
 def test_real_numbers_are_no_classes_as_scikit_learn_has_it(values):
     if type_of_target(np.array(values, np.float64)) == "continuous":
@@ -85,7 +83,6 @@ words = st.sampled_from(["pos", "neg", "neutral café", "o-x"])
 noise = st.sampled_from(["", " ", "\u200b", "\ufeff", "\u00a0", "\t", "\u00ad", "\u200e", "\x00"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(words, noise, noise, st.sampled_from(["NFC", "NFD"])), min_size=1))
 def test_labels_that_differ_in_what_cannot_be_seen_are_one(drawn):
     values = [unicodedata.normalize(form, before + w + after) for w, before, after, form in drawn]
@@ -99,7 +96,6 @@ def test_labels_that_differ_in_what_cannot_be_seen_are_one(drawn):
 MISSING = [None, math.nan, float("nan"), "", "  ", "nan", "NaN", "NULL", "n/a", "<NA>", "\u200b"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(MISSING) | words, min_size=1))
 def test_what_is_missing_is_no_label(values):
     labels = one(values)
@@ -198,14 +194,12 @@ WRITERS = {
 }
 
 
-@settings(deadline=None)
 @given(sets, st.sampled_from(sorted(WRITERS)))
 def test_sets_of_labels_however_they_are_written(rows, writer):
     values = [WRITERS[writer](row) for row in rows]
     assert any_each(column(values), ",").labels == [tuple(row) for row in rows]
 
 
-@settings(deadline=None)
 @given(
     st.integers(2, 5).flatmap(
         lambda size: st.lists(
@@ -251,7 +245,6 @@ def test_other_vectors_and_objects():
     assert kinds(any_each(column([None, "nan", "", ["a"]]), ",").labels) == [NONE, NONE, (), ("a",)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 1)] * 3), min_size=1))
 def test_a_column_a_label(rows):
     spell = [int, float, str, bool, lambda n: f"{n}.0", lambda n: str(bool(n))]
@@ -275,13 +268,11 @@ def test_a_column_that_holds_no_switch():
         a_column_each([column([1], named="ab", name="x"), column([1], named="ab", name="y")])
 
 
-@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_no_text_breaks_the_reading_of_lists(text):
     assert as_list(text) is None or isinstance(as_list(text), list)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=5)))
 def test_lists_written_as_text_come_back(items):
     assert as_list(str(items)) == items

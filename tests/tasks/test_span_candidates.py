@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig
@@ -30,7 +30,6 @@ def plain_candidates(windows, logits, n_best, max_answer):
     return [(score, text, first) for text, (score, first) in best.items()][:n_best]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_candidates_are_those_of_a_plain_loop(data):
     length, size = data.draw(st.integers(1, 24)), data.draw(st.integers(1, 12))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig
@@ -65,7 +65,6 @@ def test_columns_by_number_without_a_header(tmp_path):
 cells = st.text(st.sampled_from("ab \",\n\r'é\t"), max_size=6).map(lambda cell: cell + "x")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=5))
 def test_csv_is_what_the_standard_library_writes(tmp_path_factory, drawn):
     path = tmp_path_factory.mktemp("csv") / "a.csv"

@@ -7,7 +7,7 @@ import os
 import threading
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
@@ -19,7 +19,6 @@ CFG = FinetuneConfig(data=ExamplesConfig(train="train.tsv", skip_bad_rows=True))
 line = st.text(st.sampled_from("ab \t\r\x0b\x0c\x1c\x85\u2028\u2029\ufeff中"), max_size=6)
 
 
-@settings(deadline=None)
 @given(st.lists(line, min_size=1), st.sampled_from(["\n", "\r\n"]))
 def test_ids_are_numbers_of_lines(tmp_path_factory, lines, newline):
     """Oracle: counting line feeds, as `wc` and editors do; nothing else ends a line."""

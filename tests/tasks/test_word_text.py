@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
@@ -14,7 +14,6 @@ from bertjax.tasks.unlabelled import read_unlabelled
 from bertjax.tasks.word_text import text_of_words
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("ab 中\t\u3000é"), min_size=1), st.data())
 def test_an_entity_is_the_stretch_of_its_line(text, data):
     words = words_of(text)

@@ -150,7 +150,7 @@ def test_markers_are_one_id_and_the_five_stay_text_in_a_corpus(marked) -> None:
     assert marked.encode_with_offsets(text)[0] == marked.encode_batch([text])[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(kinds.texts)
 def test_words_given_one_by_one_are_those_after_a_space(marked, text) -> None:
     spaced = marked.for_words()

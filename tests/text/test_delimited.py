@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.errors import UserError
@@ -27,7 +27,6 @@ cell = st.text(st.sampled_from("ab ',;|\"\n\r\t\\é中"), max_size=8)
 rows = st.lists(st.tuples(cell, cell.map(lambda c: c + "x")), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(rows, st.sampled_from(",;\t|"), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_csv_of_any_separator_is_what_the_standard_library_writes(rows, separator, quoting):
     stream = io.StringIO(newline="")
@@ -36,7 +35,6 @@ def test_csv_of_any_separator_is_what_the_standard_library_writes(rows, separato
     assert read(stream.getvalue(), "csv", "text", "label") == rows
 
 
-@settings(deadline=None)
 @given(rows, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
 def test_csv_and_tsv_are_what_pandas_writes(rows, newline, tabs, index):
     """A TSV of pandas is told by its quotes where it needs any; else there is no difference.
@@ -55,7 +53,6 @@ def test_csv_and_tsv_are_what_pandas_writes(rows, newline, tabs, index):
         assert read(text, layout, "text", "label", quotes="doubled") == rows
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from('ab "'), min_size=1, max_size=9), min_size=1, max_size=9))
 def test_quotes_in_a_tsv_without_quoting_are_text(texts):
     """As in GLUE: one field that no writer would have quoted so, and all quotes stay."""
@@ -68,7 +65,6 @@ words = st.text(st.sampled_from("abc "), min_size=1, max_size=9).map(lambda t: t
 texts = st.lists(words, min_size=1, max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(texts, min_size=1, max_size=9), st.booleans())
 def test_a_row_that_is_broken_is_never_taken_up_in_its_middle(rows, text_first):
     """Every row that is read is a whole one of those written; broken ones are problems."""

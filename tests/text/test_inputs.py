@@ -20,7 +20,6 @@ def found(name, account=None, field="text") -> list[tuple[str, str]]:
     return [(os.path.relpath(i.name, name), i.layout) for i in inputs]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(layout, s) for layout, group in SUFFIXES.items() for s in group]),
     st.sampled_from(["", ".gz", ".BZ2", ".zst", ".Xz"]),
@@ -79,7 +78,7 @@ def test_links_are_followed_once(tmp_path):
     assert account.aside.total() == 5
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8))
 def test_any_links_end_and_every_file_below_is_found(tmp_path_factory, links):
     """Oracle: the directories that can be reached from the first one without a way up."""

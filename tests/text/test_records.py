@@ -67,7 +67,7 @@ def test_json_objects_one_after_another(tmp_path):
     assert read(path, "text") == ROWS
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.text(min_size=1, max_size=5), st.integers(0, 9)), min_size=2, max_size=5),
     st.sampled_from(["records", "columns", "index", "split", "table"]),
@@ -172,7 +172,7 @@ labelled = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(labelled, st.integers(1, 3), st.sampled_from(["saved", "parquet", "arrow"]))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_class_numbers_are_their_names(hub, tmp_path_factory, rows, shards, kind):

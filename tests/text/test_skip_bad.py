@@ -53,7 +53,7 @@ kinds = st.lists(st.none() | st.sampled_from(sorted(LINES)), max_size=40)
 stored_kinds = st.lists(st.none() | st.sampled_from(sorted(STORED)), max_size=40)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(kinds, st.integers(1, 500))
 def test_bad_lines_are_left_out_and_counted_by_kind(tmp_path_factory, order, chunk_bytes):
     good = [json.dumps({"text": text}, ensure_ascii=False).encode() for text in GOOD]
@@ -62,7 +62,7 @@ def test_bad_lines_are_left_out_and_counted_by_kind(tmp_path_factory, order, chu
     check(path, [GOOD[-1], *GOOD[: order.count(None)]], order, chunk_bytes)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(stored_kinds, st.integers(1, 500))
 def test_bad_documents_of_text_are_left_out_whole(tmp_path_factory, order, chunk_bytes):
     good = [text.encode() for text in GOOD]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.errors import UserError
@@ -125,7 +125,6 @@ def make_tfds(tfds, directory: Path, texts: list[str]) -> None:
 lines = st.lists(st.sampled_from(["", " ", "\t", "a", "bc def", "é–", "x" * 40]), max_size=60)
 
 
-@settings(deadline=None)
 @given(lines, st.sampled_from(["\n", "\r\n"]), st.integers(1, 50))
 def test_chunk_size_never_changes_the_documents(tmp_path_factory, lines, newline, size) -> None:
     text = newline.join(lines)

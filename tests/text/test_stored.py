@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.errors import UserError
@@ -43,7 +43,6 @@ ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")  # the last two with thei
 lines = st.lists(st.text(st.characters(exclude_characters="\r\n\ufeff", codec="utf-8")), min_size=1)
 
 
-@settings(deadline=None)
 @given(
     lines,
     st.sampled_from(sorted(PACKERS)),

@@ -191,7 +191,7 @@ def test_roberta_reloads_in_transformers(roberta: Tokenizer, tmp_path: Path) -> 
     assert pair == [0, roberta.id("a"), 2, 2, roberta.id("b"), 2]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(max_size=60))
 def test_byte_level_ids_and_offsets_hold_all_the_text(roberta: Tokenizer, text: str) -> None:
     ids, offsets = roberta.encode_with_offsets(text)

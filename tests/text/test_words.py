@@ -180,7 +180,7 @@ MIXED = st.text(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=MIXED)
 def test_any_text_has_a_flag_for_each_id(chinese_tokenizer: Tokenizer, text: str) -> None:
     before = chinese_tokenizer.encode_batch([text])[0]

@@ -49,7 +49,7 @@ def go(pace: Recorded, phases: int, clock: Clock, seconds, step: int = 0, stop: 
     return places
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     speeds=st.lists(st.floats(0.03, 0.5), min_size=1, max_size=8),
     first=st.floats(0.1, 0.9),

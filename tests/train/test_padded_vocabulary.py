@@ -18,7 +18,7 @@ from bertjax.train.data import settle_vocabulary
 from bertjax.train.step import mask
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 200), st.integers(6, 200))
 def test_rows_are_the_pieces_or_more(rows: int, pieces: int) -> None:
     cfg = ModelConfig(vocab_size=rows)
