@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bertjax.errors import UserError
@@ -56,6 +56,7 @@ def test_any_packing_encoding_and_line_end(
 ):
     """Oracle: Python's own compressors, codecs and splitting at one line end."""
     text = newline.join([*lines, "end"])
+    assume(encoding != "utf-16" or text[0] != "\0")  # the two begin as the mark of UTF-32 does
     path = tmp_path_factory.mktemp("stored") / f"a.txt{suffix.upper() if upper else suffix}"
     path.write_bytes(PACKERS[suffix](text.encode(encoding)))
     with open_stored(str(path)) as stored:
