@@ -261,9 +261,11 @@ def _check_content(content: dict[str, Any], source: str) -> None:
 def _one_line_errors(source: str) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, UserError):
+    except UserError:
         raise
-    except BaseException as error:  # a panic in Rust is no Exception
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # a panic in Rust is no Exception, and neither is an interruption
         raise UserError(
             f"{source}: the tokenizers library {tokenizers.__version__} refuses it "
             f"({one_line(error)}): save it again with a current version"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from math import nan
 
 import jax
+import numpy as np
 import tiny_model
+from safetensors.numpy import load_file
 from tiny_model import RUN
 
+from bertjax.cli.main import main
+from bertjax.model import init
+from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.train.checkpoints import Checkpoints
 from bertjax.train.state import abstract_state, fresh_state
@@ -31,3 +37,17 @@ def test_a_longer_phase_is_not_judged_by_the_losses_of_a_shorter_one(tmp_path):
         again = Checkpoints(run, keep=3)
         again.restore(abstract_state(RUN, mesh))
         assert (again.best_phase, again.best_loss, again.saved_step) == (1, 2.84, 6)
+
+
+def test_an_export_of_two_phases_has_the_positions_of_the_longer_rows(unbroken, tmp_path, capsys):
+    """The first phase has rows of 16 tokens, the second of 32."""
+    assert main(["export", str(unbroken), "--out", str(tmp_path / "hf")]) == 0
+    step = int(re.search(r"step (\d+)", capsys.readouterr().out)[1])
+    assert step > run_config(unbroken).train.steps // 2
+    name = "bert.embeddings.position_embeddings.weight"
+    trained = load_file(tmp_path / "hf" / "model.safetensors")[name]
+    cfg = open_pretrained(unbroken).cfg
+    params = jax.jit(init, static_argnums=0)(cfg, jax.random.key(run_config(unbroken).seed))
+    untrained = np.asarray(params["embeddings"]["position_embeddings"]["embedding"])
+    moved = np.abs(trained - untrained).max(axis=1)
+    assert moved[16:].min() > 1e-3
