@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from bertjax import __version__
+from bertjax.cli.compilation import keep_compiled
 from bertjax.cli.memory import keep_freed_memory, take_gpu_memory
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
 
@@ -34,6 +35,8 @@ VERBS = {
 
 TAKES_FIELDS = ("pretrain", "finetune", "bench", "plan")
 TRAINS = ("pretrain", "finetune", "bench")
+# bench, which says how long compiling takes, and plan, for chips not here, compile anew.
+COMPILES = ("pretrain", "finetune", "evaluate", "predict", "fill-mask", "export", "import")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,6 +88,8 @@ def _dispatch(argv: list[str]) -> int:
     if verb in TRAINS:
         keep_freed_memory()
         take_gpu_memory(alone=verb != "bench")  # which may run PyTorch as well
+    if verb in COMPILES:
+        keep_compiled()
     module = importlib.import_module(module_name)
     parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
     module.add_arguments(parser)

@@ -37,6 +37,7 @@ from bertjax.finetune.splits import Splits, folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
 from bertjax.model.task import abstract_task_params
 from bertjax.overrides import from_json, to_json
+from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.kinds import Kind
 from bertjax.runs.outcome import Run, Stop, never
@@ -222,7 +223,8 @@ class FinetuneRun:
             + f"\ndata   {len(train.examples):,} examples, {len(train.rows.tokens):,} rows, "
             f"{count(tokens)} tokens; dev {len(dev.examples):,}; rows of "
             f"{', '.join(map(str, lengths))}\n"
-            f"train  {cfg.tune.epochs} epochs of {per_epoch} steps, {len(self.members())} models"
+            f"train  {cfg.tune.epochs} epochs of {per_epoch} steps, {len(self.members())} models\n"
+            f"{kept_programs()}"
         )
         for name, encoded in self.material.encoded.items():
             if encoded.rows.cut_examples:

@@ -11,6 +11,7 @@ from bertjax.config import PretrainConfig
 from bertjax.data.corpus import few_held_out, lone_sentences
 from bertjax.model.parameters import parameter_count
 from bertjax.pretrained import Pretrained
+from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import Terminal, count
 from bertjax.train.data import Data
@@ -48,6 +49,7 @@ def announce(
         f"data   {count(len(data.train.tokens))} tokens, rows {phases}, {cfg.data.format}\n"
         f"train  {_length(cfg)}, {cfg.optim.optimizer} · "
         + (f"resuming after step {found.step}" if found else "from the start")
+        + f"\n{kept_programs()}"
     )
     notes = [few_held_out(len(data.held_out.document_starts) - 1)]
     if cfg.data.paired:
