@@ -193,8 +193,7 @@ def main() -> None:
 def ours(cfg, material: Material, mesh, start, seed: int, scratch: Path) -> dict:
     shape = task_shape(cfg)
     train, dev = material.parts(None)
-    plans = training_plan(train.rows, material.lengths, cfg.tune.batch_size, seed, 0)
-    steps = make_steps(cfg, shape, mesh, len(plans) * cfg.tune.epochs)
+    steps = make_steps(cfg, shape, mesh)
     predict = make_predict(cfg, shape, mesh)
     predictor = Predictor(cfg, predict, mesh, material.tokenizer, material.lengths)
     member = Member(seed, None, scratch)

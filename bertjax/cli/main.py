@@ -35,6 +35,7 @@ VERBS = {
 
 TAKES_FIELDS = ("pretrain", "finetune", "bench", "plan")
 TRAINS = ("pretrain", "finetune", "bench")
+COMPUTES = (*TRAINS, "evaluate", "predict")
 # bench, which says how long compiling takes, and plan, for chips not here, compile anew.
 COMPILES = ("pretrain", "finetune", "evaluate", "predict", "fill-mask", "export", "import")
 
@@ -85,8 +86,9 @@ def _dispatch(argv: list[str]) -> int:
     if verb not in VERBS:
         raise UserError(f"unknown command {verb!r}: {nearest(verb, VERBS)}")
     module_name, summary = VERBS[verb]
-    if verb in TRAINS:
+    if verb in COMPUTES:
         keep_freed_memory()
+    if verb in TRAINS:
         take_gpu_memory(alone=verb != "bench")  # which may run PyTorch as well
     if verb in COMPILES:
         keep_compiled()

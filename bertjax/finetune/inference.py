@@ -45,6 +45,8 @@ class Predictor:
 
     def outputs(self, params: Any, rows: Rows) -> list[dict[str, np.ndarray]]:
         """What the model says of every row, without padding."""
+        # Where training has them, or JAX would trace and compile for another place.
+        params = jax.device_put(params, sharding.replicated(self.mesh))
         found: list[dict[str, np.ndarray]] = [{} for _ in rows.tokens]
         waiting: list[tuple[np.ndarray, dict[str, jax.Array]]] = []
 

@@ -30,6 +30,7 @@ from bertjax.finetune.batches import Plan, training_plan
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.material import Encoded
 from bertjax.finetune.step import Steps, TuneState
+from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop
 from bertjax.tasks.task import Task
@@ -119,6 +120,8 @@ class Training:
         self.metric = cfg.task.metric or task.metrics[0]
         self.history: list[dict[str, Any]] = []  # one entry an epoch that was evaluated
         self.seconds = 0.0  # of training steps in the epoch so far
+        total = max(1, self.per_epoch * cfg.tune.epochs)
+        self.turns = Turns(*map(np.float32, turns(cfg.optim, total)))
 
     def run(self, initial: Any, stop: Stop) -> dict[str, Any]:
         """Train to the end and return the content of result.json.
@@ -188,7 +191,7 @@ class Training:
         began, since, pending = time.monotonic(), step, None
         for plan in plans[step % self.per_epoch :]:
             batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
-            state, metrics = self.steps.train(state, self.kept, key, batch)
+            state, metrics = self.steps.train(state, self.kept, key, batch, self.turns)
             if pending is not None:
                 self._read(pending, step, began, since, log)
             pending, step = metrics, step + 1

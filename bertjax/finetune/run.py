@@ -124,7 +124,7 @@ class FinetuneRun:
         initial, fresh = parameters.initial_parameters(
             cfg, self.shape, self.start.params, member.seed
         )
-        steps = make_steps(cfg, self.shape, self.mesh, max(1, len(plan) * cfg.tune.epochs))
+        steps = make_steps(cfg, self.shape, self.mesh)
         self._announce(member, train, dev, len(plan), fresh)
         training = Training(
             cfg, material.task, member, train, dev, self.predictor(), steps, self.terminal

@@ -19,6 +19,7 @@ from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives import task_losses
 from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer_by_rates
+from bertjax.optim.schedules import Turns
 
 Batch = dict[str, Array]
 
@@ -36,7 +37,7 @@ class Steps(NamedTuple):
     """The jitted functions that train."""
 
     init: Callable[[Any], TuneState]  # trained parameters -> state
-    train: Callable[[TuneState, Any, Array, Batch], tuple[TuneState, dict[str, Array]]]
+    train: Callable[[TuneState, Any, Array, Batch, Turns], tuple[TuneState, dict[str, Array]]]
 
 
 Predict = Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> outputs
@@ -49,23 +50,24 @@ def compute_of(cfg: FinetuneConfig, mesh: Mesh) -> Compute:
 
 
 @lru_cache(maxsize=4)  # so that every model of a run shares what was compiled
-def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) -> Steps:
-    """Compile-once functions for a run of `steps` steps.
+def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
+    """Compile-once functions, whatever the number of epochs.
 
-    `train(state, kept, key, batch)` donates the state; its metrics are the scalars `loss` (the
-    task's own mean), `gradient_norm` and `bad_steps`. A step that is not finite changes nothing.
+    `train(state, kept, key, batch, turns)` donates the state; its metrics are the scalars `loss`
+    (the task's own mean), `gradient_norm` and `bad_steps`. A step that is not finite changes
+    nothing. `turns` are those of the learning rate.
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
     compute = compute_of(cfg, mesh)
 
-    def rule(params):
-        return optimizer_by_rates(cfg.optim, steps, rates(cfg, params))
+    def rule(params, turns: Turns):
+        return optimizer_by_rates(cfg.optim, turns, rates(cfg, params))
 
     def init(params) -> TuneState:
         zero = jnp.zeros((), jnp.int32)
-        return TuneState(zero, params, rule(params).init(params), zero)
+        return TuneState(zero, params, rule(params, Turns(0, 0, 1)).init(params), zero)
 
-    def train(state: TuneState, kept, key: Array, batch: Batch):
+    def train(state: TuneState, kept, key: Array, batch: Batch, turns: Turns):
         step_key = jax.random.fold_in(key, state.step)
 
         def loss(params):
@@ -82,7 +84,8 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
             return nll / jnp.maximum(weight, 1e-6)
 
         value, grads = jax.value_and_grad(loss)(state.params)
-        updated = guarded_update(rule(state.params), grads, value, state.params, state.optimizer)
+        update = rule(state.params, turns)
+        updated = guarded_update(update, grads, value, state.params, state.optimizer)
         bad = jnp.where(updated.finite, 0, state.bad_steps + 1)
         metrics = {"loss": value, "gradient_norm": updated.norm, "bad_steps": bad}
         return TuneState(state.step + 1, updated.params, updated.optimizer, bad), metrics
@@ -91,7 +94,7 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh, steps: int) ->
         jax.jit(init, out_shardings=everywhere),
         jax.jit(
             train,
-            in_shardings=(everywhere, everywhere, everywhere, rows),
+            in_shardings=(everywhere, everywhere, everywhere, rows, everywhere),
             out_shardings=everywhere,
             donate_argnums=0,
         ),

@@ -11,7 +11,7 @@ import optax
 from optax import contrib
 
 from bertjax.config import OptimConfig
-from bertjax.optim.schedules import learning_rate
+from bertjax.optim.schedules import Turns, learning_rate
 from bertjax.tree import path_name
 
 # Every parameter path is in exactly one group; a new layer must be placed here to be trained.
@@ -168,7 +168,7 @@ def _to_adams_rms() -> optax.GradientTransformation:
     )
 
 
-def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtraArgs:
+def optimizer(cfg: OptimConfig, steps: int | Turns) -> optax.GradientTransformationExtraArgs:
     """The chain from gradients to updates; decay is multiplied by the learning rate.
 
     `update` takes `finite`, a bool scalar: where it is false, the state comes back as it was, and
@@ -199,7 +199,7 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformationExtra
 
 
 def optimizer_by_rates(
-    cfg: OptimConfig, steps: int, rates: Any
+    cfg: OptimConfig, steps: int | Turns, rates: Any
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer of `cfg` with each parameter's update, decay included, times its rate.
 

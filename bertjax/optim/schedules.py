@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
 import optax
 
 from bertjax.config import OptimConfig
 
 
-def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
-    """The schedule of a run of `steps` steps, numbered from 0.
+class Turns(NamedTuple):
+    """The steps at which a schedule turns: numbers, or scalars under a trace.
+
+    As data they let programs for runs of any number of steps be one.
+    """
+
+    warmup: Any  # steps of warm-up
+    start: Any  # where the way down begins
+    last: Any  # where it ends
+
+
+def turns(cfg: OptimConfig, steps: int) -> Turns:
+    """Where the schedule of a run of `steps` steps turns."""
+    last = max(1, steps - 1)
+    warmup = round(cfg.warmup_fraction * steps)
+    if cfg.schedule != "constant":
+        warmup = min(warmup, last - 1)  # which leaves the peak and the end a step each
+    start = 0 if cfg.decay_from_zero else warmup
+    if cfg.schedule == "wsd":
+        start = max(warmup, last - max(1, round(cfg.decay_fraction * steps)))
+    return Turns(warmup, start, last)
+
+
+def learning_rate(cfg: OptimConfig, steps: int | Turns) -> optax.Schedule:
+    """The schedule of a run of so many steps, or of one with these turns; they count from 0.
 
     Linear warm-up over `warmup_fraction` of them, the peak, and the way down to `final_fraction`
     of it:
@@ -31,13 +56,7 @@ def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
     The steps may be fractions, as those of runs by the clock are. A run of one step takes it at
     the peak.
     """
-    last = max(1, steps - 1)
-    warmup = round(cfg.warmup_fraction * steps)
-    if cfg.schedule != "constant":
-        warmup = min(warmup, last - 1)  # which leaves the peak and the end a step each
-    start = 0 if cfg.decay_from_zero else warmup
-    if cfg.schedule == "wsd":
-        start = max(warmup, last - max(1, round(cfg.decay_fraction * steps)))
+    warmup, start, last = steps if isinstance(steps, Turns) else turns(cfg, steps)
 
     def rate(step):
         step = jnp.asarray(step, jnp.float32)
@@ -51,7 +70,7 @@ def learning_rate(cfg: OptimConfig, steps: int) -> optax.Schedule:
         else:
             shape = left ** (cfg.power if cfg.schedule == "polynomial" else 1.0)
         decayed = cfg.final_fraction + (1 - cfg.final_fraction) * shape
-        warming = jnp.minimum((step + 1) / max(1, warmup), 1.0)
+        warming = jnp.minimum((step + 1) / warmup, 1.0)  # where there is any
         return cfg.learning_rate * jnp.where(step < warmup, warming, decayed)
 
     return rate

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from bertjax.cli.main import main
 from bertjax.cli.memory import take_gpu_memory
+from bertjax.errors import EXIT_BAD_INPUT
 
 PROGRAM = """
 import sys
@@ -60,3 +62,11 @@ def test_the_share_of_a_gpu_is_nine_tenths_unless_the_environment_says_otherwise
     monkeypatch.setattr("os.environ", environment)
     take_gpu_memory(alone)
     assert [environment.get(name) for name in NAMES] == expected
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "finetune", "evaluate", "predict", "bench"])
+def test_whatever_runs_a_model_keeps_memory(verb, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("bertjax.cli.main.keep_freed_memory", lambda: asked.append(verb))
+    assert main([verb, "--nonsense"]) == EXIT_BAD_INPUT
+    assert asked == [verb] and "--nonsense" in capsys.readouterr().err

@@ -15,10 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_task import config, start, write_table
 
+from bertjax import sharding
+from bertjax.config import MeshConfig
 from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.finetune import run
 from bertjax.finetune.member import Training, first_best
 from bertjax.finetune.run import best_parameters, finetune
 from bertjax.finetune.saved import ensemble, open_saved
+from bertjax.finetune.settle import task_shape
+from bertjax.finetune.step import make_predict, make_steps
 from bertjax.tasks.classification import Classification
 from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten
@@ -76,6 +81,29 @@ def test_it_learns_and_writes_what_it_did(unbroken, tables):
 def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
     assert finetune(config(*tables), tmp_path / "run", start()).stopped is None
     assert_same_run(tmp_path / "run", unbroken)
+
+
+def test_a_program_is_compiled_once_whatever_the_epochs(tables, tmp_path, monkeypatch):
+    programs = []
+
+    def noting(*args):
+        steps = make_steps(*args)
+
+        def train(*inputs):
+            if len(programs) < epochs:
+                programs.append(steps.train.lower(*inputs).as_text())
+            return steps.train(*inputs)
+
+        return steps._replace(train=train)
+
+    monkeypatch.setattr(run, "make_steps", noting)
+    for epochs in (1, 2):
+        path = tmp_path / str(epochs)
+        finetune(config(*tables, tune={"epochs": epochs}), path, start())
+        cfg, mesh = open_saved(path).cfg, sharding.make_mesh(MeshConfig())
+        assert make_predict(cfg, task_shape(cfg), mesh)._cache_size() == 1
+        assert make_steps(cfg, task_shape(cfg), mesh).train._cache_size() == 1
+    assert len(programs) == 2 and len(set(programs)) == 1
 
 
 def stop_after(steps: int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bertjax.config import OptimConfig
 from bertjax.config.optim import SCHEDULES
 from bertjax.errors import UserError
-from bertjax.optim.schedules import learning_rate
+from bertjax.optim.schedules import Turns, learning_rate, turns
 
 PEAK = 1e-3
 STEPS, WARMUP = 1000, 100
@@ -214,3 +215,22 @@ def test_a_schedule_that_cannot_get_to_its_end_is_refused(options, names):
         OptimConfig(**options)
     assert all(f"optim.{name} " in f"{caught.value}:".replace(":", " ") for name in names)
     OptimConfig(**options | {"schedule": "constant"})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(SCHEDULES), st.integers(1, 300), st.sampled_from([0.0, 0.06, 0.5]))
+def test_turns_as_data_give_the_same_rates(schedule, steps, warmup):
+    cfg = OptimConfig(learning_rate=PEAK, schedule=schedule, warmup_fraction=warmup)
+    at, data = np.arange(300), Turns(*map(np.float32, turns(cfg, steps)))
+    found = TRACED[schedule](data, at)
+    np.testing.assert_allclose(found, learning_rate(cfg, steps)(at), rtol=1e-6, atol=1e-12)
+
+
+TRACED = {
+    schedule: jax.jit(
+        lambda data, at, schedule=schedule: learning_rate(
+            OptimConfig(learning_rate=PEAK, schedule=schedule), data
+        )(at)
+    )
+    for schedule in SCHEDULES
+}
