@@ -52,14 +52,15 @@ def frozen_states(
         for name, encoded in material.encoded.items():
             rows, size = encoded.rows, cfg.tune.evaluation_batch_size
             file = Path(folder) / name
-            for plan in evaluation_plan(rows, material.lengths, size):
+            for plan in evaluation_plan(rows, material.evaluation_forms, size):
                 pad = material.tokenizer.special.pad
                 batch = to_devices(mesh, rows, plan, size, pad)
                 found = np.asarray(run(params, batch))
+                found = found.reshape(-1, *found.shape[2:])  # lines end to end
                 if not rows.states:
-                    rows.states = _room(file, rows, found.shape[2:])
-                for place, row in enumerate(row_indices(rows, plan)):
-                    rows.states[row][:] = found[place, : len(rows.tokens[row])]
+                    rows.states = _room(file, rows, found.shape[1:])
+                for begin, row in zip(plan.begins, row_indices(rows, plan), strict=True):
+                    rows.states[row][:] = found[begin : begin + len(rows.tokens[row])]
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.batches import Plan, evaluation_plan, make_batch, row_indices
+from bertjax.finetune.layout import Form
 from bertjax.finetune.step import Predict
 from bertjax.tasks.task import Rows, Scores, Task
 from bertjax.text.tokenizer import Tokenizer
@@ -25,7 +26,7 @@ def to_devices(mesh: Mesh, rows: Rows, plan: Plan, size: int, pad: int) -> dict[
 
 
 class Predictor:
-    """Runs a compiled `predict` over rows, in few shapes."""
+    """Runs a compiled `predict` over rows, in few forms."""
 
     def __init__(
         self,
@@ -33,9 +34,9 @@ class Predictor:
         predict: Predict,
         mesh: Mesh,
         tokenizer: Tokenizer,
-        lengths: Sequence[int],
+        forms: Sequence[Form],
     ):
-        self.predict, self.mesh, self.lengths = predict, mesh, lengths
+        self.predict, self.mesh, self.forms = predict, mesh, forms
         self.pad = tokenizer.special.pad
         self.size = cfg.tune.evaluation_batch_size
 
@@ -56,7 +57,7 @@ class Predictor:
                 sizes = {name: self._size(rows, row, a[place]) for name, a in arrays.items()}
                 found[row] = {n: arrays[n][place][: sizes[n]] for n in arrays}
 
-        for plan in evaluation_plan(rows, self.lengths, self.size):
+        for plan in evaluation_plan(rows, self.forms, self.size):
             batch = self.batch(rows, plan, self.size)
             waiting.append((row_indices(rows, plan), self.predict(params, batch)))
             if len(waiting) > 1:  # the next batch is under way while this one is read

@@ -8,7 +8,7 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.batches import row_lengths
+from bertjax.finetune.layout import evaluation_forms, training_forms
 from bertjax.finetune.splits import Splits, folds
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Rows
@@ -39,15 +39,22 @@ class Encoded:
 
 
 class Material:
-    """Examples and their rows, encoded once for all models."""
+    """Examples and their rows, encoded once for all models, and the forms of their batches."""
 
-    def __init__(self, cfg: FinetuneConfig, splits: Splits, tokenizer: Tokenizer):
+    def __init__(self, cfg: FinetuneConfig, splits: Splits, tokenizer: Tokenizer, devices: int):
         self.cfg, self.splits, self.tokenizer = cfg, splits, tokenizer
         self.task = task_of(cfg, splits.labels)
         parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
         self.encoded = {name: self.encode(part) for name, part in parts.items() if part}
-        sizes = [len(t) for encoded in self.encoded.values() for t in encoded.rows.tokens]
-        self.lengths = row_lengths(sizes, cfg.tune.row_lengths)
+        evaluated = [
+            encoded.rows
+            for name, encoded in self.encoded.items()
+            if name != "train" or cfg.tune.folds or cfg.tune.layers == 0
+        ]
+        self.training_forms = training_forms(cfg, self.encoded["train"].rows, devices)
+        self.evaluation_forms = evaluation_forms(
+            cfg, evaluated, devices, passes=(cfg.tune.epochs + 1) * cfg.tune.models
+        )
 
     def encode(self, examples: list) -> Encoded:
         """Examples with their rows."""

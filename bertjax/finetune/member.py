@@ -28,12 +28,13 @@ from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetune import parameters
 from bertjax.finetune.batches import Plan, training_plan
 from bertjax.finetune.inference import Predictor
+from bertjax.finetune.layout import Form
 from bertjax.finetune.material import Encoded
 from bertjax.finetune.step import Steps, TuneState
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop
-from bertjax.tasks.task import Task
+from bertjax.tasks.task import Scores, Task
 from bertjax.terminal import Terminal, count, duration
 
 MAX_BAD_STEPS = 10  # non-finite steps in a row before giving up
@@ -106,12 +107,13 @@ class Training:
         train: Encoded,
         dev: Encoded,
         predictor: Predictor,
+        forms: Sequence[Form],
         steps: Steps,
         terminal: Terminal,
     ):
         self.cfg, self.task, self.member = cfg, task, member
         self.train, self.dev = train, dev
-        self.predictor, self.steps = predictor, steps
+        self.predictor, self.forms, self.steps = predictor, forms, steps
         self.terminal = terminal
         member.directory.mkdir(exist_ok=True)
         self.newest = CheckpointStore(member.directory / "checkpoints", keep=1)
@@ -120,6 +122,8 @@ class Training:
         self.metric = cfg.task.metric or task.metrics[0]
         self.history: list[dict[str, Any]] = []  # one entry an epoch that was evaluated
         self.seconds = 0.0  # of training steps in the epoch so far
+        # Of dev, by the best epoch; None if that was before the run was resumed.
+        self.best_scores: list[Scores] | None = None
         total = max(1, self.per_epoch * cfg.tune.epochs)
         self.turns = Turns(*map(np.float32, turns(cfg.optim, total)))
 
@@ -146,7 +150,7 @@ class Training:
     def _plan(self, epoch: int) -> list[Plan]:
         return training_plan(
             self.train.rows,
-            self.predictor.lengths,
+            self.forms,
             self.cfg.tune.batch_size,
             self.member.seed,
             epoch,
@@ -247,6 +251,7 @@ class Training:
         shown = " · ".join(f"{name} {numbers[name]:.4f}" for name in names)
         self.terminal.say(f"{self.member.name} · epoch {entry['epoch']} · {shown}")
         if self._best_epoch() == len(self.history):
+            self.best_scores = scores
             meta = {"epoch": entry["epoch"], "dev": entry["dev"]}
             self.best.save(step, {"params": params}, meta)
 

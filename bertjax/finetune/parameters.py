@@ -10,7 +10,7 @@ import numpy as np
 from bertjax import model
 from bertjax.config import FinetuneConfig
 from bertjax.model.parameters import depth
-from bertjax.model.task import TaskShape, init_task
+from bertjax.model.task import TaskShape, abstract_task_params, init_task
 from bertjax.tree import flatten, unflatten
 
 
@@ -23,17 +23,17 @@ def initial_parameters(
     and so are the top `tune.reinit_layers` layers with all that is above them, which is pooler and
     final norm (Zhang et al. 2021, "Revisiting few-sample BERT fine-tuning").
     """
-    fresh = flatten(
-        jax.device_get(
-            jax.jit(init_task, static_argnums=(0, 1, 2))(
-                cfg.model, cfg.head, shape, jax.random.key(seed)
-            )
-        )
-    )
     given = flatten(encoder)
-    kept = {path for path in fresh if path in given and not _is_reset(cfg, path)}
-    leaves = {path: np.asarray(given[path]) if path in kept else fresh[path] for path in fresh}
-    return unflatten(leaves), sorted(fresh.keys() - kept)
+    wanted = flatten(abstract_task_params(cfg.model, cfg.head, shape))
+    new = sorted(path for path in wanted if path not in given or _is_reset(cfg, path))
+
+    def fresh(key: jax.Array) -> dict[str, jax.Array]:  # compiled in no time without the rest
+        leaves = flatten(init_task(cfg.model, cfg.head, shape, key))
+        return {path: leaves[path] for path in new}
+
+    made = jax.device_get(jax.jit(fresh)(jax.random.key(seed)))
+    leaves = {path: made[path] if path in made else np.asarray(given[path]) for path in wanted}
+    return unflatten(leaves), new
 
 
 def _is_reset(cfg: FinetuneConfig, path: str) -> bool:

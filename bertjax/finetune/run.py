@@ -13,8 +13,9 @@ ft/sst2/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from bertjax.runs.kinds import Kind
 from bertjax.runs.outcome import Run, Stop, never
 from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes
 from bertjax.tasks.families import task_of, tune_threshold
-from bertjax.tasks.task import Example, Scores, Task
+from bertjax.tasks.task import Example, Rows, Scores, Task
 from bertjax.terminal import SILENT, Terminal, count
 
 
@@ -68,9 +69,9 @@ def finetune(
         start = replace(start, tokenizer=start.tokenizer.for_words())
     splits = open_splits(cfg)
     cfg = settle(cfg, splits)
-    material = Material(cfg, splits, start.tokenizer)
-    _check_metric(cfg, material.task)
     mesh = sharding.make_mesh(MeshConfig())
+    material = Material(cfg, splits, start.tokenizer, mesh.size)
+    _check_metric(cfg, material.task)
     with open_run(workdir, Kind.FINETUNING, terminal.say) as directory, jax.set_mesh(mesh):
         _check_same_run(directory, cfg, start, splits)
         directory.describe(to_json(cfg), command)
@@ -105,6 +106,7 @@ class FinetuneRun:
         self.cfg, self.directory, self.material, self.start = cfg, directory, material, start
         self.mesh, self.terminal = mesh, terminal
         self.shape = task_shape(cfg)
+        self.known: dict[Member, list[Scores] | None] = {}  # what the best epochs said of dev
 
     def members(self) -> list[Member]:
         """Every model of the run, in order."""
@@ -120,22 +122,26 @@ class FinetuneRun:
             return done
         cfg, material = self.cfg, self.material
         train, dev = material.parts(member.fold)
-        plan = training_plan(train.rows, material.lengths, cfg.tune.batch_size, member.seed, 0)
+        forms = material.training_forms
+        plan = training_plan(train.rows, forms, cfg.tune.batch_size, member.seed, 0)
         initial, fresh = parameters.initial_parameters(
             cfg, self.shape, self.start.params, member.seed
         )
         steps = make_steps(cfg, self.shape, self.mesh)
         self._announce(member, train, dev, len(plan), fresh)
         training = Training(
-            cfg, material.task, member, train, dev, self.predictor(), steps, self.terminal
+            cfg, material.task, member, train, dev, self.predictor(), forms, steps, self.terminal
         )
-        return training.run(initial, stop)
+        result = training.run(initial, stop)
+        self.known[member] = training.best_scores
+        return result
 
     def predictor(self) -> Predictor:
         """Runs any of the models over rows."""
         material = self.material
         predict = make_predict(self.cfg, self.shape, self.mesh)
-        return Predictor(self.cfg, predict, self.mesh, material.tokenizer, material.lengths)
+        forms = material.evaluation_forms
+        return Predictor(self.cfg, predict, self.mesh, material.tokenizer, forms)
 
     def conclude(self, members: list[Member], found: list[dict[str, Any]]) -> dict[str, Any]:
         """Score the best epoch of every model, and all together; returns results.json's content."""
@@ -188,16 +194,21 @@ class FinetuneRun:
         held_out: list[list[Scores]] = []
         predictor = self.predictor()
         for member in members:
-            params = best_parameters(self.cfg, member)
+            params = cache(partial(best_parameters, self.cfg, member))
+
+            def score(rows: Rows, params: Callable[[], model.Params] = params) -> list[Scores]:
+                return predictor.scores(params(), task, rows)
+
+            own = self.known.get(member) or score(material.parts(member.fold)[1].rows)
             for name, made in scores.items():
-                made.append(predictor.scores(params, task, material.encoded[name].rows))
+                is_own = name == "dev" and member.fold is None
+                made.append(own if is_own else score(material.encoded[name].rows))
             if member.fold is not None:
                 if member.fold == 0:
                     held_out.append([None] * len(material.splits.train))
                 held = folds(material.splits.train, self.cfg.tune.folds)[member.fold]
-                rows = material.parts(member.fold)[1].rows
-                for i, score in zip(held, predictor.scores(params, task, rows), strict=True):
-                    held_out[-1][i] = score
+                for i, said in zip(held, own, strict=True):
+                    held_out[-1][i] = said
         return scores | ({"out_of_fold": held_out} if held_out else {})
 
     def _examples(self, split: str) -> list[Example]:
@@ -209,7 +220,7 @@ class FinetuneRun:
     ) -> None:
         if member != self.members()[0]:
             return
-        cfg, lengths = self.cfg, self.material.lengths
+        cfg, forms = self.cfg, self.material.training_forms
         limit = f"data.max_length={cfg.data.max_length}"
         if cfg.task.family == "span_qa" and cfg.data.window_step:  # only questions are cut
             limit = f"task.max_query={cfg.task.max_query}"
@@ -221,8 +232,8 @@ class FinetuneRun:
             f"task   {cfg.task.name}, {cfg.task.family}"
             + (f", {len(cfg.task.labels)} labels" if cfg.task.labels else "")
             + f"\ndata   {len(train.examples):,} examples, {len(train.rows.tokens):,} rows, "
-            f"{count(tokens)} tokens; dev {len(dev.examples):,}; rows of "
-            f"{', '.join(map(str, lengths))}\n"
+            f"{count(tokens)} tokens; dev {len(dev.examples):,}; batches of "
+            f"{', '.join(f'{form.lines}×{form.width}' for form in forms)}\n"
             f"train  {cfg.tune.epochs} epochs of {per_epoch} steps, {len(self.members())} models\n"
             f"{kept_programs()}"
         )

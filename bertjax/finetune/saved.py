@@ -14,8 +14,8 @@ import jax
 from bertjax import model, sharding
 from bertjax.config import FinetuneConfig, MeshConfig
 from bertjax.errors import UserError, nearest
-from bertjax.finetune.batches import row_lengths
 from bertjax.finetune.inference import Predictor
+from bertjax.finetune.layout import evaluation_forms
 from bertjax.finetune.member import Member, first_best
 from bertjax.finetune.run import best_parameters
 from bertjax.finetune.settle import task_shape
@@ -77,11 +77,11 @@ class SavedRun:
     def scores(self, members: Sequence[Member], examples: Sequence[Example]) -> list[list[Scores]]:
         """What each of `members` says of the examples."""
         rows = self.task.encode(examples, self.tokenizer)
-        lengths = row_lengths([len(t) for t in rows.tokens], self.cfg.tune.row_lengths)
         mesh = sharding.make_mesh(MeshConfig())
+        forms = evaluation_forms(self.cfg, [rows], mesh.size, passes=len(members))
         with jax.set_mesh(mesh):
             predict = make_predict(self.cfg, task_shape(self.cfg), mesh)
-            predictor = Predictor(self.cfg, predict, mesh, self.tokenizer, lengths)
+            predictor = Predictor(self.cfg, predict, mesh, self.tokenizer, forms)
             return [predictor.scores(self.parameters(m), self.task, rows) for m in members]
 
 

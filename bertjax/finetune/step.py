@@ -46,7 +46,7 @@ Predict = Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> o
 def compute_of(cfg: FinetuneConfig, mesh: Mesh) -> Compute:
     """How the model of a run is computed on the devices of `mesh`."""
     platform = mesh.devices.flat[0].platform
-    return Compute(cfg.tune.compute_dtype, platform, attention="auto", rows="padded")
+    return Compute(cfg.tune.compute_dtype, platform, attention="auto", rows="packed")
 
 
 @lru_cache(maxsize=4)  # so that every model of a run shares what was compiled

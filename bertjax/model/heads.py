@@ -17,6 +17,15 @@ def gather_positions(x_BTD: Array, positions_BK: Array) -> Array:
     return layers.shard_batch_axis(picked_BKD)
 
 
+def gather_places(x_LWD: Array, places_BT: Array) -> Array:
+    """Rows that share lines, each by itself: [L, W, D], int [B, T] -> [B, T, D].
+
+    Places are numbered through all lines; at -1, for padding, any state stands.
+    """
+    picked_BTD = x_LWD.reshape(-1, x_LWD.shape[-1])[jnp.maximum(places_BT, 0)]
+    return layers.shard_batch_axis(picked_BTD)
+
+
 class MaskedLMHead(nnx.Module):
     """Dense, activation, norm, then the word table and a bias (bert run_pretraining.py).
 

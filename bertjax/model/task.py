@@ -28,6 +28,7 @@ __all__ = [
     "encoder_states",
     "has_pooler",
     "init_task",
+    "real_tokens",
 ]
 
 SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
@@ -62,6 +63,11 @@ class TaskShape:
         return 1 if self.family == "multiple_choice" else self.classes
 
 
+def real_tokens(batch: dict[str, Array]) -> Array:
+    """Which places of its rows hold tokens, bool [B, T]; the others are padding."""
+    return batch["places"] >= 0 if "places" in batch else batch["segments"] != 0
+
+
 def has_pooler(head: HeadConfig, shape: TaskShape) -> bool:
     """Whether the head contains BERT's pooler, `pooler/dense`: where it sees what it was made for.
 
@@ -94,12 +100,14 @@ class TaskModel(Encoder):
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:
         """What `apply_task` returns."""
-        head, real_BT = self.head.cfg, batch["segments"] != 0
+        head, real_BT = self.head.cfg, real_tokens(batch)
         key_encoder, key_head = layers.split_key(key, 2)
         if "states" in batch:
             states = list(jnp.unstack(batch["states"], axis=2))
         else:
             states = self.states(batch, key_encoder)
+        if "places" in batch:
+            states = [heads.gather_places(state, batch["places"]) for state in states]
         x = self.head.features(states, real_BT)
         if self.shape.family == "tagging":
             x = heads.gather_positions(x, jnp.maximum(batch["word_positions"], 0))
@@ -154,8 +162,10 @@ def apply_task(
         shape: of the task.
         params: from `init_task`.
         batch: int32 [B, T] `tokens`, `token_types`, `positions`, `segments` (0 is padding, at the
-            end of a row); for tagging int32 [B, W] `word_positions`, −1 is padding. With
-            `states`, [B, T, S, D] of `encoder_states`, the encoder is not run.
+            end of a row); for tagging int32 [B, W] `word_positions`, −1 is padding. Rows that
+            share lines have all but the last as [lines, width], and int32 [B, T] `places`: where
+            on the lines, end to end, the tokens of a row lie; −1 is padding. With `states`,
+            which `encoder_states` makes of the first four, the encoder is not run.
         compute: how; by default in float32 by plain operations.
         key: dropout key; None runs deterministically.
 

@@ -14,7 +14,7 @@ from jax import Array
 
 from bertjax.errors import UserError
 from bertjax.model import crf
-from bertjax.model.task import TaskShape
+from bertjax.model.task import TaskShape, real_tokens
 from bertjax.objectives.losses import nll_of
 
 Batch = dict[str, Array]
@@ -128,7 +128,7 @@ def _tagging(shape: TaskShape, outputs: Outputs, batch: Batch) -> tuple[Array, A
 
 
 def _span(logits_BT2: Array, batch: Batch) -> tuple[Array, Array]:
-    real_BT = batch["segments"] != 0
+    real_BT = real_tokens(batch)
     logits_B2T = jnp.where(real_BT[..., None], logits_BT2, jnp.finfo(jnp.float32).min)
     logits_B2T = logits_B2T.swapaxes(1, 2)
     span_B2, T = batch["span"], real_BT.shape[1]

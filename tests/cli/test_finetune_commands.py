@@ -22,7 +22,7 @@ def get_config():
     return FinetuneConfig(
         task=TaskConfig(name="tiny"),
         data=ExamplesConfig(text="review", label="stars", max_length=24),
-        tune=TuneConfig(epochs=1, batch_size=16, row_lengths=1),
+        tune=TuneConfig(epochs=1, batch_size=16),
     )
 """
 

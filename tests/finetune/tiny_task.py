@@ -61,7 +61,7 @@ def config(train: Path, dev: Path | str = "", **changes) -> FinetuneConfig:
         task=TaskConfig(name="tiny"),
         data=ExamplesConfig(train=str(train), dev=str(dev), max_length=24),
         optim=OptimConfig(learning_rate=5e-3, bias_correction=True),
-        tune=TuneConfig(epochs=3, batch_size=16, row_lengths=1, log_every=2),
+        tune=TuneConfig(epochs=3, batch_size=16, log_every=2),
     )
     for section, fields in changes.items():
         cfg = replace(cfg, **{section: replace(getattr(cfg, section), **fields)})

@@ -17,7 +17,7 @@ from bertjax.cli.main import main
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "finetune"
 ROWS = 200
-QUICK = ("tune.epochs=1", "tune.row_lengths=1", "optim.learning_rate=2e-4")
+QUICK = ("tune.epochs=1", "optim.learning_rate=2e-4")
 LENGTH, STEP, ANSWER = 128, 64, 30  # of windows; so short that paragraphs take several
 
 pytestmark = [pytest.mark.slow, pytest.mark.optimized]

@@ -21,6 +21,7 @@ from bertjax.model.task import (
     TaskShape,
     abstract_task_params,
     apply_task,
+    encoder_states,
     has_pooler,
     init_task,
 )
@@ -208,6 +209,26 @@ def test_padding_changes_nothing(head, shape) -> None:
     assert np.isfinite(before).all()
     real = {"span_qa": REAL, "tagging": rows["word_positions"] >= 0}.get(shape.family, REAL.any(1))
     np.testing.assert_array_equal(before[real], logits(SMALL, head, shape, noise)[real])
+
+
+@pytest.mark.parametrize(("head", "shape"), [*HEADS, (HeadConfig(), CLASSES)], ids=str)
+def test_rows_that_share_lines_are_what_they_are_alone(head, shape) -> None:
+    rows, width = batch(), 16
+    line, begin = (0, 0, 1, 1), (0, 8, 5, 0)  # of 8, 5, 2 and no tokens
+    places = np.full((B, T), -1, np.int32)
+    for row, length in enumerate(LENGTHS):
+        places[row, :length] = line[row] * width + begin[row] + np.arange(length)
+    shared = {"places": places, "word_positions": rows["word_positions"]}
+    for name in ("tokens", "token_types", "positions", "segments"):
+        number = np.arange(1, B + 1)[:, None] if name == "segments" else 1
+        shared[name] = np.zeros((2, width), np.int32)
+        shared[name].flat[places[REAL]] = (rows[name] * number)[REAL]
+    found, alone = logits(SMALL, head, shape, shared), logits(SMALL, head, shape)
+    real = {"span_qa": REAL, "tagging": rows["word_positions"] >= 0}.get(shape.family, REAL.any(1))
+    same(found, alone, real)
+    states = jax.jit(partial(encoder_states, SMALL, head, shape))
+    known = shared | {"states": states(params(SMALL, head, shape), shared)}
+    same(logits(SMALL, head, shape, known), alone, real)
 
 
 @pytest.mark.parametrize(("head", "shape"), [*HEADS, (HeadConfig(crf=True), TAGGING)], ids=str)
