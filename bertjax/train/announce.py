@@ -33,8 +33,6 @@ def announce(
             terminal.say(f"passed over checkpoint {reason}")
     elif start_from is not None:
         terminal.say(f"start  weights and architecture of {start_from.source}")
-    if found is None and run.metrics.exists():
-        terminal.say("note   the run ended before its first checkpoint")
     parameters = parameter_count(cfg.model, model.abstract_params(cfg.model))
     shape = " × ".join(f"{n} {a}" for a, n in mesh.shape.items() if n > 1) or "1 device"
     phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)

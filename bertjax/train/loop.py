@@ -109,6 +109,8 @@ def _train(
     if jax.process_index() == 0:  # only now: a run that is refused stays as it was
         run.describe(to_json(cfg), command)
         shutil.copytree(Path(cfg.data.corpus) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
+    if found is None and run.metrics.exists():  # which a report makes
+        terminal.say("note   the run ended before its first checkpoint")
     stopped, results = None, {}
     with Report(cfg, run, pace, terminal, step) as report:
         if found:

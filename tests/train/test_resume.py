@@ -131,6 +131,7 @@ def test_each_signal_saves_where_it_is_and_nothing_is_lost(tmp_path, recipe, cor
         said += finish(process, code)
         assert time.monotonic() - asked < 30
         assert ("from the start" if before == 0 else f"resuming after step {before}\n") in said
+        assert "before its first checkpoint" not in said
         before = newest_step(workdir / "checkpoints")
         assert f"{sent.name}: saved step {before}; the same command resumes\n" in said
         assert before < STEPS
