@@ -35,9 +35,9 @@ VERBS = {
 
 TAKES_FIELDS = ("pretrain", "finetune", "bench", "plan")
 TRAINS = ("pretrain", "finetune", "bench")
-COMPUTES = (*TRAINS, "evaluate", "predict")
+COMPUTES = (*TRAINS, "evaluate", "predict", "probe")
 # bench, which says how long compiling takes, and plan, for chips not here, compile anew.
-COMPILES = ("pretrain", "finetune", "evaluate", "predict", "fill-mask", "export", "import")
+COMPILES = (*(verb for verb in COMPUTES if verb != "bench"), "fill-mask", "export", "import")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -64,7 +64,7 @@ def test_the_share_of_a_gpu_is_nine_tenths_unless_the_environment_says_otherwise
     assert [environment.get(name) for name in NAMES] == expected
 
 
-@pytest.mark.parametrize("verb", ["pretrain", "finetune", "evaluate", "predict", "bench"])
+@pytest.mark.parametrize("verb", ["pretrain", "finetune", "evaluate", "predict", "probe", "bench"])
 def test_whatever_runs_a_model_keeps_memory(verb, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr("bertjax.cli.main.keep_freed_memory", lambda: asked.append(verb))
