@@ -14,6 +14,7 @@ from test_task_heads import random_params
 from bertjax import huggingface
 from bertjax.config import ExamplesConfig, FinetuneConfig, HeadConfig, TaskConfig
 from bertjax.finetune.batches import evaluation_plan, make_batch
+from bertjax.finetune.layout import Form
 from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives.task_losses import probabilities
 from bertjax.tasks.tagging import Tagging
@@ -55,7 +56,7 @@ def test_words_get_the_tags_of_the_pipeline(kind: str, tmp_path: Path) -> None:
     )
     examples = [Example("f", str(i), tuple(s.split())) for i, s in enumerate(SENTENCES)]
     rows = task.encode(examples, tokenizer)
-    (plan,) = evaluation_plan(rows, [64], len(examples))
+    (plan,) = evaluation_plan(rows, [Form(len(examples), 64, 64)], len(examples))
     batch = make_batch(rows, plan, len(examples), tokenizer.special.pad)
     found = np.asarray(said_of(cfg, params, batch)["probabilities"])
     order = np.argsort(plan.groups)

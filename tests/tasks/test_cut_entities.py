@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, HeadConfig, TaskConfig
 from bertjax.finetune.batches import evaluation_plan, make_batch
+from bertjax.finetune.layout import Form
 from bertjax.finetune.settle import task_shape
 from bertjax.model.crf import CRF
 from bertjax.objectives import task_losses
@@ -114,7 +115,7 @@ def test_what_a_row_is_told_is_possible_and_its_loss_is_that_of_counted_paths(
             ((start, end),) = [(a, b) for a, b, _ in spans(example.label) if a <= word < b]
             alone = scheme == "IOB1" and start - 1 not in words
             assert alone or not set(range(start, end)) <= set(words.tolist())
-    (plan,) = evaluation_plan(rows, [LENGTH], ROWS)
+    (plan,) = evaluation_plan(rows, [Form(ROWS, LENGTH, LENGTH)], ROWS)
     total, weight = compiled(scheme)(make_batch(rows, plan, ROWS, pad=0))
     assert float(weight) == sum((tags >= 0).sum() for tags in rows.ragged["tags"])
     assert float(total) == pytest.approx(expected, abs=1e-3)
