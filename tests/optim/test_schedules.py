@@ -217,7 +217,7 @@ def test_a_schedule_that_cannot_get_to_its_end_is_refused(options, names):
     OptimConfig(**options | {"schedule": "constant"})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SCHEDULES), st.integers(1, 300), st.sampled_from([0.0, 0.06, 0.5]))
 def test_turns_as_data_give_the_same_rates(schedule, steps, warmup):
     cfg = OptimConfig(learning_rate=PEAK, schedule=schedule, warmup_fraction=warmup)
