@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a pretrained BERT that Hugging Face loads, in the commands a person would type.
 # Run by `make quickstart`; needs no network. Training takes 3 minutes by the clock on any machine;
-# with installing and all the rest the whole takes less than 10 minutes.
+# with installing and all the rest that is less than 10 minutes, if the cores are not shared by many.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
