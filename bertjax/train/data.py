@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
 
 import jax
 import numpy as np
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.data.batches import BatchSource
+from bertjax.data.batches import BatchSource, evaluation_batches
 from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.errors import UserError
+from bertjax.text.special import SpecialIds
 
 EVALUATION_DATA_SEED = 0  # held-out pairs and their order do not depend on the run's seed
+_COUNTED = 256  # rows at a time
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,6 @@ class Data:
             "corpus": self.train.identity,
             "language": self.language,
         }
-
-    @cached_property
-    def unigram_entropy(self) -> float:
-        """Of the held-out split; see `unigram_entropy`."""
-        return unigram_entropy(self.held_out)
 
     def training(self, cfg: PretrainConfig, phase: int) -> BatchSource:
         """Batches of one phase."""
@@ -81,14 +77,18 @@ def settle_vocabulary(cfg: ModelConfig, pieces: int, corpus: str) -> ModelConfig
     return dataclasses.replace(cfg, vocab_size=max(cfg.vocab_size, pieces))
 
 
-def unigram_entropy(corpus: Corpus) -> float:
-    """Entropy in nats of a corpus's own token frequencies.
+def unigram_entropy(source: BatchSource, rows: int, special: SpecialIds) -> float:
+    """Entropy in nats of the frequencies of tokens in the first `rows` rows, in plan order.
 
-    No predictor that ignores context can do better on this corpus, even one that knows its
-    frequencies beforehand; a loss that stays here has learnt nothing from context.
+    No predictor that ignores context can do better on them, even one that knows these frequencies
+    beforehand; a loss that stays here has learnt nothing from context. [CLS] and [SEP], which are
+    never predicted there, are not counted.
     """
-    counts = np.zeros(corpus.vocab_size, np.int64)
-    for start in range(0, len(corpus.tokens), 1 << 22):
-        counts += np.bincount(corpus.tokens[start : start + (1 << 22)], minlength=len(counts))
+    counts = np.zeros(0, np.int64)
+    for batch in evaluation_batches(source, rows, _COUNTED):
+        found = np.bincount(batch["tokens"][batch["segments"] != 0], minlength=len(counts))
+        found[: len(counts)] += counts
+        counts = found
+    counts[[special.cls, special.sep]] = 0  # every row has both
     p = counts[counts > 0] / max(1, counts.sum())
     return float(-(p * np.log(p)).sum())

@@ -27,7 +27,7 @@ from bertjax.runs.outcome import Run, Stop, never
 from bertjax.terminal import SILENT, Terminal
 from bertjax.train.announce import announce
 from bertjax.train.checkpoints import Checkpoints
-from bertjax.train.data import Data, open_data
+from bertjax.train.data import Data, open_data, unigram_entropy
 from bertjax.train.devices import make_mesh, memory_errors
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
 from bertjax.train.pace import make_pace
@@ -138,6 +138,7 @@ def _train(
             source, held_out = data.training(cfg, phase), data.evaluation(cfg, phase)
             rows = sharding.process_rows(mesh, shape.batch_size, cfg.train.accumulate)
             at_once = rows_at_once(cfg, mesh, shape.batch_size)
+            baseline = unigram_entropy(held_out, cfg.train.eval_rows, data.train.special)
             report.compiling(phase)
             batches = load_batches(
                 source,
@@ -178,7 +179,7 @@ def _train(
                             cfg.train.eval_rows,
                             at_once,
                         )
-                        results["unigram_entropy"] = data.unigram_entropy
+                        results["unigram_entropy"] = baseline
                         report.evaluated(step, phase, results)
                         loss = results["masked_lm_loss"]
                         about = meta() | {"evaluation": results}

@@ -8,12 +8,12 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 import tiny_model
 from tiny_model import ROWS, RUN, SPECIAL, VOCAB
 
 from bertjax import model
 from bertjax.config import MaskingConfig, Phase, PretrainConfig
-from bertjax.data.corpus import Corpus
 from bertjax.train.data import unigram_entropy
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
 from bertjax.train.state import fresh_state
@@ -94,9 +94,23 @@ def test_fresh_parameters_know_nothing():
     assert results()["masked_lm_loss"] == pytest.approx(np.log(VOCAB), abs=0.5)
 
 
-def test_unigram_entropy():
-    corpus = tiny_model.corpus()
-    even = replace(corpus, tokens=np.repeat(np.arange(8, dtype=np.uint16), 5))
-    assert unigram_entropy(even) == pytest.approx(np.log(8))
-    skewed: Corpus = replace(corpus, tokens=np.array([7, 7, 7, 9], np.uint16))
-    assert unigram_entropy(skewed) == pytest.approx(0.75 * np.log(4 / 3) + 0.25 * np.log(4))
+@pytest.mark.parametrize("rows", [3, COUNT, 10_000])
+def test_unigram_entropy_is_that_of_the_very_rows(rows):
+    source = tiny_model.source()
+    batch = source.in_order(0, rows, min(rows, source.rows_per_epoch))
+    tokens = batch["tokens"][batch["segments"] != 0]
+    predicted = tokens[~np.isin(tokens, (SPECIAL.cls, SPECIAL.sep))]
+    expected = scipy.stats.entropy(np.unique(predicted, return_counts=True)[1])
+    assert unigram_entropy(source, rows, SPECIAL) == pytest.approx(expected)
+
+
+def test_unigram_entropy_of_known_frequencies():
+    class Rows:
+        rows_per_epoch = 2
+
+        def in_order(self, first, count, size, rows):
+            tokens = np.array([[2, 7, 7, 3], [2, 7, 9, 3]])
+            return {"tokens": tokens, "segments": np.ones_like(tokens)}
+
+    expected = 0.75 * np.log(4 / 3) + 0.25 * np.log(4)
+    assert unigram_entropy(Rows(), 2, SPECIAL) == pytest.approx(expected)
