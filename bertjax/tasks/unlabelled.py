@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from bertjax.text.stored import check_text, local, read_text, text_lines
 
 _SINGLE = ("classification", "multi_label", "regression", "tagging")
 _OF_WORDS = ("tokens", "words", "text", "sentence")  # fields of sentences, in files with names
+_TAG = re.compile("O|[BIESLUMW]-.+")  # of any scheme
 _LONGEST_WORD = 4  # characters of Chinese
 _NAMED = ("jsonl", "json", "parquet", "arrow", "saved", "tfds")
 
@@ -72,11 +74,11 @@ def _is_plain(source: Input, cfg: FinetuneConfig) -> bool:
 
 
 def _holds_columns(name: str, cfg: FinetuneConfig) -> bool:
-    """Whether lines are words in columns rather than texts: by their widths and known tags.
+    """Whether lines are words in columns rather than texts: by their widths and tags.
 
     Raises:
-        UserError: they are all as wide and end in no tag that the run knows: texts of as many words
-            and columns without tags look alike.
+        UserError: they are all as wide and do not end in tags: texts of as many words and columns
+            without tags look alike.
     """
     lines = text_lines(read_text(name, Account()))
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
@@ -85,18 +87,13 @@ def _holds_columns(name: str, cfg: FinetuneConfig) -> bool:
         return False
     if widths == {1}:  # Chinese texts have no spaces either, but are longer than words
         return all(len(words_of(words[0])) <= _LONGEST_WORD for words in fields)
-    if {words[-1] for words in fields} <= _tags(cfg):
+    last = {words[-1] for words in fields}
+    if all(tag in cfg.task.labels or _TAG.fullmatch(tag) for tag in last):
         return True
     raise UserError(
         f"{name}: all {len(fields)} lines have {widths.pop()} words, so that they may be texts or "
         "columns without tags: name the file .text if a line is a text, .conll if it is a word"
     )
-
-
-def _tags(cfg: FinetuneConfig) -> set[str]:
-    """Tags that a file of the run's may hold, whatever the letters of its scheme."""
-    kinds = {label.partition("-")[2] for label in cfg.task.labels if "-" in label}
-    return {*cfg.task.labels, "O", *(f"{letter}-{kind}" for letter in "BIESLUMW" for kind in kinds)}
 
 
 def _with_field_of_words(source: Input, cfg: FinetuneConfig) -> FinetuneConfig:
