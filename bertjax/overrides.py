@@ -57,10 +57,6 @@ def to_json(config: Any) -> str:
         raise UserError(f"{name}={value} cannot be stored: use a finite number") from None
 
 
-# Section and name of fields that runs of earlier versions have, and that mean nothing any more.
-_RETIRED = (("tune", "row_lengths"),)
-
-
 def from_json(cls: type[T], text: str) -> T:
     """Rebuild a `cls` from `to_json`'s text; a key left out takes its default.
 
@@ -71,11 +67,7 @@ def from_json(cls: type[T], text: str) -> T:
         raise UserError(
             f"the config is {len(text):,} characters of JSON: at most {MAX_JSON_CHARACTERS:,}"
         )
-    tree = _parse_json(text, "the config")
-    for section, name in _RETIRED:
-        if isinstance(tree, dict) and isinstance(tree.get(section), dict):
-            tree[section].pop(name, None)
-    return _decode(cls, tree, "")
+    return _decode(cls, _parse_json(text, "the config"), "")
 
 
 def load_config(path: Path, expected: type[T]) -> T:

@@ -228,13 +228,6 @@ def test_missing_keys_take_their_default_or_are_named():
         from_json(Tree, "{}")
 
 
-def test_a_field_that_earlier_versions_stored_is_passed_over():
-    text = '{"tune": {"row_lengths": 8, "epochs": 2}}'
-    assert from_json(FinetuneConfig, text).tune.epochs == 2
-    with pytest.raises(UserError, match="row_length"):
-        from_json(FinetuneConfig, text.replace("row_lengths", "row_length"))
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -156,6 +156,7 @@ class TuneConfig:
     seeds: tuple[int, ...] = (0,)  # one model a seed
     folds: int = 0  # cross-validation: models a seed, each on all but one fold; 0: none
     compute_dtype: str = "float32"
+    row_lengths: int = 8  # 1: one shape of batches; else a second where compiling it pays
     log_every: int = 10
 
     def __post_init__(self) -> None:
@@ -168,6 +169,7 @@ class TuneConfig:
         within("tune.reinit_layers", self.reinit_layers, 0, 1024)
         within("tune.patience", self.patience, 0, 10**6)
         within("tune.folds", self.folds, 0, 1000)
+        within("tune.row_lengths", self.row_lengths, 1, 64)
         within("tune.log_every", self.log_every, 1, 10**9)
         one_of("tune.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
         require(self.folds != 1, "tune.folds=1 leaves nothing to train on: use 0, or 2 and more")

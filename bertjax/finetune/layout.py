@@ -12,6 +12,7 @@ All is a pure function of lengths and config: what compiling costs is told in FL
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -74,7 +75,7 @@ class Lengths(NamedTuple):
 def training_forms(cfg: FinetuneConfig, rows: Rows, devices: int) -> tuple[Form, ...]:
     """Forms of the batches that train all models of a run on `rows`, or on some of them."""
     passes = 3 * cfg.tune.epochs * cfg.tune.models if cfg.tune.layers != 0 else 0
-    cost = Cost(cfg.model, passes, _COMPILED_STEP)
+    cost = _cost(cfg, passes, _COMPILED_STEP)
     return choose_forms(Lengths.of([rows]), cfg.tune.batch_size, devices, cost)
 
 
@@ -82,8 +83,13 @@ def evaluation_forms(
     cfg: FinetuneConfig, parts: Sequence[Rows], devices: int, passes: int
 ) -> tuple[Form, ...]:
     """Forms of the batches that go through all `parts`, so many times."""
-    cost = Cost(cfg.model, passes, _COMPILED_PREDICTION)
+    cost = _cost(cfg, passes, _COMPILED_PREDICTION)
     return choose_forms(Lengths.of(parts), cfg.tune.evaluation_batch_size, devices, cost)
+
+
+def _cost(cfg: FinetuneConfig, passes: float, compilation: float) -> Cost:
+    """With `tune.row_lengths=1` no second form is worth its price."""
+    return Cost(cfg.model, passes, compilation if cfg.tune.row_lengths > 1 else math.inf)
 
 
 def choose_forms(lengths: Lengths, size: int, devices: int, cost: Cost) -> tuple[Form, ...]:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertjax.config import ModelConfig
+from bertjax.config import FinetuneConfig, ModelConfig, TuneConfig
 from bertjax.finetune.batches import (
     evaluation_plan,
     make_batch,
     row_indices,
     training_plan,
 )
-from bertjax.finetune.layout import Cost, Form, Lengths, choose_forms, lay
+from bertjax.finetune.layout import (
+    Cost,
+    Form,
+    Lengths,
+    choose_forms,
+    evaluation_forms,
+    lay,
+    training_forms,
+)
 from bertjax.tasks.task import Rows
 
 MODEL = ModelConfig(hidden_size=64, num_heads=4, intermediate_size=256)
@@ -184,3 +193,12 @@ def test_a_batch_that_its_form_has_no_room_for_gets_a_larger_one():
     assert {plan.form for plan in plans} == {Form(4, 16, 16)}
     for plan in plans:
         check(make_batch(rows, plan, 4, pad=99), rows, plan, 4)
+
+
+def test_one_row_length_can_be_asked_for():
+    rows = rows_of([*sentences(4000), *[500] * 10])
+    cfg = FinetuneConfig(tune=TuneConfig(epochs=30))
+    assert len(training_forms(cfg, rows, 1)) == 2
+    one = replace(cfg, tune=replace(cfg.tune, row_lengths=1))
+    assert [form.longest for form in training_forms(one, rows, 1)] == [504]
+    assert [form.longest for form in evaluation_forms(one, [rows], 1, passes=99)] == [504]
