@@ -14,7 +14,7 @@ from bertjax.checkpoint import CheckpointStore, Restored
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
-from bertjax.huggingface import import_model
+from bertjax.huggingface import import_model, no_tokenizer
 from bertjax.overrides import from_json
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
@@ -64,6 +64,23 @@ def open_pretrained(path: Path, name: str = "model") -> Pretrained:
     return Pretrained(
         imported.cfg, imported.params, imported.tokenizer, str(path), tuple(imported.fresh)
     )
+
+
+def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:
+    """`open_pretrained` of a model that can say what stands at a mask, and its tokenizer.
+
+    Raises:
+        UserError: as there, or it has no tokenizer or no masked-LM head.
+    """
+    found = open_pretrained(path, name)
+    if found.tokenizer is None:
+        raise no_tokenizer(path)
+    if found.fresh:
+        raise UserError(
+            f"{path} has no masked-LM head (missing {', '.join(found.fresh[:3])}, ...): what it "
+            "says of masks would be random"
+        )
+    return found, found.tokenizer
 
 
 def is_imported(path: Path) -> bool:

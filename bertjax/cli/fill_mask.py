@@ -7,9 +7,8 @@ from pathlib import Path
 
 from bertjax.cli.devices import require_devices
 from bertjax.errors import UserError
-from bertjax.huggingface import no_tokenizer
 from bertjax.predict import fill_mask
-from bertjax.pretrained import open_pretrained
+from bertjax.pretrained import open_masked_lm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the most probable pieces at each mask."""
     require_devices()
-    found = open_pretrained(args.model, "MODEL")
-    if found.tokenizer is None:
-        raise no_tokenizer(args.model)
+    found, tokenizer = open_masked_lm(args.model, "MODEL")
     if not 1 <= args.top <= found.cfg.vocab_size:
         raise UserError(f"--top {args.top}: use 1 to {found.cfg.vocab_size}")
-    if found.fresh:
-        raise UserError(
-            f"{args.model} has no masked-LM head (missing {', '.join(found.fresh[:3])}, ...): "
-            "its guesses would be random"
-        )
     filled = [  # all of them before any is shown: the last may be what is refused
-        fill_mask(found.cfg, found.params, found.tokenizer, text, args.top) for text in args.text
+        fill_mask(found.cfg, found.params, tokenizer, text, args.top) for text in args.text
     ]
     for text, masks in zip(args.text, filled, strict=True):
         print(text)

@@ -12,9 +12,7 @@ import numpy as np
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.durable import replace_file
-from bertjax.errors import UserError
-from bertjax.huggingface import no_tokenizer
-from bertjax.pretrained import open_pretrained
+from bertjax.pretrained import open_masked_lm
 from bertjax.probe.minimal_pairs import accuracy, read_pairs
 from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
 from bertjax.terminal import duration
@@ -43,19 +41,12 @@ def run(args: argparse.Namespace) -> None:
     check_output("--out", args.out)
     pairs = read_pairs(args.pairs)
     require_devices()
-    found = open_pretrained(args.model, "MODEL")
-    if found.tokenizer is None:
-        raise no_tokenizer(args.model)
-    if found.fresh:
-        raise UserError(
-            f"{args.model} has no masked-LM head (missing {', '.join(found.fresh[:3])}, ...): "
-            "its scores would be random"
-        )
+    found, tokenizer = open_masked_lm(args.model, "MODEL")
     began = time.perf_counter()
     sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
     # Many sentences stand in several pairs, and each is scored once.
     known, place = np.unique(np.array(sentences, object), return_inverse=True)
-    scores = pseudo_log_likelihoods(found.cfg, found.params, found.tokenizer, known.tolist())
+    scores = pseudo_log_likelihoods(found.cfg, found.params, tokenizer, known.tolist())
     good, bad = scores[place].reshape(-1, 2).T
     result = accuracy(pairs, good, bad)
     print(f"model       {found.source}")
