@@ -95,6 +95,7 @@ def budget(model: ModelConfig) -> PretrainConfig:
         model=replace(
             model,
             activation="gelu_tanh",
+            head_activation="gelu",
             norm="pre",
             hidden_dropout=0.0,
             attention_dropout=0.0,

@@ -7,7 +7,7 @@ BERT sizes `data` alone moves least while the optimizer state fits: `bertjax pla
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,21 +16,14 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from bertjax.config import MeshConfig
 from bertjax.errors import UserError
+from bertjax.facts import Facts
 from bertjax.tree import flatten, path_name
 
 AXES = ("data", "fsdp", "tensor")
 BATCH_AXES = ("data", "fsdp")
 
-# First match wins; every parameter must match a rule, and every rule a parameter.
-RULES = (
-    (r"embeddings/word_embeddings/embedding", PartitionSpec("tensor", "fsdp")),
-    (r"embeddings/(position|token_type)_embeddings/embedding", PartitionSpec(None, "fsdp")),
-    (r"layer_\d+/attention/(query|key|value)/kernel", PartitionSpec("fsdp", "tensor")),
-    (r"layer_\d+/feed_forward/intermediate/kernel", PartitionSpec("fsdp", "tensor")),
-    (r"layer_\d+/(attention|feed_forward)/output/kernel", PartitionSpec("tensor", "fsdp")),
-    (r"(masked_lm/transform|pooler/dense)/kernel", PartitionSpec("fsdp", "tensor")),
-    (r"next_sentence/classifier/kernel|head/.*|.*/(bias|scale)", PartitionSpec()),
-)
+# Where each axis of a parameter (`Facts.axes`) lies.
+MESH_AXIS = {None: None, "vocab": "tensor", "embed": "fsdp", "heads": "tensor", "mlp": "tensor"}
 
 
 def make_mesh(cfg: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
@@ -73,28 +66,20 @@ def connect(mesh: Mesh) -> None:
     jax.block_until_ready(jax.jit(sums)(ones))
 
 
-def parameter_shardings(mesh: Mesh, params: Any) -> Any:
+def parameter_shardings(mesh: Mesh, params: Any, facts: Mapping[str, Facts]) -> Any:
     """A NamedSharding for every array (or ShapeDtypeStruct) of the parameter tree.
 
     Raises:
-        ValueError: a parameter matches no rule, or a rule no parameter.
         UserError: a dimension is not divisible by its mesh axis.
     """
-    unused = {pattern for pattern, _ in RULES}
 
     def sharding(path, leaf):
         name = path_name(path)
-        for pattern, spec in RULES:
-            if re.fullmatch(pattern, name):
-                unused.discard(pattern)
-                _require_divisible(mesh, name, leaf.shape, spec)
-                return NamedSharding(mesh, spec)
-        raise ValueError(f"no sharding rule matches {name}: add one to RULES")
+        spec = PartitionSpec(*(MESH_AXIS[axis] for axis in facts[name].axes))
+        _require_divisible(mesh, name, leaf.shape, spec)
+        return NamedSharding(mesh, spec)
 
-    result = jax.tree_util.tree_map_with_path(sharding, params)
-    if unused:
-        raise ValueError(f"sharding rules that match no parameter: {sorted(unused)}")
-    return result
+    return jax.tree_util.tree_map_with_path(sharding, params)
 
 
 def gather_fsdp(shardings: Any) -> Any:

@@ -14,13 +14,14 @@ PACKAGE = ROOT / "bertjax"
 
 # Module or folder of bertjax -> what it may import from bertjax, besides itself.
 BASE = {"errors", "config", "__init__", "durable", "terminal"}
-WITH_ARRAYS = BASE | {"tree"}
+WITH_ARRAYS = BASE | {"tree", "facts"}
 ALLOWED = {
     "errors": set(),
     "__init__": set(),
     "durable": {"errors"},
     "terminal": set(),
     "tree": set(),
+    "facts": set(),
     "config": {"errors"},
     "overrides": BASE,
     "flops": BASE,

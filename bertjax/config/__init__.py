@@ -16,7 +16,7 @@ from bertjax.config.finetune import (
     TaskConfig,
     TuneConfig,
 )
-from bertjax.config.model import ModelConfig
+from bertjax.config.model import LayerSpec, ModelConfig
 from bertjax.config.optim import OptimConfig
 from bertjax.config.pretrain import (
     DataConfig,
@@ -32,6 +32,7 @@ __all__ = [
     "ExamplesConfig",
     "FinetuneConfig",
     "HeadConfig",
+    "LayerSpec",
     "MaskingConfig",
     "MeshConfig",
     "ModelConfig",

@@ -1,41 +1,82 @@
-"""The architecture of an encoder."""
+"""The architecture of an encoder: what is computed, field by field, whoever published it.
+
+Which fields make which published system is in `bertjax/huggingface/systems`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bertjax.config.checks import one_of, require, within
 
-FAMILIES = ("bert", "roberta")
-ACTIVATIONS = ("gelu", "gelu_tanh", "relu")
-NORM_PLACEMENTS = ("post", "pre")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
+POOLERS = ("tanh", "gelu", "relu", "transform")
+
+
+class LayerSpec(NamedTuple):
+    """What makes one layer compute something else than another."""
+
+    # (left, right): keys that a query sees to either side, None: all of them; None: a whole row.
+    window: tuple[int | None, int | None] | None = None
+    rotary_base: float = 0.0  # θ of the rotation of queries and keys; 0: none
+    attention_norm: bool = True  # whether attention has a norm of its own
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The encoder (Devlin et al. 2019, section 3; defaults are BERT-base)."""
 
-    family: str = "bert"  # which Hugging Face classes it maps to: bert | roberta
+    family: str = "bert"  # the system of Hugging Face that it is exported as; computes nothing
     vocab_size: int = 0  # V; 0: the size of the corpus's tokenizer
     hidden_size: int = 768  # D
-    num_layers: int = 12
+    num_layers: int = 12  # L
+    layer_groups: int = 0  # sets of weights that the layers share in turn (ALBERT: 1); 0: one each
     num_heads: int = 12  # N
     intermediate_size: int = 3072  # F
-    max_positions: int = 512  # longest row the position table allows
+    # Embeddings: tables of width E, summed, normed, dropped out, and projected to D if E is given.
+    embedding_size: int = 0  # E; 0: D, and no projection
+    embedding_norm: bool = True
+    positions: str = "table"  # learned | rotary: queries and keys are turned (Su et al. 2021)
+    max_positions: int = 512  # longest row
     position_offset: int = 0  # rows of the table before position 0 (RoBERTa: 2)
-    type_vocab_size: int = 2
-    activation: str = "gelu"  # of the layers: gelu (erf) | gelu_tanh (Google's BERT) | relu
-    norm: str = "post"  # LayerNorm after each residual sum (BERT) | pre: before each branch
+    type_vocab_size: int = 2  # 0: no token types
+    task_vocab_size: int = 0  # ERNIE's task types, of which the encoder gets the first; 0: none
+    # Attention and feed-forward.
+    attention: str = "full"  # both sides | causal: tokens up to the query's own
+    local_window: int = 0  # keys to each side that a local layer's query sees; 0: none is local
+    global_every: int = 1  # layers 0, n, 2n ... see whole rows, the others are local
+    rotary_base: float = 10_000.0  # θ of layers that see whole rows
+    local_rotary_base: float = 10_000.0  # θ of local ones
+    feed_forward: str = "dense"  # | glu: the activated half gates another (Shazeer 2020)
+    activation: str = "gelu"  # of the layers: gelu (erf) | gelu_tanh (Google's BERT) | relu | silu
+    linear_bias: bool = True
+    norm: str = "post"  # after each residual sum (BERT) | pre: before each branch
+    norm_kind: str = "layer"  # | rms
+    norm_bias: bool = True  # of layer norms
     layer_norm_eps: float = 1e-12
+    first_norm: bool = True  # pre-norm only: attention of layer 0 has one (ModernBERT's has none)
     hidden_dropout: float = 0.1
     attention_dropout: float = 0.1
     initializer_range: float = 0.02  # truncated normal, cut at two standard deviations
+    scaled_init: bool = False  # what ends a branch begins 1/√(2L) as large (Megatron)
+    # Heads.
+    head_transform: bool = True  # masked LM: dense to E, activation, norm before the word table
+    head_activation: str = ""  # of that transform; empty: the layers'
+    head_bias: bool = True  # a bias a piece
+    tied_head: bool = True  # the word table is the last matrix too
+    pooler: str = "tanh"  # of sentence tasks: dense and tanh | gelu | relu; transform: in all tasks
     next_sentence_head: bool = True  # pooler and two-way classifier on [CLS]
 
     def __post_init__(self) -> None:
-        one_of("model.family", self.family, FAMILIES)
         one_of("model.activation", self.activation, ACTIVATIONS)
-        one_of("model.norm", self.norm, NORM_PLACEMENTS)
+        one_of("model.head_activation", self.head_activation, ("", *ACTIVATIONS))
+        one_of("model.positions", self.positions, ("table", "rotary"))
+        one_of("model.attention", self.attention, ("full", "causal"))
+        one_of("model.feed_forward", self.feed_forward, ("dense", "glu"))
+        one_of("model.norm", self.norm, ("post", "pre"))
+        one_of("model.norm_kind", self.norm_kind, ("layer", "rms"))
+        one_of("model.pooler", self.pooler, POOLERS)
         # Bounds keep a hostile or mistyped file from allocating before anything is checked.
         within("model.vocab_size", self.vocab_size, 0, 2**22)
         within("model.hidden_size", self.hidden_size, 1, 2**16)
@@ -44,7 +85,13 @@ class ModelConfig:
         within("model.intermediate_size", self.intermediate_size, 1, 2**18)
         within("model.max_positions", self.max_positions, 1, 2**20)
         within("model.position_offset", self.position_offset, 0, 1024)
-        within("model.type_vocab_size", self.type_vocab_size, 1, 1024)
+        within("model.type_vocab_size", self.type_vocab_size, 0, 1024)
+        within("model.task_vocab_size", self.task_vocab_size, 0, 1024)
+        within("model.embedding_size", self.embedding_size, 0, 2**16)
+        within("model.local_window", self.local_window, 0, 2**20)
+        within("model.global_every", self.global_every, 1, 1024)
+        within("model.rotary_base", self.rotary_base, 1.0, 1e12)
+        within("model.local_rotary_base", self.local_rotary_base, 1.0, 1e12)
         within("model.hidden_dropout", self.hidden_dropout, 0.0, 0.99)
         within("model.attention_dropout", self.attention_dropout, 0.0, 0.99)
         within("model.layer_norm_eps", self.layer_norm_eps, 0.0, 1.0)
@@ -53,6 +100,36 @@ class ModelConfig:
             self.hidden_size % self.num_heads == 0,
             f"model.num_heads={self.num_heads} does not divide "
             f"model.hidden_size={self.hidden_size}: choose a head count that does",
+        )
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Refuse fields that contradict each other."""
+        within("model.layer_groups", self.layer_groups, 0, self.num_layers)
+        require(
+            self.positions == "table" or self.head_size % 2 == 0,
+            f"model.positions=rotary turns pairs of a head, and model.hidden_size="
+            f"{self.hidden_size} over model.num_heads={self.num_heads} makes heads of "
+            f"{self.head_size}: choose an even size",
+        )
+        require(
+            not (self.layer_groups and self.local_window),
+            f"model.layer_groups={self.layer_groups} with model.local_window={self.local_window}: "
+            "layers of the same weights see the same; set one of them to 0",
+        )
+        require(
+            self.first_norm or self.norm == "pre",
+            "model.first_norm=false with model.norm=post: only pre-norm layers can do without it",
+        )
+        require(
+            self.head_transform or not self.embedding_size,
+            f"model.head_transform=false with model.embedding_size={self.embedding_size}: the "
+            "transform is what brings hidden states to the width of the word table",
+        )
+        require(
+            not self.next_sentence_head or self.pooler == "tanh",
+            f"model.next_sentence_head=true with model.pooler={self.pooler}: that head stands on "
+            "BERT's pooler, tanh",
         )
 
     def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
@@ -67,13 +144,35 @@ class ModelConfig:
         return self.hidden_size // self.num_heads
 
     @property
-    def head_activation(self) -> str:
-        """Of the masked-LM head: BERT's is that of its layers.
+    def table_size(self) -> int:
+        """Width of the embedding tables: E, or D."""
+        return self.embedding_size or self.hidden_size
 
-        That of RoBERTa, and of the pre-norm encoder that its classes hold, is the erf GELU whatever
-        the layers have (transformers modeling_roberta.py, RobertaLMHead).
+    def layer(self, i: int) -> LayerSpec:
+        """What layer i computes."""
+        local = self.local_window > 0 and i % self.global_every > 0
+        reach = self.local_window if local else None
+        right = 0 if self.attention == "causal" else reach
+        base = self.local_rotary_base if local else self.rotary_base
+        return LayerSpec(
+            None if reach is None and right is None else (reach, right),
+            base if self.positions == "rotary" else 0.0,
+            self.first_norm or i > 0,
+        )
+
+    @property
+    def layer_specs(self) -> tuple[LayerSpec, ...]:
+        """Of all layers."""
+        return tuple(self.layer(i) for i in range(self.num_layers))
+
+    @property
+    def layer_weights(self) -> tuple[int, ...]:
+        """Which set of weights each layer has: its own, or the group's that it belongs to.
+
+        Layer i of L belongs to group ⌊i / (L / G)⌋ (transformers modeling_albert.py).
         """
-        return self.activation if self.family == "bert" and self.norm == "post" else "gelu"
+        groups = self.layer_groups or self.num_layers
+        return tuple(int(i / (self.num_layers / groups)) for i in range(self.num_layers))
 
     @property
     def padded_vocab_size(self) -> int:

@@ -30,6 +30,7 @@ from bertjax.finetune.batches import Plan, training_plan
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.layout import Form
 from bertjax.finetune.material import Encoded
+from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import Steps, TuneState
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
@@ -134,7 +135,7 @@ class Training:
             Interrupted: `stop` said so; the same command goes on from there, bit for bit.
             UserError: the loss or gradient was not finite too often, or the metric never.
         """
-        trained, self.kept = parameters.separate(self.cfg, initial)
+        trained, self.kept = parameters.separate(self.cfg, task_shape(self.cfg), initial)
         state, step = self._restore(trained)
         key = jax.random.key(self.member.seed)
         log = MetricsFile(self.member.directory / "metrics.jsonl", step)

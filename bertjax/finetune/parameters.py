@@ -9,8 +9,8 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import FinetuneConfig
-from bertjax.model.parameters import depth
-from bertjax.model.task import TaskShape, abstract_task_params, init_task
+from bertjax.facts import Facts
+from bertjax.model.task import TaskShape, abstract_task_params, describe_task, init_task
 from bertjax.tree import flatten, unflatten
 
 
@@ -25,7 +25,8 @@ def initial_parameters(
     """
     given = flatten(encoder)
     wanted = flatten(abstract_task_params(cfg.model, cfg.head, shape))
-    new = sorted(path for path in wanted if path not in given or _is_reset(cfg, path))
+    facts = describe_task(cfg.model, cfg.head, shape)
+    new = sorted(path for path in wanted if path not in given or _is_reset(cfg, facts[path]))
 
     def fresh(key: jax.Array) -> dict[str, jax.Array]:  # compiled in no time without the rest
         leaves = flatten(init_task(cfg.model, cfg.head, shape, key))
@@ -36,21 +37,19 @@ def initial_parameters(
     return unflatten(leaves), new
 
 
-def _is_reset(cfg: FinetuneConfig, path: str) -> bool:
-    at = depth(cfg.model, path)
+def _is_reset(cfg: FinetuneConfig, facts: Facts) -> bool:
+    at = facts.depth
     lowest = cfg.model.num_layers + 1 - cfg.tune.reinit_layers
     return cfg.tune.reinit_layers > 0 and at is not None and at >= lowest
 
 
-def is_trained(cfg: FinetuneConfig, path: str) -> bool:
-    """Whether the parameter at `path` moves: what is above the frozen layers, and the head."""
-    if cfg.tune.layers == -1:
-        return True
-    at = depth(cfg.model, path)
-    return at is None or at > cfg.model.num_layers - cfg.tune.layers
+def is_trained(cfg: FinetuneConfig, facts: Facts) -> bool:
+    """Whether a parameter moves: what is above the frozen layers, and the head."""
+    at, lowest = facts.depth, cfg.model.num_layers + 1 - cfg.tune.layers
+    return cfg.tune.layers == -1 or at is None or at >= lowest
 
 
-def rates(cfg: FinetuneConfig, params: Any) -> Any:
+def rates(cfg: FinetuneConfig, shape: TaskShape, params: Any) -> Any:
     """The rate of every parameter relative to the schedule's, as a tree like `params`.
 
     Those of the head have `tune.head_rate`; everything else `tune.layer_decay` to the power of the
@@ -59,8 +58,10 @@ def rates(cfg: FinetuneConfig, params: Any) -> Any:
     layer has decay² (issue 51).
     """
 
+    facts = describe_task(cfg.model, cfg.head, shape)
+
     def rate(path: str) -> float:
-        at = depth(cfg.model, path)
+        at = facts[path].depth
         if at is None:
             return cfg.tune.head_rate
         return cfg.tune.layer_decay ** (cfg.model.num_layers + 1 - at)
@@ -68,10 +69,10 @@ def rates(cfg: FinetuneConfig, params: Any) -> Any:
     return unflatten({path: rate(path) for path in flatten(params)})
 
 
-def separate(cfg: FinetuneConfig, params: model.Params) -> tuple[Any, Any]:
+def separate(cfg: FinetuneConfig, shape: TaskShape, params: model.Params) -> tuple[Any, Any]:
     """Cut a parameter tree in two: what is trained, and what stays."""
-    leaves = flatten(params)
-    trained = {path: leaf for path, leaf in leaves.items() if is_trained(cfg, path)}
+    leaves, facts = flatten(params), describe_task(cfg.model, cfg.head, shape)
+    trained = {path: leaf for path, leaf in leaves.items() if is_trained(cfg, facts[path])}
     kept = {path: leaf for path, leaf in leaves.items() if path not in trained}
     return unflatten(trained), unflatten(kept)
 

@@ -15,7 +15,7 @@ from bertjax import sharding
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.parameters import join, rates
 from bertjax.model import Compute
-from bertjax.model.task import TaskShape, apply_task
+from bertjax.model.task import TaskShape, apply_task, describe_task
 from bertjax.objectives import task_losses
 from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer_by_rates
@@ -59,9 +59,10 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
     compute = compute_of(cfg, mesh)
+    facts = describe_task(cfg.model, cfg.head, shape)
 
     def rule(params, turns: Turns):
-        return optimizer_by_rates(cfg.optim, turns, rates(cfg, params))
+        return optimizer_by_rates(cfg.optim, turns, facts, rates(cfg, shape, params))
 
     def init(params) -> TuneState:
         zero = jnp.zeros((), jnp.int32)

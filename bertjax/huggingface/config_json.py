@@ -114,6 +114,7 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
             family="roberta" if shifts else "bert",
             norm=SUPPORTED[model_type],
             activation=_activation(content, source),
+            head_activation="gelu" if shifts else "",
             position_offset=offset,
             max_positions=rows - offset,
             next_sentence_head=False,

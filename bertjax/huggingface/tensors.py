@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bertjax.config import ModelConfig
-from bertjax.model.parameters import PADDED
 
+PADDED = ("embeddings/word_embeddings/embedding", "masked_lm/bias")
 _POSITIONS = "embeddings/position_embeddings/embedding"
 
 

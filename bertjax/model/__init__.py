@@ -6,6 +6,6 @@ of a parameter says.
 
 from bertjax.model.compute import Compute
 from bertjax.model.encoder import Params
-from bertjax.model.pretraining import abstract_params, apply, init
+from bertjax.model.pretraining import abstract_params, apply, describe, init
 
-__all__ = ["Compute", "Params", "abstract_params", "apply", "init"]
+__all__ = ["Compute", "Params", "abstract_params", "apply", "describe", "init"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bertjax.model.attention import Call
+from bertjax.model.attention import Call, Window
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Compute:
     scan_layers: bool = False  # compile one layer and loop over it
     remat: str = "none"  # what the backward pass computes again: none | dots | full
 
-    def call(self, seq_len: int, head_size: int, drops: bool) -> Call:
+    def call(self, seq_len: int, head_size: int, drops: bool, window: Window = None) -> Call:
         """The call of attention that a layer makes."""
-        return Call(self.platform, self.dtype, seq_len, head_size, self.rows, drops=drops)
+        return Call(self.platform, self.dtype, seq_len, head_size, self.rows, window, drops)
 
 
 EXACT = Compute()

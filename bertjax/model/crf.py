@@ -18,6 +18,8 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from bertjax.facts import VECTOR
+
 # Far below any sum of logits and still finite, so that gradients are numbers. Far above the lowest
 # float32 too: a sum of many keeps its distance from overflow.
 FORBIDDEN = -1e6
@@ -45,9 +47,9 @@ class CRF(nnx.Module):
 
     def __init__(self, classes: int, rules: TagRules | None):
         self.rules = rules
-        self.start = nnx.Param(jnp.zeros(classes))
-        self.transitions = nnx.Param(jnp.zeros((classes, classes)))
-        self.end = nnx.Param(jnp.zeros(classes))
+        self.start = nnx.Param(jnp.zeros(classes), **VECTOR)
+        self.transitions = nnx.Param(jnp.zeros((classes, classes)), **VECTOR)
+        self.end = nnx.Param(jnp.zeros(classes), **VECTOR)
 
     def __call__(self) -> Potentials:
         """The potentials, forbidden ones at `FORBIDDEN`."""

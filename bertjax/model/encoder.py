@@ -6,7 +6,7 @@ Hugging Face names all work by path; NNX stays inside this folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,37 +15,56 @@ from flax import nnx
 from jax import Array
 
 from bertjax.config import ModelConfig
+from bertjax.facts import Facts, made_as
 from bertjax.model import layers
 from bertjax.model.compute import Compute
+from bertjax.model.rotary import rotation
+from bertjax.tree import flatten, unflatten
 
 Params = dict[str, Any]
 
 
 class Embeddings(nnx.Module):
-    """Token, position and token-type tables, summed, normed and dropped out (Devlin, fig. 2)."""
+    """Tables, summed, normed, dropped out (Devlin, fig. 2); those of width E, projected to D."""
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
         self.cfg = cfg
 
-        def table(rows: int) -> nnx.Embed:
+        def table(rows: int, axis: str | None = None) -> nnx.Embed:
+            facts = made_as("table", axis, "embed")
+            start = layers.initializer(cfg)
             return nnx.Embed(
-                rows, cfg.hidden_size, embedding_init=layers.initializer(cfg), rngs=rngs
+                rows, cfg.table_size, embedding_init=start, rngs=rngs, embedding_metadata=facts
             )
 
-        self.word_embeddings = table(cfg.padded_vocab_size)
-        self.position_embeddings = table(cfg.max_positions + cfg.position_offset)
-        self.token_type_embeddings = table(cfg.type_vocab_size)
-        self.norm = layers.layer_norm(cfg, dtype)
+        self.word_embeddings = table(cfg.padded_vocab_size, "vocab")
+        if cfg.positions == "table":
+            self.position_embeddings = table(cfg.max_positions + cfg.position_offset)
+        if cfg.type_vocab_size:
+            self.token_type_embeddings = table(cfg.type_vocab_size)
+        if cfg.task_vocab_size:
+            self.task_type_embeddings = table(cfg.task_vocab_size)
+        if cfg.embedding_norm:
+            self.norm = layers.norm(cfg, dtype, cfg.table_size)
+        if cfg.embedding_size:
+            self.projection = layers.dense(
+                cfg, cfg.table_size, cfg.hidden_size, dtype, rngs, made_as("matrix", None, "embed")
+            )
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> Array:
         """Int arrays [B, T] -> [R, D]."""
-        x_BTD = (
-            self.word_embeddings(batch["tokens"])
-            + self.position_embeddings(batch["positions"] + self.cfg.position_offset)
-            + self.token_type_embeddings(batch["token_types"])
-        )
-        x_RD = self.norm(x_BTD).reshape(-1, self.cfg.hidden_size)
-        return layers.dropout(x_RD, self.cfg.hidden_dropout, key)
+        cfg = self.cfg
+        x_BTE = self.word_embeddings(batch["tokens"])
+        if cfg.positions == "table":
+            x_BTE = x_BTE + self.position_embeddings(batch["positions"] + cfg.position_offset)
+        if cfg.type_vocab_size:
+            x_BTE = x_BTE + self.token_type_embeddings(batch["token_types"])
+        if cfg.task_vocab_size:
+            x_BTE = x_BTE + self.task_type_embeddings.embedding[...][0]
+        if cfg.embedding_norm:
+            x_BTE = self.norm(x_BTE)
+        x_RE = layers.dropout(x_BTE.reshape(-1, cfg.table_size), cfg.hidden_dropout, key)
+        return self.projection(x_RE) if cfg.embedding_size else x_RE
 
 
 class Encoded(NamedTuple):
@@ -66,19 +85,24 @@ class Encoder(nnx.Module):
         self.cfg = cfg
         self.compute = compute
         self.embeddings = Embeddings(cfg, compute.dtype, rngs)
-        for i in range(cfg.num_layers):
-            setattr(self, f"layer_{i}", layers.Block(cfg, compute, rngs))
+        for i in range(max(cfg.layer_weights) + 1):
+            spec = cfg.layer(cfg.layer_weights.index(i))
+            setattr(self, f"layer_{i}", layers.Block(cfg, spec, compute, rngs))
         if cfg.norm == "pre":
-            self.final_norm = layers.layer_norm(cfg, compute.dtype)
+            self.final_norm = layers.norm(cfg, compute.dtype)
 
     def encode(self, batch: dict[str, Array], key: Array | None) -> Encoded:
         """Int [B, T] `tokens`, `token_types`, `positions`, `segments`; a key turns dropout on."""
-        B, T = batch["tokens"].shape
-        keys = layers.split_key(key, self.cfg.num_layers + 1)
+        cfg, (B, T) = self.cfg, batch["tokens"].shape
+        keys = layers.split_key(key, cfg.num_layers + 1)
         x_RD = layers.shard_batch_axis(self.embeddings(batch, keys[0]))
-        blocks = [getattr(self, f"layer_{i}") for i in range(self.cfg.num_layers)]
+        bases = {spec.rotary_base for spec in cfg.layer_specs} - {0.0}
+        positions_BT = batch["positions"]
+        rotations = {base: rotation(positions_BT, cfg.head_size, base) for base in bases}
+        context = layers.Context(batch["segments"], rotations)
+        blocks = [getattr(self, f"layer_{i}") for i in cfg.layer_weights]
         run = _scanned if self.compute.scan_layers else _unrolled
-        states_RD = run(blocks, self.compute.remat, x_RD, batch["segments"], keys[1:])
+        states_RD = run(blocks, self.compute.remat, x_RD, context, keys[1:])
         hidden_BTD = layers.shard_batch_axis(self.finish(states_RD[-1]).reshape(B, T, -1))
         return Encoded(hidden_BTD, tuple(s.reshape(B, T, -1) for s in [x_RD, *states_RD]))
 
@@ -94,55 +118,110 @@ _KEEPS = {"dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable, "ful
 
 
 def _block_function(graph: nnx.GraphDef, remat: str) -> Callable[..., Array]:
-    """(parameters, [R, D], segments, key) -> [R, D]."""
+    """(parameters, [R, D], context, key) -> [R, D]."""
 
-    def block(params, x_RD, segments_BT, key):
-        return nnx.merge(graph, params)(x_RD, segments_BT, key)
+    def block(params, x_RD, context, key):
+        return nnx.merge(graph, params)(x_RD, context, key)
 
     return block if remat == "none" else jax.checkpoint(block, policy=_KEEPS[remat])
 
 
-def _unrolled(blocks: list, remat: str, x_RD: Array, segments_BT: Array, keys: list) -> list[Array]:
+def _unrolled(
+    blocks: list, remat: str, x_RD: Array, context: layers.Context, keys: list
+) -> list[Array]:
     """The state after each block; every layer is compiled by itself."""
     states = []
     for block, key in zip(blocks, keys, strict=True):
         graph, params = nnx.split(block)
-        x_RD = _block_function(graph, remat)(params, x_RD, segments_BT, key)
+        x_RD = _block_function(graph, remat)(params, x_RD, context, key)
         states.append(x_RD)
     return states
 
 
-def _scanned(blocks: list, remat: str, x_RD: Array, segments_BT: Array, keys: list) -> list[Array]:
+def _scanned(
+    blocks: list, remat: str, x_RD: Array, context: layers.Context, keys: list
+) -> list[Array]:
     """The same from a loop over stacked parameters: compiled once, at the price of the stacking.
 
-    Raises:
-        ValueError: a block is not computed as the first one is, which the loop would do to it.
+    Layers that differ in what they compute are looped over in turns of as many as repeat; what is
+    left before and after the turns is compiled by itself.
     """
-    (graph, *others), each = zip(*map(nnx.split, blocks), strict=True)
-    for i, other in enumerate(others, start=1):
-        if other != graph:
-            raise ValueError(
-                f"layer_{i} is not computed as layer_0 is, so they cannot be one scanned layer: "
-                "set train.scan_layers=false"
-            )
-    params = jax.tree.map(lambda *x: jnp.stack(x), *each)
-    function = _block_function(graph, remat)
+    graphs, params = zip(*map(nnx.split, blocks), strict=True)
+    start, turn, turns = _repetition(graphs)
+    end = start + turn * turns
+    functions = [_block_function(graph, remat) for graph in graphs[start : start + turn]]
 
     def body(x_RD, layer):
-        x_RD = function(layer[0], x_RD, segments_BT, layer[1])
-        return x_RD, x_RD
+        states = []
+        for function, params, key in zip(functions, *layer, strict=True):
+            x_RD = function(params, x_RD, context, key)
+            states.append(x_RD)
+        return x_RD, states
 
-    stacked_keys = None if keys[0] is None else jnp.stack(keys)
-    return list(jax.lax.scan(body, x_RD, (params, stacked_keys))[1])
+    def stacked(leaves):  # for each place in a turn, that of all turns
+        return [
+            jax.tree.map(lambda *x: jnp.stack(x), *leaves[start + i : end : turn])
+            for i in range(turn)
+        ]
+
+    states = _unrolled(blocks[:start], remat, x_RD, context, keys[:start])
+    x_RD = states[-1] if states else x_RD
+    x_RD, looped = jax.lax.scan(body, x_RD, (stacked(params), stacked(keys)))
+    states += [looped[i % turn][i // turn] for i in range(turn * turns)]
+    return states + _unrolled(blocks[end:], remat, x_RD, context, keys[end:])
+
+
+def _repetition(graphs: Sequence[nnx.GraphDef]) -> tuple[int, int, int]:
+    """Where layers begin to repeat, after how many, and how often: the most layers in turns.
+
+    Of equals the shortest turn, then the earliest.
+    """
+    count = len(graphs)
+
+    def turns(start: int, turn: int) -> int:
+        same = 0
+        while start + turn + same < count and graphs[start + same] == graphs[start + turn + same]:
+            same += 1
+        return 1 + same // turn
+
+    choices = ((s, t, turns(s, t)) for t in range(1, count + 1) for s in range(count - t + 1))
+    looped = [(s, t, n) for s, t, n in choices if n > 1 or count == 1]
+    return max(looped or [(0, 1, 1)], key=lambda c: (c[1] * c[2], -c[1], -c[0]))
 
 
 def params_of(cfg: ModelConfig, module: Encoder) -> Params:
-    """Take a new module's parameters; table rows past `vocab_size` become zero.
+    """Take a new module's parameters; rows past `vocab_size` become zero.
 
     They stay so: no gradient reaches them, and decay of zero is zero.
     """
-    params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
-    words = params["embeddings"]["word_embeddings"]
-    real_V1 = jnp.arange(cfg.padded_vocab_size)[:, None] < cfg.vocab_size
-    words["embedding"] = jnp.where(real_V1, words["embedding"], 0.0)
-    return params
+    params = flatten(nnx.to_pure_dict(nnx.state(module, nnx.Param)))
+    real_V = jnp.arange(cfg.padded_vocab_size) < cfg.vocab_size
+    for path, facts in facts_of(cfg, module).items():
+        if "vocab" in facts.axes:
+            at = real_V.reshape(-1, *(1,) * (params[path].ndim - 1))
+            params[path] = jnp.where(at, params[path], 0.0)
+    return unflatten(params)
+
+
+def facts_of(cfg: ModelConfig, module: Encoder) -> dict[str, Facts]:
+    """What is known of each parameter of a module, by path; the module may be abstract.
+
+    Raises:
+        ValueError: a parameter was made without its facts, or its place in the model has no depth.
+    """
+    found = {}
+    for keys, variable in nnx.to_flat_state(nnx.state(module, nnx.Param)):
+        path, about = "/".join(map(str, keys)), variable.get_metadata()
+        if "group" not in about:
+            raise ValueError(f"parameter {path} does not say what it is: make it with `made_as`")
+        found[path] = Facts(about["axes"], about["group"], _depth(cfg, str(keys[0])))
+    return found
+
+
+def _depth(cfg: ModelConfig, part: str) -> int | None:
+    """How far up the pretrained encoder a part of a model is: `Facts.depth`."""
+    kind, _, number = part.partition("_")
+    if kind == "layer":  # shared weights are as high as the last layer that has them
+        return max(i for i, weights in enumerate(cfg.layer_weights, 1) if weights == int(number))
+    depths = {"embeddings": 0, "final_norm": cfg.num_layers + 1, "pooler": cfg.num_layers + 1}
+    return depths.get(part)

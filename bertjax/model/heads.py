@@ -7,6 +7,7 @@ from flax import nnx
 from jax import Array
 
 from bertjax.config import ModelConfig
+from bertjax.facts import made_as
 from bertjax.model import layers
 from bertjax.model.product import float32_product
 
@@ -26,48 +27,77 @@ def gather_places(x_LWD: Array, places_BT: Array) -> Array:
     return layers.shard_batch_axis(picked_BTD)
 
 
-class MaskedLMHead(nnx.Module):
-    """Dense, activation, norm, then the word table and a bias (bert run_pretraining.py).
+class Transform(nnx.Module):
+    """Dense to the width of the word table, activation, norm (bert run_pretraining.py)."""
+
+    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+        self.cfg = cfg
+        self.dtype = dtype
+        if cfg.head_transform:
+            D, E, facts = cfg.hidden_size, cfg.table_size, made_as("matrix", "embed", "mlp")
+            self.transform = layers.dense(cfg, D, E, dtype, rngs, facts, bias=cfg.linear_bias)
+            self.norm = layers.norm(cfg, dtype, E)
+
+    def transformed(self, x_RD: Array) -> Array:
+        """[R, D] -> [R, E]."""
+        if not self.cfg.head_transform:
+            return x_RD
+        name = self.cfg.head_activation or self.cfg.activation
+        return self.norm(layers.activation(name, self.transform(x_RD)))
+
+
+class MaskedLMHead(Transform):
+    """The transform, then the word table and a bias (bert run_pretraining.py).
 
     It sees only the K gathered positions, never the whole row: logits of every token would cost
     a fifth of a base model's FLOPs and most of its memory.
     """
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
-        self.cfg = cfg
-        self.dtype = dtype
-        self.transform = layers.dense(cfg, cfg.hidden_size, cfg.hidden_size, dtype, rngs)
-        self.norm = layers.layer_norm(cfg, dtype)
-        self.bias = nnx.Param(jnp.zeros(cfg.padded_vocab_size))
+        super().__init__(cfg, dtype, rngs)
+        rows = cfg.padded_vocab_size
+        if cfg.head_bias:
+            self.bias = nnx.Param(jnp.zeros(rows), **made_as("vector", "vocab"))
+        if not cfg.tied_head:
+            values = layers.initializer(cfg)(rngs.params(), (rows, cfg.table_size), jnp.float32)
+            self.decoder = nnx.Param(values, **made_as("table", "vocab", "embed"))
 
-    def __call__(self, x_BKD: Array, table_VD: Array) -> Array:
-        """[B, K, D] and the tied word table [V, D] -> float32 logits [B, K, V]."""
+    def __call__(self, x_BKD: Array, table_VE: Array) -> Array:
+        """[B, K, D] and the word table [V, E] -> float32 logits [B, K, V]."""
         cfg, (B, K, D) = self.cfg, x_BKD.shape
-        x_RD = self.transform(x_BKD.reshape(B * K, D))
-        x_RD = self.norm(layers.activation(cfg.head_activation, x_RD))
-        logits_RV = float32_product("RD,VD->RV", x_RD, table_VD.astype(self.dtype))
-        logits_RV = logits_RV + self.bias[...]
+        x_RE = self.transformed(x_BKD.reshape(B * K, D))
+        table_VE = table_VE if cfg.tied_head else self.decoder[...]
+        logits_RV = float32_product("RE,VE->RV", x_RE, table_VE.astype(self.dtype))
+        if cfg.head_bias:
+            logits_RV = logits_RV + self.bias[...]
         real_V = jnp.arange(cfg.padded_vocab_size) < cfg.vocab_size
         logits_RV = jnp.where(real_V, logits_RV, jnp.finfo(jnp.float32).min)
         return logits_RV.reshape(B, K, -1)
 
 
 class Pooler(nnx.Module):
-    """Dense and tanh over the hidden state of each [CLS] (bert modeling.py)."""
+    """Dense and tanh over the hidden state of each [CLS] (bert modeling.py), or another curve."""
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
-        self.dense = layers.dense(cfg, cfg.hidden_size, cfg.hidden_size, dtype, rngs)
+        self.cfg = cfg
+        D, facts = cfg.hidden_size, made_as("matrix", "embed", "mlp")
+        self.dense = layers.dense(cfg, D, D, dtype, rngs, facts)
 
     def __call__(self, cls_BMD: Array) -> Array:
         """[B, M, D] -> [B, M, D]."""
-        return jnp.tanh(self.dense(cls_BMD))
+        x_BMD = self.dense(cls_BMD)
+        if self.cfg.pooler == "tanh":
+            return jnp.tanh(x_BMD)
+        return layers.activation(self.cfg.pooler, x_BMD)
 
 
 class NextSentenceHead(nnx.Module):
     """Two-way classifier; label 0 means the second segment follows (bert run_pretraining.py)."""
 
     def __init__(self, cfg: ModelConfig, rngs: nnx.Rngs):
-        self.classifier = layers.dense(cfg, cfg.hidden_size, 2, jnp.float32, rngs)
+        self.classifier = layers.dense(
+            cfg, cfg.hidden_size, 2, jnp.float32, rngs, made_as("matrix")
+        )
 
     def __call__(self, pooled_BMD: Array) -> Array:
         """[B, M, D] -> float32 logits [B, M, 2]."""

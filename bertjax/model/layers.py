@@ -1,4 +1,4 @@
-"""Transformer layers. Later variants (rotary positions, GLU, RMSNorm, local attention) go here.
+"""The parts of a transformer layer. What each of them computes is said by `ModelConfig`.
 
 Axis letters: B batch, T tokens, D hidden size, N heads, H head size, F feed-forward size,
 R = B·T. Dense layers see activations as [R, D]: XLA's CPU backend runs the backward pass of a
@@ -11,6 +11,7 @@ always computed in float32.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,42 +19,75 @@ from flax import nnx
 from jax import Array
 from jax.sharding import PartitionSpec
 
-from bertjax.config import ModelConfig
+from bertjax.config import LayerSpec, ModelConfig
+from bertjax.facts import VECTOR, made_as
 from bertjax.model.attention import attend, choose
 from bertjax.model.attention.reference import dropout
 from bertjax.model.compute import Compute
-from bertjax.model.norm import LayerNorm
+from bertjax.model.norm import Norm
+from bertjax.model.rotary import Rotation, rotate
 
 
-def dense(cfg: ModelConfig, fan_in: int, fan_out: int, dtype, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer with BERT's initialisation (normal truncated at two deviations)."""
+class Context(NamedTuple):
+    """What every layer is told of a batch beside its hidden states."""
+
+    segments: Array  # int [B, T]; 0 is padding
+    rotations: dict[float, Rotation]  # by θ, as many as the layers use
+
+
+def dense(
+    cfg: ModelConfig,
+    fan_in: int,
+    fan_out: int,
+    dtype,
+    rngs: nnx.Rngs,
+    facts: dict[str, Any],
+    *,
+    bias: bool = True,
+    scale: float = 1.0,
+) -> nnx.Linear:
+    """A linear layer with BERT's initialisation (normal truncated at two deviations).
+
+    `facts` are those of the kernel, from `facts.made_as`; its deviation is times `scale`.
+    """
     return nnx.Linear(
         fan_in,
         fan_out,
+        use_bias=bias,
         dtype=dtype,
-        kernel_init=initializer(cfg),
+        kernel_init=initializer(cfg, scale),
         rngs=rngs,
+        kernel_metadata=facts,
+        bias_metadata=VECTOR,
     )
 
 
-def initializer(cfg: ModelConfig) -> jax.nn.initializers.Initializer:
+def initializer(cfg: ModelConfig, scale: float = 1.0) -> jax.nn.initializers.Initializer:
     """Truncated normal of `initializer_range` (google-research/bert modeling.py)."""
-    return jax.nn.initializers.truncated_normal(cfg.initializer_range)
+    return jax.nn.initializers.truncated_normal(cfg.initializer_range * scale)
 
 
-def layer_norm(cfg: ModelConfig, dtype) -> LayerNorm:
-    """LayerNorm over D in float32; what comes out is `dtype`."""
-    return LayerNorm(cfg.hidden_size, cfg.layer_norm_eps, dtype)
+def branch_scale(cfg: ModelConfig) -> float:
+    """Of the kernel that ends a branch, so that 2L sums do not grow (Shoeybi et al. 2019)."""
+    return (2 * cfg.num_layers) ** -0.5 if cfg.scaled_init else 1.0
+
+
+def norm(cfg: ModelConfig, dtype, size: int = 0) -> Norm:
+    """The norm of this model over `size`, by default D, in float32; what comes out is `dtype`."""
+    size = size or cfg.hidden_size
+    return Norm(cfg.norm_kind, size, cfg.layer_norm_eps, dtype, bias=cfg.norm_bias)
 
 
 def activation(name: str, x: Array) -> Array:
-    """GELU in its exact (erf) or tanh form, or ReLU; Google's BERT used tanh.
+    """GELU in its exact (erf) or tanh form, ReLU, or SiLU; Google's BERT used tanh.
 
     Only x is kept for the backward pass, which computes the rest again: that halves what a wide
     layer keeps, and lets cuBLASLt compute the tanh form where the product before it ends.
     """
     if name == "relu":
         return jax.nn.relu(x)
+    if name == "silu":
+        return jax.checkpoint(jax.nn.silu)(x)
     return jax.checkpoint(partial(jax.nn.gelu, approximate=name == "gelu_tanh"))(x)
 
 
@@ -71,28 +105,39 @@ def shard_batch_axis(x: Array) -> Array:
 class SelfAttention(nnx.Module):
     """Multi-head self-attention, without its residual and norm (Vaswani et al. 2017, 3.2)."""
 
-    def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, spec: LayerSpec, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
+        self.spec = spec
         self.compute = compute
-        self.query, self.key, self.value, self.output = (
-            dense(cfg, cfg.hidden_size, cfg.hidden_size, compute.dtype, rngs) for _ in range(4)
-        )
+        D, into, out = cfg.hidden_size, ("embed", "heads"), ("heads", "embed")
 
-    def __call__(self, x_RD: Array, segments_BT: Array, key: Array | None) -> Array:
-        """[R, D] and int [B, T] -> [R, D]."""
-        cfg, compute, (B, T) = self.cfg, self.compute, segments_BT.shape
+        def project(axes, scale=1.0):
+            facts = made_as("block_matrix", *axes)
+            return dense(cfg, D, D, compute.dtype, rngs, facts, bias=cfg.linear_bias, scale=scale)
+
+        self.query, self.key, self.value = project(into), project(into), project(into)
+        self.output = project(out, branch_scale(cfg))
+
+    def __call__(self, x_RD: Array, context: Context, key: Array | None) -> Array:
+        """[R, D] -> [R, D]."""
+        cfg, spec, compute, (B, T) = self.cfg, self.spec, self.compute, context.segments.shape
         drops = key is not None and cfg.attention_dropout > 0
-        backend, _ = choose(compute.attention, compute.call(T, cfg.head_size, drops))
+        call = compute.call(T, cfg.head_size, drops, spec.window)
+        backend, _ = choose(compute.attention, call)
         q_BTNH, k_BTNH, v_BTNH = (
             x.reshape(B, T, cfg.num_heads, cfg.head_size) for x in self.project(x_RD)
         )
+        if spec.rotary_base:
+            by = context.rotations[spec.rotary_base]
+            q_BTNH, k_BTNH = rotate(q_BTNH, by), rotate(k_BTNH, by)
         mixed_BTNH = attend(
             q_BTNH,
             k_BTNH,
             v_BTNH,
-            segments_BT,
+            context.segments,
             backend=backend,
             rows=compute.rows,
+            window=spec.window,
             dropout_rate=cfg.attention_dropout,
             key=key,
         )
@@ -109,48 +154,61 @@ class SelfAttention(nnx.Module):
         if self.compute.platform in ("gpu", "cuda"):
             return self.query(x_RD), self.key(x_RD), self.value(x_RD)
         kernels_DPD = jnp.stack([layer.kernel[...].astype(dtype) for layer in layers], axis=1)
-        biases_PD = jnp.stack([layer.bias[...].astype(dtype) for layer in layers])
-        x_RPD = jnp.einsum("RD,DPE->RPE", x_RD, kernels_DPD) + biases_PD
+        x_RPD = jnp.einsum("RD,DPE->RPE", x_RD, kernels_DPD)
+        if self.cfg.linear_bias:
+            x_RPD = x_RPD + jnp.stack([layer.bias[...].astype(dtype) for layer in layers])
         return x_RPD[:, 0], x_RPD[:, 1], x_RPD[:, 2]
 
 
 class FeedForward(nnx.Module):
-    """Two dense layers with an activation between (Vaswani et al. 2017, 3.3)."""
+    """Two dense layers with an activation between (Vaswani et al. 2017, 3.3), or a gated one.
+
+    A gated linear unit multiplies the activated half by another (Shazeer 2020, equation 6).
+    """
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.intermediate = dense(cfg, cfg.hidden_size, cfg.intermediate_size, dtype, rngs)
-        self.output = dense(cfg, cfg.intermediate_size, cfg.hidden_size, dtype, rngs)
+        D, F, bias = cfg.hidden_size, cfg.intermediate_size, cfg.linear_bias
+        into, out = (
+            made_as("block_matrix", *axes) for axes in (("embed", "mlp"), ("mlp", "embed"))
+        )
+        self.intermediate = dense(cfg, D, F, dtype, rngs, into, bias=bias)
+        self.output = dense(cfg, F, D, dtype, rngs, out, bias=bias, scale=branch_scale(cfg))
+        if cfg.feed_forward == "glu":
+            self.gate = dense(cfg, D, F, dtype, rngs, into, bias=bias)
 
     def __call__(self, x_RD: Array) -> Array:
         """[R, D] -> [R, D]."""
-        return self.output(activation(self.cfg.activation, self.intermediate(x_RD)))
+        x_RF = activation(self.cfg.activation, self.intermediate(x_RD))
+        if self.cfg.feed_forward == "glu":
+            x_RF = x_RF * self.gate(x_RD)
+        return self.output(x_RF)
 
 
 class Block(nnx.Module):
     """One encoder layer: attention and feed-forward, each with dropout, residual and norm."""
 
-    def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, spec: LayerSpec, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
-        self.attention = SelfAttention(cfg, compute, rngs)
-        self.attention_norm = layer_norm(cfg, compute.dtype)
+        self.attention = SelfAttention(cfg, spec, compute, rngs)
+        self.attention_norm = norm(cfg, compute.dtype) if spec.attention_norm else None
         self.feed_forward = FeedForward(cfg, compute.dtype, rngs)
-        self.feed_forward_norm = layer_norm(cfg, compute.dtype)
+        self.feed_forward_norm = norm(cfg, compute.dtype)
 
-    def __call__(self, x_RD: Array, segments_BT: Array, key: Array | None) -> Array:
-        """[R, D] and int [B, T] -> [R, D] in the compute dtype; a key turns dropout on."""
+    def __call__(self, x_RD: Array, context: Context, key: Array | None) -> Array:
+        """[R, D] -> [R, D] in the compute dtype; a key turns dropout on."""
         cfg = self.cfg
         key_weights, key_attention, key_forward = split_key(key, 3)
 
         def branch(x, norm, function, key_out):
-            inside = norm(x) if cfg.norm == "pre" else x
+            inside = norm(x) if cfg.norm == "pre" and norm else x
             x = x + dropout(function(inside), cfg.hidden_dropout, key_out)
             return norm(x) if cfg.norm == "post" else x
 
         x_RD = branch(
             x_RD,
             self.attention_norm,
-            lambda x: self.attention(x, segments_BT, key_weights),
+            lambda x: self.attention(x, context, key_weights),
             key_attention,
         )
         return branch(x_RD, self.feed_forward_norm, self.feed_forward, key_forward)

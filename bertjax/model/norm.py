@@ -1,4 +1,4 @@
-"""Layer norm with a backward pass of its own: beside its input it keeps two numbers a row.
+"""Norms with a backward pass of their own: beside their input they keep two numbers a row.
 
 Autodiff of the same formula keeps and passes on float32 arrays as large as the activations.
 """
@@ -12,39 +12,44 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from bertjax.facts import VECTOR
 
-class LayerNorm(nnx.Module):
-    """Layer norm over the last axis (Ba et al. 2016), computed in float32."""
 
-    def __init__(self, size: int, eps: float, dtype):
+class Norm(nnx.Module):
+    """Layer norm (Ba et al. 2016), or RMS norm (Zhang & Sennrich 2019), in float32."""
+
+    def __init__(self, kind: str, size: int, eps: float, dtype, *, bias: bool):
+        self.centred = kind == "layer"
         self.eps = eps
         self.dtype = dtype
-        self.scale = nnx.Param(jnp.ones(size))
-        self.bias = nnx.Param(jnp.zeros(size))
+        self.scale = nnx.Param(jnp.ones(size), **VECTOR)
+        self.bias = nnx.Param(jnp.zeros(size), **VECTOR) if self.centred and bias else None
 
     def __call__(self, x: Array) -> Array:
         """[..., D] of any float type -> the same shape in `dtype`."""
-        return layer_norm(x, self.scale[...], self.bias[...], self.eps, self.dtype)
+        bias = jnp.zeros(x.shape[-1]) if self.bias is None else self.bias[...]
+        return norm(x, self.scale[...], bias, self.eps, self.dtype, self.centred)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def layer_norm(x: Array, scale_D: Array, bias_D: Array, eps: float, dtype) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def norm(x: Array, scale_D: Array, bias_D: Array, eps: float, dtype, centred: bool) -> Array:
     """(x − mean) / √(variance + eps) · scale + bias over the last axis, in float32.
 
-    The variance is the mean square of x − mean: E[x²] − E[x]² loses digits that parity needs.
+    The variance is the mean square of x − mean: E[x²] − E[x]² loses digits that parity needs. An
+    RMS norm is not centred: its mean is 0, and its variance the mean square of x.
     """
-    return _forward(x, scale_D, bias_D, eps, dtype)[0]
+    return _forward(x, scale_D, bias_D, eps, dtype, centred)[0]
 
 
-def _forward(x, scale_D, bias_D, eps, dtype):
+def _forward(x, scale_D, bias_D, eps, dtype, is_centred):
     wide = x.astype(jnp.float32)
-    mean = jnp.mean(wide, axis=-1, keepdims=True)
+    mean = jnp.mean(wide, axis=-1, keepdims=True) if is_centred else jnp.float32(0)
     centred = wide - mean
     factor = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=-1, keepdims=True) + eps)
     return (centred * factor * scale_D + bias_D).astype(dtype), (x, scale_D, mean, factor)
 
 
-def _backward(eps, dtype, kept, dy):
+def _backward(eps, dtype, is_centred, kept, dy):
     del eps, dtype
     # Without the barrier XLA merges this with the forward pass and keeps more after all.
     x, scale_D, mean, factor = jax.lax.optimization_barrier(kept)
@@ -52,9 +57,10 @@ def _backward(eps, dtype, kept, dy):
     normed = (x.astype(jnp.float32) - mean) * factor
     inner = dy * scale_D
     along = jnp.mean(inner * normed, axis=-1, keepdims=True)
-    dx = factor * (inner - jnp.mean(inner, axis=-1, keepdims=True) - normed * along)
+    shift = jnp.mean(inner, axis=-1, keepdims=True) if is_centred else 0.0
+    dx = factor * (inner - shift - normed * along)
     rows = tuple(range(x.ndim - 1))
     return dx.astype(x.dtype), jnp.sum(dy * normed, axis=rows), jnp.sum(dy, axis=rows)
 
 
-layer_norm.defvjp(_forward, _backward)
+norm.defvjp(_forward, _backward)

@@ -10,9 +10,10 @@ from flax import nnx
 from jax import Array
 
 from bertjax.config import ModelConfig
+from bertjax.facts import Facts
 from bertjax.model import heads
 from bertjax.model.compute import EXACT, Compute
-from bertjax.model.encoder import Encoder, Params, params_of
+from bertjax.model.encoder import Encoder, Params, facts_of, params_of
 from bertjax.model.keys import Keys
 
 
@@ -47,10 +48,14 @@ class PretrainingModel(Encoder):
 
 
 @lru_cache(maxsize=64)
+def _abstract(cfg: ModelConfig, compute: Compute) -> PretrainingModel:
+    """The module, made once a config without allocating any parameter."""
+    return nnx.eval_shape(lambda: PretrainingModel(cfg, compute, Keys(jax.random.key(0))))
+
+
+@lru_cache(maxsize=64)
 def _graph(cfg: ModelConfig, compute: Compute) -> nnx.GraphDef:
-    """The module's structure, made once a config without allocating any parameter."""
-    shape = nnx.eval_shape(lambda: PretrainingModel(cfg, compute, Keys(jax.random.key(0))))
-    return nnx.split(shape)[0]
+    return nnx.split(_abstract(cfg, compute))[0]
 
 
 def init(cfg: ModelConfig, key: Array) -> Params:
@@ -89,6 +94,12 @@ def apply(
         `next_sentence_logits` float32 [B, M, 2]. What is not used is not computed under jit.
     """
     return nnx.merge(_graph(cfg, compute), params)(batch, key)
+
+
+@lru_cache(maxsize=64)
+def describe(cfg: ModelConfig) -> dict[str, Facts]:
+    """What is known of each parameter beside its values, by path."""
+    return facts_of(cfg, _abstract(cfg, Compute()))
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from bertjax.facts import VECTOR, made_as
+
+_FACTS = {"kernel_metadata": made_as("matrix"), "bias_metadata": VECTOR}
 FILTER_WIDTHS = (1, 3, 5)  # tokens; odd, so that a token is in the middle of its window
 
 
@@ -22,7 +25,7 @@ class Direction(nnx.Module):
     """
 
     def __init__(self, fan_in: int, size: int, dtype, rngs: nnx.Rngs):
-        self.input = nnx.Linear(fan_in, 4 * size, dtype=dtype, rngs=rngs)
+        self.input = nnx.Linear(fan_in, 4 * size, dtype=dtype, rngs=rngs, **_FACTS)
         self.recurrent = nnx.Linear(
             size,
             4 * size,
@@ -30,6 +33,7 @@ class Direction(nnx.Module):
             dtype=dtype,
             kernel_init=nnx.initializers.orthogonal(),
             rngs=rngs,
+            **_FACTS,
         )
         self.input.bias[...] = self.input.bias[...].at[size : 2 * size].set(1.0)
 
@@ -88,7 +92,8 @@ class CNN(nnx.Module):
     def __init__(self, fan_in: int, width: int, dtype, rngs: nnx.Rngs):
         self.dtype = dtype
         for w in FILTER_WIDTHS:
-            filters = nnx.Linear(w * fan_in, width // len(FILTER_WIDTHS), dtype=dtype, rngs=rngs)
+            size = width // len(FILTER_WIDTHS)
+            filters = nnx.Linear(w * fan_in, size, dtype=dtype, rngs=rngs, **_FACTS)
             setattr(self, f"width_{w}", filters)
 
     def __call__(self, x_BTD: Array, real_BT: Array) -> Array:

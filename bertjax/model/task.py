@@ -13,10 +13,11 @@ from jax import Array
 
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
+from bertjax.facts import Facts
 from bertjax.model import heads, layers
 from bertjax.model.compute import EXACT, Compute
 from bertjax.model.crf import TagRules
-from bertjax.model.encoder import Encoder, Params, params_of
+from bertjax.model.encoder import Encoder, Params, facts_of, params_of
 from bertjax.model.keys import Keys
 from bertjax.model.task_heads import TaskHead, mean_pool
 
@@ -25,6 +26,7 @@ __all__ = [
     "TaskShape",
     "abstract_task_params",
     "apply_task",
+    "describe_task",
     "encoder_states",
     "has_pooler",
     "init_task",
@@ -68,14 +70,23 @@ def real_tokens(batch: dict[str, Array]) -> Array:
     return batch["places"] >= 0 if "places" in batch else batch["segments"] != 0
 
 
-def has_pooler(head: HeadConfig, shape: TaskShape) -> bool:
-    """Whether the head contains BERT's pooler, `pooler/dense`: where it sees what it was made for.
+def has_pooler(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> bool:
+    """Whether the head contains a pooler, `pooler/dense`: where it sees what it was made for.
 
     That is one hidden state at [CLS]; the wider states of a concatenation or a sequence layer at
     [CLS] go to the classifier as they are.
     """
-    one_state = head.sequence == "none" and head.fusion != "concat"
-    return shape.family in SENTENCE_FAMILIES and head.pooling == "cls" and one_state
+    at_cls = shape.family in SENTENCE_FAMILIES and head.pooling == "cls"
+    return at_cls and cfg.pooler != "transform" and _one_state(head)
+
+
+def has_transform(cfg: ModelConfig, head: HeadConfig) -> bool:
+    """Whether the masked-LM head's transform stands before the classifier, as in ModernBERT."""
+    return cfg.pooler == "transform" and _one_state(head)
+
+
+def _one_state(head: HeadConfig) -> bool:
+    return head.sequence == "none" and head.fusion != "concat"
 
 
 class TaskModel(Encoder):
@@ -86,8 +97,10 @@ class TaskModel(Encoder):
     ):
         super().__init__(cfg, compute, rngs)
         self.shape = shape
-        if has_pooler(head, shape):
+        if has_pooler(cfg, head, shape):
             self.pooler = heads.Pooler(cfg, compute.dtype, rngs)
+        if has_transform(cfg, head):  # under its name in pretraining, whose weights it begins with
+            self.masked_lm = heads.Transform(cfg, compute.dtype, rngs)
         self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, compute.dtype, rngs)
 
     def states(self, batch: dict[str, Array], key: Array | None) -> list[Array]:
@@ -113,8 +126,10 @@ class TaskModel(Encoder):
             x = heads.gather_positions(x, jnp.maximum(batch["word_positions"], 0))
         elif self.shape.family in SENTENCE_FAMILIES:
             x = mean_pool(x, real_BT) if head.pooling == "mean" else x[:, 0]
-            if has_pooler(head, self.shape):
+            if has_pooler(self.cfg, head, self.shape):
                 x = self.pooler(x)
+        if has_transform(self.cfg, head):
+            x = self.masked_lm.transformed(x)
         outputs: dict[str, Any] = {"logits": self.head.classify(x, key_head)}
         if head.crf:
             outputs["crf"] = self.head.crf()
@@ -122,10 +137,14 @@ class TaskModel(Encoder):
 
 
 @lru_cache(maxsize=64)
+def _abstract(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute) -> TaskModel:
+    """The module, made once without allocating any parameter."""
+    return nnx.eval_shape(lambda: TaskModel(cfg, head, shape, compute, Keys(jax.random.key(0))))
+
+
+@lru_cache(maxsize=64)
 def _graph(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute) -> nnx.GraphDef:
-    """The module's structure, made once without allocating any parameter."""
-    made = nnx.eval_shape(lambda: TaskModel(cfg, head, shape, compute, Keys(jax.random.key(0))))
-    return nnx.split(made)[0]
+    return nnx.split(_abstract(cfg, head, shape, compute))[0]
 
 
 def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) -> Params:
@@ -136,6 +155,12 @@ def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) 
     """
     module = TaskModel(cfg, head, shape, EXACT, Keys(key))
     return params_of(cfg, module)
+
+
+@lru_cache(maxsize=64)
+def describe_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict[str, Facts]:
+    """What is known of each parameter beside its values, by path."""
+    return facts_of(cfg, _abstract(cfg, head, shape, EXACT))
 
 
 @lru_cache(maxsize=64)

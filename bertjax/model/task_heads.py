@@ -10,6 +10,7 @@ from flax import nnx
 from jax import Array
 
 from bertjax.config import HeadConfig, ModelConfig
+from bertjax.facts import VECTOR, made_as
 from bertjax.model import layers
 from bertjax.model.crf import CRF, TagRules
 from bertjax.model.sequence import CNN, BiLSTM
@@ -19,8 +20,8 @@ class ScalarMix(nnx.Module):
     """γ Σ softmax(w)ₗ hₗ, a weighted mean of layers (Peters et al. 2018, equation 1)."""
 
     def __init__(self, count: int):
-        self.weights = nnx.Param(jnp.zeros(count))
-        self.gamma = nnx.Param(jnp.ones(()))
+        self.weights = nnx.Param(jnp.zeros(count), **VECTOR)
+        self.gamma = nnx.Param(jnp.ones(()), **VECTOR)
 
     def __call__(self, states: Sequence[Array]) -> Array:
         """`count` arrays [B, T, D] -> [B, T, D]."""
@@ -54,7 +55,7 @@ class TaskHead(nnx.Module):
         if head.sequence == "cnn":
             self.cnn = CNN(width, head.sequence_size, dtype, rngs)
         width = width if head.sequence == "none" else head.sequence_size
-        self.classifier = layers.dense(cfg, width, outputs, jnp.float32, rngs)
+        self.classifier = layers.dense(cfg, width, outputs, jnp.float32, rngs, made_as("matrix"))
         if head.crf:
             self.crf = CRF(outputs, rules)
 

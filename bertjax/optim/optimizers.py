@@ -1,8 +1,8 @@
-"""AdamW, LAMB and Muon as optax chains, with parameter groups that must cover everything."""
+"""AdamW, LAMB and Muon as optax chains."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,33 +11,9 @@ import optax
 from optax import contrib
 
 from bertjax.config import OptimConfig
+from bertjax.facts import Facts
 from bertjax.optim.schedules import Turns, learning_rate
 from bertjax.tree import path_name
-
-# Every parameter path is in exactly one group; a new layer must be placed here to be trained.
-GROUPS = {
-    "table": r"embeddings/\w+_embeddings/embedding",
-    "block_matrix": r"layer_\d+/(attention|feed_forward)/\w+/kernel",
-    "head_matrix": r"(masked_lm/transform|pooler/dense|next_sentence/classifier|head/.+)/kernel",
-    "vector": r".*/(bias|scale)|head/(mix|crf)/\w+",
-}
-
-
-def parameter_groups(params: Any) -> Any:
-    """The group name of every parameter, as a tree like `params`.
-
-    Raises:
-        ValueError: a path is in no group or in two.
-    """
-
-    def group(path, _):
-        name = path_name(path)
-        matches = [g for g, pattern in GROUPS.items() if re.fullmatch(pattern, name)]
-        if len(matches) != 1:
-            raise ValueError(f"parameter {name} is in {len(matches)} groups {matches}: mend GROUPS")
-        return matches[0]
-
-    return jax.tree_util.tree_map_with_path(group, params)
 
 
 def scale_by_adam(cfg: OptimConfig) -> optax.GradientTransformationExtraArgs:
@@ -114,17 +90,15 @@ def _scale_by_learning_rate(rate: optax.Schedule) -> optax.GradientTransformatio
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _decays(params: Any) -> Any:
-    """Biases and norms are not decayed, as in BERT, ALBERT, LAMB and ModernBERT."""
-    return jax.tree.map(lambda group: group != "vector", parameter_groups(params))
+def _where(facts: Mapping[str, Facts], holds: Callable[[str], bool]) -> Callable[[Any], Any]:
+    """The mask of optax for parameters of the groups for which `holds` does."""
 
+    def mask(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: holds(facts[path_name(path)].group), params
+        )
 
-def _is_block_matrix(params: Any) -> Any:
-    return jax.tree.map(lambda group: group == "block_matrix", parameter_groups(params))
-
-
-def _not_block_matrix(params: Any) -> Any:
-    return jax.tree.map(lambda group: group != "block_matrix", parameter_groups(params))
+    return mask
 
 
 def _muon() -> optax.GradientTransformation:
@@ -138,20 +112,18 @@ def _muon() -> optax.GradientTransformation:
         weight_dimension_numbers=lambda tree: jax.tree.map(lambda _: axes, tree)
     )
 
-    def names(tree):
-        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
-        return [jax.tree_util.keystr(path[1:]) for path in paths]  # without the layer
+    def kind(path, leaf):  # the name inside a layer, and the shape
+        return f"{jax.tree_util.keystr(path[-3:])} {leaf.shape}"
 
     def stack(tree):
-        of_name: dict[str, list] = {}
-        for name, leaf in zip(names(tree), jax.tree.leaves(tree), strict=True):
-            of_name.setdefault(name, []).append(leaf)
-        return {name: jnp.stack(leaves) for name, leaves in of_name.items()}
+        of_kind: dict[str, list] = {}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+            of_kind.setdefault(kind(path, leaf), []).append(leaf)
+        return {kind: jnp.stack(leaves) for kind, leaves in of_kind.items()}
 
     def unstack(stacked, like):
-        layers = {name: iter(array) for name, array in stacked.items()}
-        leaves = [next(layers[name]) for name in names(like)]
-        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+        matrices = {kind: iter(array) for kind, array in stacked.items()}
+        return jax.tree_util.tree_map_with_path(lambda *leaf: next(matrices[kind(*leaf)]), like)
 
     def update(grads, state, params=None):
         del params
@@ -168,8 +140,13 @@ def _to_adams_rms() -> optax.GradientTransformation:
     )
 
 
-def optimizer(cfg: OptimConfig, steps: int | Turns) -> optax.GradientTransformationExtraArgs:
+def optimizer(
+    cfg: OptimConfig, steps: int | Turns, facts: Mapping[str, Facts]
+) -> optax.GradientTransformationExtraArgs:
     """The chain from gradients to updates; decay is multiplied by the learning rate.
+
+    `facts` are the parameters', by path: biases and norms (`vector`) are not decayed, as in BERT,
+    ALBERT, LAMB and ModernBERT.
 
     `update` takes `finite`, a bool scalar: where it is false, the state comes back as it was, and
     the updates are not to be used. `position`, if given, is the place in the schedule in steps;
@@ -182,24 +159,27 @@ def optimizer(cfg: OptimConfig, steps: int | Turns) -> optax.GradientTransformat
       usual RMS of 0.2 (Liu et al. 2025, Moonlight); the rest has Adam with its own learning rate,
       `muon_adam_ratio` times the other, by which its decay is multiplied too.
     """
-    decay = optax.add_decayed_weights(cfg.weight_decay, mask=_decays)
+    decays = _where(facts, lambda group: group != "vector")
+    orthogonal = _where(facts, lambda group: group == "block_matrix")
+    others = _where(facts, lambda group: group != "block_matrix")
+    decay = optax.add_decayed_weights(cfg.weight_decay, mask=decays)
     parts = []
     if cfg.clip_norm:
         parts.append(clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
         muon = optax.chain(_steady(_muon()), _to_adams_rms(), decay)
         adam = optax.chain(scale_by_adam(cfg), decay)
-        parts += [optax.masked(muon, _is_block_matrix), optax.masked(adam, _not_block_matrix)]
-        parts.append(optax.masked(optax.scale(cfg.muon_adam_ratio), _not_block_matrix))
+        parts += [optax.masked(muon, orthogonal), optax.masked(adam, others)]
+        parts.append(optax.masked(optax.scale(cfg.muon_adam_ratio), others))
     elif cfg.optimizer == "lamb":
-        parts += [scale_by_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), _decays)]
+        parts += [scale_by_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), decays)]
     else:
         parts += [scale_by_adam(cfg), decay]
     return optax.chain(*parts, _scale_by_learning_rate(learning_rate(cfg, steps)))
 
 
 def optimizer_by_rates(
-    cfg: OptimConfig, steps: int | Turns, rates: Any
+    cfg: OptimConfig, steps: int | Turns, facts: Mapping[str, Facts], rates: Any
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer of `cfg` with each parameter's update, decay included, times its rate.
 
@@ -210,4 +190,4 @@ def optimizer_by_rates(
     def scale(updates, _):
         return jax.tree.map(lambda update, rate: update * rate, updates, rates)
 
-    return optax.chain(optimizer(cfg, steps), optax.stateless(scale))
+    return optax.chain(optimizer(cfg, steps, facts), optax.stateless(scale))

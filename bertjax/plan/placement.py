@@ -41,7 +41,7 @@ def check_mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
             f"train.mesh.tensor={tensor} does not divide model.num_heads={heads}: use "
             f"train.mesh.tensor={fitting}"
         )
-    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model))
+    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model), model.describe(cfg.model))
     for phase in cfg.data.phases:
         sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
     return mesh

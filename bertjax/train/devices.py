@@ -22,7 +22,7 @@ def make_mesh(cfg: PretrainConfig) -> Mesh:
             attention cannot be computed there as the config says.
     """
     mesh = sharding.make_mesh(cfg.train.mesh)
-    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model))
+    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model), model.describe(cfg.model))
     for phase in cfg.data.phases:
         sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
         attention_of(cfg, compute_of(cfg, mesh), phase)

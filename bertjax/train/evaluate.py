@@ -31,7 +31,7 @@ def make_evaluation_step(
     `pieces` is the tokenizer's number of ids; 0 takes the model's.
     """
     shapes = model.abstract_params(cfg.model)
-    places = sharding.parameter_shardings(mesh, shapes)
+    places = sharding.parameter_shardings(mesh, shapes, model.describe(cfg.model))
     compute = compute_of(cfg, mesh)
     with_pairs = cfg.predicts_pairs  # a head that is not trained has nothing to show
 

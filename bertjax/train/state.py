@@ -28,15 +28,19 @@ def init_state(cfg: PretrainConfig) -> TrainState:
     """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
     params = model.init(cfg.model, jax.random.key(cfg.seed))
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, params, optimizer(cfg.optim, cfg.train.steps).init(params), zero, zero)
+    return TrainState(zero, params, _optimizer(cfg).init(params), zero, zero)
+
+
+def _optimizer(cfg: PretrainConfig) -> Any:
+    return optimizer(cfg.optim, cfg.train.steps, model.describe(cfg.model))
 
 
 @lru_cache(maxsize=16)
 def abstract_state(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
     """Shapes, types and places of the state, computed without memory."""
     params = model.abstract_params(cfg.model)
-    optimizer_state = jax.eval_shape(optimizer(cfg.optim, cfg.train.steps).init, params)
-    places = sharding.parameter_shardings(mesh, params)
+    optimizer_state = jax.eval_shape(_optimizer(cfg).init, params)
+    places = sharding.parameter_shardings(mesh, params, model.describe(cfg.model))
     everywhere = sharding.replicated(mesh)
     count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
     moments = sharding.optimizer_shardings(mesh, optimizer_state, params, places)

@@ -54,7 +54,8 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
     Raises:
         UserError: `train.attention` names one that cannot compute them on these devices.
     """
-    call = compute.call(phase.seq_len, cfg.model.head_size, cfg.model.attention_dropout > 0)
+    drops, window = cfg.model.attention_dropout > 0, cfg.model.layer(0).window
+    call = compute.call(phase.seq_len, cfg.model.head_size, drops, window)
     return choose(compute.attention, call)
 
 
@@ -75,7 +76,7 @@ def make_train_step(
     places = state_shardings(cfg, mesh)
     compute = compute_of(cfg, mesh)
     rate = learning_rate(cfg.optim, cfg.train.steps)
-    update_rule = optimizer(cfg.optim, cfg.train.steps)
+    update_rule = optimizer(cfg.optim, cfg.train.steps, model.describe(cfg.model))
 
     def step(state: TrainState, batch: dict[str, Array], position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)

@@ -46,7 +46,7 @@ def test_sharing_lines_changes_neither_step_nor_prediction(tmp_path):
         for plan in (shared, alone):
             batch = to_devices(mesh, rows, plan, size, material.tokenizer.special.pad)
             said = predict(initial, batch)
-            trained, kept = parameters.separate(cfg, initial)
+            trained, kept = parameters.separate(cfg, task_shape(cfg), initial)
             state = steps.init(trained)
             turns = Turns(*map(np.float32, (1, 1, 10)))
             after, metrics = steps.train(state, kept, jax.random.key(0), batch, turns)

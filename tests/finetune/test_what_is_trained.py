@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_task
 
+from bertjax import model
 from bertjax.config import FinetuneConfig, OptimConfig
 from bertjax.finetune.parameters import initial_parameters, join, rates, separate
 from bertjax.model.task import TaskShape, abstract_task_params
@@ -44,7 +45,7 @@ def parts(found) -> set[str]:
 
 def test_each_layer_has_the_decay_of_the_layers_above_it():
     cfg = config(layer_decay=0.5, head_rate=10.0)
-    found = flatten(rates(cfg, abstract_task_params(cfg.model, cfg.head, SHAPE)))
+    found = flatten(rates(cfg, SHAPE, abstract_task_params(cfg.model, cfg.head, SHAPE)))
     assert found.keys() == paths().keys()
     expected = {0.125: EMBEDDINGS, 0.25: LOWER, 0.5: UPPER, 1.0: ABOVE, 10.0: HEAD}
     for rate, names in expected.items():
@@ -63,7 +64,7 @@ def test_each_layer_has_the_decay_of_the_layers_above_it():
 def test_what_lies_below_the_trained_layers_stays(layers, still):
     cfg = config(layers=layers)
     params = abstract_task_params(cfg.model, cfg.head, SHAPE)
-    trained, kept = separate(cfg, params)
+    trained, kept = separate(cfg, SHAPE, params)
     assert parts(flatten(kept)) == still
     assert parts(flatten(trained)) == parts(paths()) - still
     assert join(trained, kept) == params
@@ -103,7 +104,8 @@ def test_updates_are_scaled_decay_included_and_gradients_are_not(clip):
     }
     grads = jax.tree.map(lambda p: 0.3 * p + 0.1, start)
     by = jax.tree.unflatten(jax.tree.structure(start), [0.25, 0.5, 2.0])
-    plain, scaled = optimizer(cfg, 10), optimizer_by_rates(cfg, 10, by)
+    facts = model.describe(tiny_task.config(Path("x")).model)
+    plain, scaled = optimizer(cfg, 10, facts), optimizer_by_rates(cfg, 10, facts, by)
     ours, theirs = scaled.init(start), plain.init(start)
     for _ in range(3):
         a, ours = scaled.update(grads, ours, start)

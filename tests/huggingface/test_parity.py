@@ -23,9 +23,9 @@ KINDS = {  # (fields, id of [PAD])
     "pretraining-relu": ({"activation": "relu", "type_vocab_size": 3}, 2),
     "masked-lm": ({"next_sentence_head": False, "type_vocab_size": 1, "vocab_size": 129}, 0),
     "roberta": (ROBERTA | {"position_offset": 2, "type_vocab_size": 1}, 1),
-    "roberta-tanh": (ROBERTA | {"activation": "gelu_tanh"}, 1),
+    "roberta-tanh": (ROBERTA | {"activation": "gelu_tanh", "head_activation": "gelu"}, 1),
     "bert-pre-norm": (PRE_NORM, 0),
-    "bert-pre-norm-tanh": (PRE_NORM | {"activation": "gelu_tanh"}, 0),
+    "bert-pre-norm-tanh": (PRE_NORM | {"activation": "gelu_tanh", "head_activation": "gelu"}, 0),
     "roberta-pre-norm": (ROBERTA | PRE_NORM | {"position_offset": 2}, 1),
 }
 # Tables whose first position is not in the row where the other side looks for it.

@@ -72,7 +72,7 @@ def _row(cfg: ModelConfig, p: dict, row: dict[str, np.ndarray]) -> dict[str, np.
     if cfg.norm == "pre":
         x = _norm(cfg, p["final_norm"], x)
     head = p["masked_lm"]
-    of_head = cfg.activation if (cfg.family, cfg.norm) == ("bert", "post") else "gelu"
+    of_head = cfg.head_activation or cfg.activation
     picked = _activate(of_head, _linear(head["transform"], x[row["predict_positions"]]))
     picked = _norm(cfg, head["norm"], picked)
     logits = picked @ tables["word_embeddings"]["embedding"].T + head["bias"]

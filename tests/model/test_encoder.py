@@ -58,6 +58,7 @@ def changed(where: np.ndarray) -> dict[str, np.ndarray]:
     [
         {},
         {"norm": "pre", "activation": "gelu_tanh"},
+        {"norm": "pre", "activation": "gelu_tanh", "head_activation": "gelu"},
         {"activation": "relu", "position_offset": 2, "layer_norm_eps": 1e-5},
     ],
     ids=str,

@@ -11,9 +11,8 @@ from tiny_model import MODEL
 
 from bertjax import model
 from bertjax.config import HeadConfig
-from bertjax.model.parameters import depth, parameter_count
-from bertjax.model.task import TaskShape, abstract_task_params
-from bertjax.tree import flatten
+from bertjax.model.parameters import parameter_count
+from bertjax.model.task import TaskShape, describe_task
 
 HEADS = [
     (HeadConfig(), TaskShape("classification", 3)),
@@ -25,9 +24,8 @@ HEADS = [
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_every_parameter_has_a_depth(norm):
     cfg = replace(MODEL, norm=norm, num_layers=11)
-    trees = [model.abstract_params(cfg), *(abstract_task_params(cfg, *head) for head in HEADS)]
-    for tree in trees:
-        at = {path: depth(cfg, path) for path in flatten(tree)}
+    for facts in [model.describe(cfg), *(describe_task(cfg, *head) for head in HEADS)]:
+        at = {path: one.depth for path, one in facts.items()}
         for i in range(11):
             layer = {path for path, found in at.items() if found == i + 1}
             assert layer == {path for path in at if path.startswith(f"layer_{i}/")}
@@ -37,10 +35,10 @@ def test_every_parameter_has_a_depth(norm):
         assert heads in ({"head"}, {"masked_lm", "next_sentence"})
 
 
-@pytest.mark.parametrize("path", ["layer_2/attention/query/kernel", "layer_x/a", "generator/b"])
-def test_a_path_of_no_known_depth_is_refused(path):
-    with pytest.raises(ValueError, match="has no depth"):
-        depth(MODEL, path)
+def test_shared_weights_are_as_high_as_the_last_layer_that_has_them():
+    facts = model.describe(replace(MODEL, num_layers=6, layer_groups=2))
+    at = {path.partition("/")[0]: one.depth for path, one in facts.items()}
+    assert at["layer_0"] == 3 and at["layer_1"] == 6 and "layer_2" not in at
 
 
 def test_it_is_what_is_left_without_the_rows_that_are_zero():

@@ -21,11 +21,11 @@ from bertjax.model.task import (
     TaskShape,
     abstract_task_params,
     apply_task,
+    describe_task,
     encoder_states,
     has_pooler,
     init_task,
 )
-from bertjax.optim.optimizers import parameter_groups
 from bertjax.tree import path_name
 
 B, T, C = 4, 8, 3
@@ -241,14 +241,13 @@ def test_parameters_have_names_places_and_groups(head, shape) -> None:
     assert all(path.startswith("head/") for path in new)
     assert all(found[path] == known[path] for path in found if path in known)
     assert "head/classifier/kernel" in new
-    assert ("pooler/dense/kernel" in found) == has_pooler(head, shape)
-    groups = {
-        path_name(p): g for p, g in jax.tree_util.tree_leaves_with_path(parameter_groups(shapes))
-    }
-    assert {path for path in new if groups[path] == "head_matrix"} == {
+    assert ("pooler/dense/kernel" in found) == has_pooler(SMALL, head, shape)
+    facts = describe_task(SMALL, head, shape)
+    assert facts.keys() == found.keys()
+    assert {path for path in new if facts[path].group == "matrix"} == {
         path for path in new if path.endswith("/kernel")
     }
-    assert {groups[path] for path in new} == {"head_matrix", "vector"}
+    assert {facts[path].group for path in new} == {"matrix", "vector"}
 
 
 def test_encoder_starts_as_in_pretraining() -> None:

@@ -13,6 +13,7 @@ from tiny_model import MODEL, by_path
 
 from bertjax import model
 from bertjax.config import OptimConfig
+from bertjax.facts import GROUPS
 from bertjax.optim import optimizers
 from bertjax.optim.schedules import learning_rate
 
@@ -62,7 +63,7 @@ def gradients() -> list[Arrays]:
 
 def ours(cfg: OptimConfig, steps: int = STEPS) -> Arrays:
     """Parameters after the package's optimizer took `steps` of those gradients."""
-    rule = optimizers.optimizer(cfg, STEPS)
+    rule = optimizers.optimizer(cfg, STEPS, model.describe(MODEL))
     params = tree(draw(0))
     state = rule.init(params)
 
@@ -212,25 +213,12 @@ def test_rows_that_are_zero_and_get_no_gradient_stay_zero(optimizer):
     assert not after["embeddings/word_embeddings/embedding"][-2:].any()
 
 
-def test_every_parameter_is_in_one_group():
-    groups = optimizers.parameter_groups(model.abstract_params(MODEL))
-    leaves = jax.tree_util.tree_leaves_with_path(groups)
-    found = {jax.tree_util.keystr(path, simple=True, separator="/"): g for path, g in leaves}
-    assert set(found.values()) == set(optimizers.GROUPS)
-    blocks = [name for name, group in found.items() if group == "block_matrix"]
+def test_every_parameter_says_its_group():
+    facts = model.describe(MODEL)
+    assert facts.keys() == by_path(model.abstract_params(MODEL)).keys()
+    assert {one.group for one in facts.values()} == set(GROUPS)
+    blocks = [path for path, one in facts.items() if one.group == "block_matrix"]
     assert len(blocks) == 6 * MODEL.num_layers
-    assert found["masked_lm/bias"] == found["embeddings/norm/scale"] == "vector"
-    assert found["embeddings/position_embeddings/embedding"] == "table"
-    assert found["masked_lm/transform/kernel"] == "head_matrix"
-
-
-def test_a_parameter_outside_of_the_groups_is_refused():
-    params = tree({"layer_0/rotary/frequencies": np.zeros(3, np.float32)})
-    with pytest.raises(ValueError, match=r"layer_0/rotary/frequencies is in 0 groups"):
-        optimizers.optimizer(OptimConfig(), STEPS).init(params)
-
-
-def test_a_parameter_in_two_groups_is_refused(monkeypatch):
-    monkeypatch.setitem(optimizers.GROUPS, "norm", r".*norm/scale")
-    with pytest.raises(ValueError, match=r"embeddings/norm/scale is in 2 groups"):
-        optimizers.parameter_groups(tree(draw(0)))
+    assert facts["masked_lm/bias"].group == facts["embeddings/norm/scale"].group == "vector"
+    assert facts["embeddings/position_embeddings/embedding"].group == "table"
+    assert facts["masked_lm/transform/kernel"].group == "matrix"

@@ -131,21 +131,13 @@ def test_padded_vocabulary_stays_zero():
         assert table.shape[0] == 256 and not table[V:].any() and table[:V].any()
 
 
-def test_rules_are_strict(monkeypatch):
-    shapes = jax.eval_shape(lambda: init_state(config())).params
+def test_a_dimension_must_divide_over_its_axis_of_the_mesh():
     mesh = sharding.make_mesh(MeshConfig(1, 1, 8))
     with pytest.raises(
         UserError, match=r"kernel has a dimension of 12, not divisible by .*tensor=8"
     ):
         narrow = dataclasses.replace(config().model, hidden_size=12)
-        sharding.parameter_shardings(mesh, model.abstract_params(narrow))
-    monkeypatch.setattr(sharding, "RULES", sharding.RULES[1:])
-    with pytest.raises(ValueError, match="no sharding rule matches embeddings/word_embeddings"):
-        sharding.parameter_shardings(mesh, shapes)
-    unused = (*sharding.RULES, (r".*", None), (r"nothing", None))
-    monkeypatch.setattr(sharding, "RULES", ((r".*", P()), *unused))
-    with pytest.raises(ValueError, match="rules that match no parameter"):
-        sharding.parameter_shardings(mesh, shapes)
+        sharding.parameter_shardings(mesh, model.abstract_params(narrow), model.describe(narrow))
 
 
 def test_a_mesh_that_does_not_fit_is_refused():

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from bertjax.errors import UserError
 
+# Keys to the left and right that a query sees, None: all of them; None itself: a whole row.
+Window = tuple[int | None, int | None] | None
+
 
 @dataclass(frozen=True)
 class Call:
@@ -16,7 +19,7 @@ class Call:
     seq_len: int  # T
     head_size: int  # H
     rows: str  # full: no padding | padded: one segment, padding at the end | packed: segments
-    window: tuple[int, int] | None = None  # keys to the left and right that a query sees
+    window: Window = None
     drops: bool = False  # attention dropout is on
 
 

@@ -7,6 +7,7 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from bertjax.model.attention import kernels
+from bertjax.model.attention.choice import Window
 from bertjax.model.attention.reference import reference
 
 _BTNH = PartitionSpec(("data", "fsdp"), None, "tensor", None)
@@ -21,7 +22,7 @@ def attend(
     *,
     backend: str,
     rows: str,
-    window: tuple[int, int] | None = None,
+    window: Window = None,
     dropout_rate: float = 0.0,
     key: Array | None = None,
     interpret: bool = False,
@@ -37,7 +38,8 @@ def attend(
         backend: from `choose`.
         rows: what `segments_BT` may hold: "full" rows have one segment and no padding, so that
             no mask is needed; "padded" ones have one segment, then padding; "packed" any.
-        window: (left, right): a query at t sees keys from t − left to t + right.
+        window: (left, right): a query at t sees keys from t − left to t + right, all to a side
+            that is None.
         dropout_rate: share of the weights that are dropped if there is a key; reference only.
         key: dropout key.
         interpret: run a kernel's program on the host instead of its device; for tests.

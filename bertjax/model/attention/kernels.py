@@ -9,6 +9,8 @@ from __future__ import annotations
 import jax
 from jax import Array
 
+from bertjax.model.attention.choice import Window
+
 # Splash tiles: the whole row up to this many tokens, so that short rows are one tile.
 _SPLASH_TILE = 512
 
@@ -59,7 +61,7 @@ def splash(
     k_BTNH: Array,
     v_BTNH: Array,
     segments_BT: Array | None,
-    window: tuple[int, int] | None,
+    window: Window,
     interpret: bool,
 ) -> Array:
     """Splash attention on TPU: isolates segments and skips tiles outside of the window."""
@@ -75,7 +77,7 @@ def splash(
     return mixed_BNTH.swapaxes(1, 2)
 
 
-def _splash_kernel(T: int, N: int, window: tuple[int, int] | None, interpret: bool):
+def _splash_kernel(T: int, N: int, window: Window, interpret: bool):
     from jax.experimental.pallas.ops.tpu import splash_attention as tpu
 
     one = tpu.FullMask((T, T)) if window is None else tpu.LocalMask((T, T), window, 0)

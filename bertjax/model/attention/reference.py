@@ -6,19 +6,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from bertjax.model.attention.choice import Window
 from bertjax.model.product import float32_product
 
 
-def allowed(
-    segments_BT: Array | None, window: tuple[int, int] | None, seq_len: int
-) -> Array | None:
+def allowed(segments_BT: Array | None, window: Window, seq_len: int) -> Array | None:
     """Which keys a query sees: bool, broadcastable to [B, N, T, T]; None if all of them."""
     mask = None
     if segments_BT is not None:
         same_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
         mask = (same_BTT & (segments_BT != 0)[:, None, :])[:, None]
     if window is not None:
-        left, right = window
+        left, right = (seq_len if side is None else side for side in window)
         ahead_TT = jnp.arange(seq_len)[None, :] - jnp.arange(seq_len)[:, None]
         near_TT = (ahead_TT >= -left) & (ahead_TT <= right)
         mask = near_TT if mask is None else mask & near_TT
@@ -30,7 +29,7 @@ def reference(
     k_BTNH: Array,
     v_BTNH: Array,
     segments_BT: Array | None,
-    window: tuple[int, int] | None,
+    window: Window,
     dropout_rate: float,
     key: Array | None,
 ) -> Array:
