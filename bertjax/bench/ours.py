@@ -18,22 +18,18 @@ from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import Corpus
 from bertjax.data.loader import load_batches
-from bertjax.objectives import pretraining
+from bertjax.objectives.choice import objective_of
+from bertjax.objectives.objective import loss
 from bertjax.train.state import abstract_state, fresh_state, state_shardings
-from bertjax.train.step import (
-    attention_of,
-    compute_of,
-    gradients,
-    make_train_step,
-    mask,
-)
+from bertjax.train.step import attention_of, compute_of, gradients, make_train_step
 
 
 def compile_step(
     cfg: PretrainConfig, mesh: Mesh, corpus: Corpus, batch: dict[str, jax.Array]
 ) -> jax.stages.Compiled:
     """The training step for batches like `batch`, without memory for the state."""
-    step: Any = make_train_step(cfg, mesh, corpus.special, corpus.vocab_size)
+    objective = objective_of(cfg, corpus.special, corpus.vocab_size)
+    step: Any = make_train_step(cfg, objective, mesh)
     return step.lower(abstract_state(cfg, mesh), batch, None).compile()
 
 
@@ -103,19 +99,21 @@ class Bench:
         One step at a time, so their sum is more than a step of `run`, where the host's part lies
         behind the device's.
         """
-        cfg, mesh, special = self.cfg, self.mesh, self.corpus.special
+        cfg, mesh = self.cfg, self.mesh
+        objective = objective_of(cfg, self.corpus.special, self.corpus.vocab_size)
         places, compute = state_shardings(cfg, mesh), compute_of(cfg, mesh)
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
 
         def forward(state, batch):
-            batch = mask(cfg, special, batch)
-            counts = pretraining.targets(cfg, batch)
+            batch = objective.corrupt(batch)
+            counts = objective.counts(batch)
             drops = max(cfg.model.hidden_dropout, cfg.model.attention_dropout) > 0
             key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng) if drops else None
-            return pretraining.loss(cfg, state.params, batch, counts, compute, key)[0]
+            return loss(objective, state.params, batch, counts, compute, key)[0]
 
         def both(state, batch):
-            return gradients(cfg, compute, places.params, state, mask(cfg, special, batch))
+            corrupted = objective.corrupt(batch)
+            return gradients(cfg, objective, compute, places.params, state, corrupted)
 
         def whole():
             self.state, metrics = self.compiled(self.state, batch, None)

@@ -21,7 +21,7 @@ from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.names import architecture_of
-from bertjax.train.step import mask
+from bertjax.objectives.choice import objective_of
 
 
 def require_comparable(cfg: PretrainConfig, mesh: Mesh) -> None:
@@ -71,8 +71,7 @@ class TorchBench:
         self.model: Any = _build(transformers, ours).to(self.device).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
-        special = ours.corpus.special
-        self.mask = jax.jit(lambda batch: mask(cfg, special, batch))
+        self.mask = jax.jit(objective_of(cfg, ours.corpus.special, ours.corpus.vocab_size).corrupt)
         self.settings = (
             f"torch {torch.__version__}, transformers {transformers.__version__}, "
             f"{'bf16 autocast' if self.half else 'float32'}, "

@@ -9,36 +9,25 @@ import jax.numpy as jnp
 from jax import Array
 
 
-class Sums(NamedTuple):
-    """Scalars added up over rows, micro-batches and devices; float32."""
+class Mean(NamedTuple):
+    """A mean in the making: scalars added up over rows, micro-batches and devices; float32."""
 
-    nll: Array  # negative log-likelihood, in nats
-    correct: Array
-    weight: Array  # how many terms, by their weights
+    total: Array
+    weight: Array  # what it is divided by in the end
 
-    def mean(self) -> dict[str, Array]:
-        """`loss` in nats and `accuracy`; zero over nothing is zero."""
-        count = jnp.maximum(self.weight, 1.0)
-        return {"loss": self.nll / count, "accuracy": self.correct / count}
+    def value(self) -> Array:
+        """Zero over nothing is zero."""
+        return self.total / jnp.maximum(self.weight, 1.0)
 
 
-def masked_lm(logits_BKV: Array, labels_BK: Array, weights_BK: Array) -> Sums:
-    """Cross-entropy of the K prediction slots; a slot of weight 0 counts for nothing.
-
-    Label id 0 is a label like any other (google-research/bert run_pretraining.py).
-    """
-    return _cross_entropy(logits_BKV, labels_BK, weights_BK)
-
-
-def next_sentence(logits_BM2: Array, labels_BM: Array) -> Sums:
-    """Cross-entropy of the pair labels; label −1 marks a place without a pair."""
-    weights = (labels_BM >= 0).astype(jnp.float32)
-    return _cross_entropy(logits_BM2, jnp.maximum(labels_BM, 0), weights)
-
-
-def _cross_entropy(logits: Array, labels: Array, weights: Array) -> Sums:
+def cross_entropy(name: str, logits: Array, labels: Array, weights: Array) -> dict[str, Mean]:
+    """`{name}_loss` (nats) and `{name}_accuracy`: [..., C] and, of each place, label and weight."""
     nll, correct = nll_of(logits.astype(jnp.float32), labels)
-    return Sums(jnp.sum(nll * weights), jnp.sum(correct * weights), jnp.sum(weights))
+    weight = jnp.sum(weights)
+    return {
+        f"{name}_loss": Mean(jnp.sum(nll * weights), weight),
+        f"{name}_accuracy": Mean(jnp.sum(correct * weights), weight),
+    }
 
 
 @jax.custom_vjp

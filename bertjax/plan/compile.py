@@ -23,14 +23,10 @@ from bertjax.config import MeshConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.plan import gpu
 from bertjax.plan.hlo import Collective, collectives
-from bertjax.plan.placement import abstract_batch, abstract_state, argument_bytes
+from bertjax.plan.placement import abstract_batch, abstract_state, argument_bytes, objective
 from bertjax.plan.topology import Topology
-from bertjax.text.special import SpecialIds
 from bertjax.train.evaluate import make_evaluation_step, rows_at_once
 from bertjax.train.step import make_train_step
-
-# Constants of the program; any ids make a program of the same size.
-_SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
 
 # libtpu would ask the machine which TPU it is part of, wait for an answer and complain, and let one
 # process at a time load it, as if there were chips to share.
@@ -119,7 +115,7 @@ def evaluation_executable(cfg: PretrainConfig, topology: Topology, phase: Phase)
     mesh = _mesh(cfg.train.mesh, topology)
     with jax.set_mesh(mesh):
         rows = replace(phase, batch_size=rows_at_once(cfg, mesh, phase.batch_size))
-        step = make_evaluation_step(cfg, mesh, _SPECIAL)
+        step = make_evaluation_step(cfg, objective(cfg), mesh)
         return _compile(step, abstract_state(cfg, mesh).params, abstract_batch(cfg, rows, mesh))
 
 
@@ -133,7 +129,7 @@ def executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
     """
     mesh = _mesh(cfg.train.mesh, topology)
     with jax.set_mesh(mesh):
-        step = make_train_step(cfg, mesh, _SPECIAL)
+        step = make_train_step(cfg, objective(cfg), mesh)
         return _compile(step, abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh), None)
 
 

@@ -13,7 +13,10 @@ from jax.sharding import AbstractMesh, Mesh
 from bertjax import model, sharding
 from bertjax.config import MeshConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
+from bertjax.objectives.choice import objective_of
+from bertjax.objectives.objective import Objective
 from bertjax.plan.topology import Topology
+from bertjax.text.special import SpecialIds
 from bertjax.train.state import abstract_state
 
 
@@ -56,6 +59,11 @@ def _abstract_mesh(cfg: MeshConfig, topology: Topology) -> Mesh:
             f"{topology}: their product must be {topology.chips} (data=-1 takes the rest)"
         )
     return cast(Mesh, AbstractMesh((data, cfg.fsdp, cfg.tensor), sharding.AXES))
+
+
+def objective(cfg: PretrainConfig) -> Objective:
+    """The objective of a run whose tokenizer is not here: any ids make a program of its size."""
+    return objective_of(cfg, SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4))
 
 
 def batch_shards(cfg: PretrainConfig, mesh: Mesh) -> int:

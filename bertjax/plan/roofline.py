@@ -14,9 +14,8 @@ from jax.sharding import Mesh
 
 from bertjax import flops
 from bertjax.config import Phase, PretrainConfig
-from bertjax.objectives import masking
 from bertjax.plan.hlo import Collective
-from bertjax.plan.placement import ArgumentBytes
+from bertjax.plan.placement import ArgumentBytes, objective
 from bertjax.plan.topology import Topology
 
 
@@ -77,7 +76,7 @@ def roofline(
         arguments: what a chip holds.
     """
     tokens = phase.batch_size * phase.seq_len
-    per_row = min(cfg.masking.rate * phase.seq_len, masking.slots(cfg.masking, phase.seq_len))
+    per_row = objective(cfg).predictions(phase.seq_len)
     work = flops.training_flops(
         cfg.model, tokens, tokens * phase.seq_len, per_row * phase.batch_size
     )

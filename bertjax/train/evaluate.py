@@ -10,42 +10,25 @@ from jax import Array
 from jax.sharding import Mesh
 
 from bertjax import model, sharding
-from bertjax.config import MaskingConfig, PretrainConfig
+from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource, evaluation_batches
-from bertjax.objectives import masking, pretraining
-from bertjax.objectives.losses import Sums
-from bertjax.text.special import SpecialIds
+from bertjax.objectives.losses import Mean
+from bertjax.objectives.objective import Objective
+from bertjax.train.state import abstract_state
 from bertjax.train.step import compute_of
 
-# Always BERT's own 15 % of pieces, however the run is trained, so that runs compare; MosaicBERT
-# and ModernBERT evaluate so too. The seed is the masks' only: it is not the run's.
-EVALUATION_MASKING = MaskingConfig()
-EVALUATION_SEED = 0
+EvaluationStep = Callable[[model.Params, dict[str, Array]], dict[str, Mean]]
 
 
-def make_evaluation_step(
-    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds, pieces: int = 0
-) -> Callable[[model.Params, dict[str, Array]], dict[str, Sums]]:
-    """Jitted (params, batch) -> sums of each objective over the batch.
-
-    `pieces` is the tokenizer's number of ids; 0 takes the model's.
-    """
-    shapes = model.abstract_params(cfg.model)
-    places = sharding.parameter_shardings(mesh, shapes, model.describe(cfg.model))
+def make_evaluation_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> EvaluationStep:
+    """Jitted (params, batch) -> metrics of the batch, at the objective's fixed setting."""
+    places = jax.tree.map(lambda s: s.sharding, abstract_state(cfg, mesh).params)
     compute = compute_of(cfg, mesh)
-    with_pairs = cfg.predicts_pairs  # a head that is not trained has nothing to show
+    fixed = objective.evaluation()
 
-    def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Sums]:
+    def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Mean]:
         params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
-        batch = masking.mask_batch(
-            EVALUATION_MASKING,
-            batch,
-            special=special,
-            vocab_size=pieces or cfg.model.vocab_size,
-            seed=EVALUATION_SEED,
-        )
-        outputs = model.apply(cfg.model, params, batch, compute=compute)
-        return pretraining.objective_sums(outputs, batch, with_pairs)
+        return fixed.sums(params, fixed.corrupt(batch), compute, None)
 
     return jax.jit(
         step,
@@ -65,26 +48,21 @@ def rows_at_once(cfg: PretrainConfig, mesh: Mesh, batch_size: int) -> int:
 
 
 def evaluate(
-    step: Callable[[model.Params, dict[str, Array]], dict[str, Sums]],
+    step: EvaluationStep,
     params: model.Params,
     source: BatchSource,
     mesh: Mesh,
     rows: int,
     at_once: int,
 ) -> dict[str, float]:
-    """Mean `masked_lm_loss` (nats), `masked_lm_accuracy` and, with pairs, `next_sentence_*`.
+    """The metrics of the first `rows` rows of the held-out split, by name.
 
-    The first `rows` rows of the held-out split, in plan order, `at_once` of them in a batch; means
-    over all predictions.
+    Rows are taken in plan order, `at_once` of them in a batch; means are over all predictions.
     """
     share = sharding.process_rows(mesh, at_once)
     totals: dict[str, np.ndarray] = {}
     for batch in evaluation_batches(source, rows, at_once, share):
         sums = step(params, sharding.to_devices(mesh, batch, at_once))
-        for name, s in jax.device_get(sums).items():
-            totals[name] = totals.get(name, 0.0) + np.asarray(s, np.float64)
-    results = {}
-    for name, (nll, correct, count) in totals.items():
-        results[f"{name}_loss"] = float(nll / max(count, 1.0))
-        results[f"{name}_accuracy"] = float(correct / max(count, 1.0))
-    return results
+        for name, mean in jax.device_get(sums).items():
+            totals[name] = totals.get(name, 0.0) + np.asarray(mean, np.float64)
+    return {name: float(total / max(weight, 1.0)) for name, (total, weight) in totals.items()}

@@ -19,6 +19,7 @@ from bertjax.data.batches import BatchSource
 from bertjax.data.loader import load_batches
 from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.objectives.choice import objective_of
 from bertjax.overrides import to_json
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory, open_run
@@ -98,9 +99,9 @@ def _train(
     stop: Stop,
     terminal: Terminal,
 ) -> Run:
-    known = data.train.special, data.train.vocab_size
-    train_step = make_train_step(cfg, mesh, *known)
-    evaluation_step = make_evaluation_step(cfg, mesh, *known)
+    objective = objective_of(cfg, data.train.special, data.train.vocab_size)
+    train_step = make_train_step(cfg, objective, mesh)
+    evaluation_step = make_evaluation_step(cfg, objective, mesh)
     checkpoints, pace = Checkpoints(run, cfg.train.keep_checkpoints), make_pace(cfg)
 
     # Where the run stands: at its newest checkpoint, or at its beginning.
@@ -112,7 +113,7 @@ def _train(
     if found is None and run.metrics.exists():  # which a report makes
         terminal.say("note   the run ended before its first checkpoint")
     stopped, results = None, {}
-    with Report(cfg, run, pace, terminal, step) as report:
+    with Report(cfg, objective, run, pace, terminal, step) as report:
         if found:
             state = restored_state(found.items)
             pace.restore(found.meta["pace"])
@@ -181,7 +182,7 @@ def _train(
                         )
                         results["unigram_entropy"] = baseline
                         report.evaluated(step, phase, results)
-                        loss = results["masked_lm_loss"]
+                        loss = results[objective.selects]
                         about = meta() | {"evaluation": results}
                         checkpoints.keep_best(step, phase, state, loss, about)
                     if saves:

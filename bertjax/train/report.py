@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from bertjax.config import PretrainConfig
+from bertjax.objectives.objective import Objective
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.log import MetricsFile, TensorBoard
 from bertjax.terminal import Terminal, duration
@@ -34,12 +35,18 @@ class Report:
     """
 
     def __init__(
-        self, cfg: PretrainConfig, run: RunDirectory, pace: Pace, terminal: Terminal, step: int
+        self,
+        cfg: PretrainConfig,
+        objective: Objective,
+        run: RunDirectory,
+        pace: Pace,
+        terminal: Terminal,
+        step: int,
     ):
         """`step` is the number of steps behind the run: later lines of its logs are dropped."""
-        self.cfg, self.pace, self.terminal = cfg, pace, terminal
+        self.cfg, self.objective, self.pace, self.terminal = cfg, objective, pace, terminal
         self.tokens = 0  # real ones seen, over all starts of the run
-        self.window = Window(cfg)
+        self.window = Window(cfg, objective)
         self._pending: tuple[int, dict[str, Array]] | None = None  # of a step not yet read
         self._compiling_since: float | None = None  # until the first step of a shape has ended
         self._writers: list[MetricsFile | TensorBoard] = []
@@ -51,7 +58,7 @@ class Report:
     def restore(self, meta: Mapping[str, Any]) -> None:
         """Go on from what `meta` returned."""
         self.tokens = meta["tokens"]
-        self.window = Window(self.cfg, meta["unreported"])
+        self.window = Window(self.cfg, self.objective, meta["unreported"])
 
     def meta(self) -> dict[str, Any]:
         """What a resumed run needs, so that its next report is the unbroken run's."""
@@ -106,14 +113,9 @@ class Report:
     def evaluated(self, step: int, phase: int, results: Mapping[str, float]) -> None:
         """Log a held-out evaluation and say how it went."""
         self.write("evaluation", step, {"phase": phase, **results})
-        pairs = ""
-        if "next_sentence_loss" in results:
-            pairs = f" · {self.cfg.data.pairs} acc {results['next_sentence_accuracy']:.3f}"
-        self.terminal.say(
-            f"eval   step {step} · held-out loss {results['masked_lm_loss']:.4f} "
-            f"(unigram entropy {results['unigram_entropy']:.4f}) · "
-            f"acc {results['masked_lm_accuracy']:.4f}{pairs}"
-        )
+        shown = [f"{label} {results[name]:.4f}" for label, name in self.objective.shown.items()]
+        shown[0] += f" (unigram entropy {results['unigram_entropy']:.4f})"
+        self.terminal.say(f"eval   step {step} · held-out {' · '.join(shown)}")
 
     def notes(self, lines: Sequence[str]) -> None:
         """Say what a person should know of the run."""
@@ -122,7 +124,8 @@ class Report:
 
     def _tick(self, step: int, values: dict[str, float]) -> None:
         """Show that there is life between reports: the first step, then once a second."""
-        line = f"{self.pace.describe(step)} · loss {values['masked_lm_loss']:.4f}"
+        label, name = next(iter(self.objective.shown.items()))
+        line = f"{self.pace.describe(step)} · {label} {values[name]:.4f}"
         if self._compiling_since is not None:
             took = duration(time.monotonic() - self._compiling_since)
             self.terminal.progress(f"{line} · the first step took {took}, compiling it included")

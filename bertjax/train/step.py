@@ -1,4 +1,4 @@
-"""One training step, jitted over the mesh: mask, micro-batches, update, guard."""
+"""One training step, jitted over the mesh: corrupt, micro-batches, update, guard."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from jax.sharding import Mesh
 from bertjax import model, sharding
 from bertjax.config import Phase, PretrainConfig
 from bertjax.model.attention import choose
-from bertjax.objectives import masking, pretraining
-from bertjax.objectives.losses import Sums
+from bertjax.objectives.losses import Mean
+from bertjax.objectives.objective import Batch, Objective, loss
 from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer
 from bertjax.optim.schedules import learning_rate
-from bertjax.text.special import SpecialIds
 from bertjax.train.state import TrainState, state_shardings
 
 # With the products left to cuBLASLt, biases, residuals and the tanh GELU are added where a product
@@ -60,15 +59,14 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
 
 
 def make_train_step(
-    cfg: PretrainConfig, mesh: Mesh, special: SpecialIds, pieces: int = 0
-) -> Callable[[TrainState, dict[str, Array], Any], tuple[TrainState, dict[str, Array]]]:
+    cfg: PretrainConfig, objective: Objective, mesh: Mesh
+) -> Callable[[TrainState, Batch, Any], tuple[TrainState, dict[str, Array]]]:
     """Compile-once step: (state, batch, position) -> (state, metrics); the state is donated.
 
-    `pieces` is the tokenizer's number of ids; 0 takes the model's. `position` is the step's place
-    in the schedule of `train.steps`; None takes the number of updates so far.
+    `position` is the step's place in the schedule of `train.steps`; None takes the number of
+    updates so far.
 
-    Metrics are scalars: `masked_lm_loss` (nats), `masked_lm_accuracy`, the same for
-    `next_sentence` if that loss is on, `learning_rate`, `gradient_norm` (before clipping),
+    Metrics are scalars: those of `objective`, `learning_rate`, `gradient_norm` (before clipping),
     `predicted` and `tokens` (real ones, without padding), `bad_steps`, `skipped`.
 
     A step whose loss or gradient is not finite leaves parameters and optimizer as they were.
@@ -78,23 +76,21 @@ def make_train_step(
     rate = learning_rate(cfg.optim, cfg.train.steps)
     update_rule = optimizer(cfg.optim, cfg.train.steps, model.describe(cfg.model))
 
-    def step(state: TrainState, batch: dict[str, Array], position: Array | float | None):
+    def step(state: TrainState, batch: Batch, position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)
-        masked = mask(cfg, special, batch, pieces)
-        grads, sums = gradients(cfg, compute, places.params, state, masked)
-        loss = jnp.asarray(sum(s.nll for s in sums.values()))
+        corrupted = objective.corrupt(batch)
+        grads, sums = gradients(cfg, objective, compute, places.params, state, corrupted)
+        total = jnp.asarray(sum(sums[name].total for name in objective.weights))
         updated = guarded_update(
-            update_rule, grads, loss, state.params, state.optimizer, position=position
+            update_rule, grads, total, state.params, state.optimizer, position=position
         )
         bad = jnp.where(updated.finite, 0, state.bad_steps + 1)
         skipped = state.skipped + jnp.where(updated.finite, 0, 1)
-        metrics = {
-            f"{name}_{key}": value for name, s in sums.items() for key, value in s.mean().items()
-        } | {
+        metrics = {name: mean.value() for name, mean in sums.items()} | {
             # The schedule stands still in skipped steps, as all of the optimizer does.
             "learning_rate": rate(state.step - state.skipped if position is None else position),
             "gradient_norm": updated.norm,
-            "predicted": sums["masked_lm"].weight,
+            "predicted": sums[objective.selects].weight,
             "tokens": tokens,
             "bad_steps": bad,
             "skipped": skipped,
@@ -111,38 +107,28 @@ def make_train_step(
     )
 
 
-def mask(
-    cfg: PretrainConfig, special: SpecialIds, batch: dict[str, Array], pieces: int = 0
-) -> dict[str, Array]:
-    """The batch as a run's model sees it, and what must be predicted.
-
-    Random tokens are of the `pieces` first ids; 0: of all that the model has rows for.
-    """
-    size = pieces or cfg.model.vocab_size
-    return masking.mask_batch(cfg.masking, batch, special=special, vocab_size=size, seed=cfg.seed)
-
-
 def gradients(
     cfg: PretrainConfig,
+    objective: Objective,
     compute: model.Compute,
     places: Any,
     state: TrainState,
-    batch: dict[str, Array],
-) -> tuple[model.Params, dict[str, Sums]]:
-    """Gradients, lying at `places`, and sums of a masked batch, one micro-batch after the other."""
-    counts = pretraining.targets(cfg, batch)
+    batch: Batch,
+) -> tuple[model.Params, dict[str, Mean]]:
+    """Gradients, lying at `places`, and metrics of a corrupted batch, in its micro-batches."""
+    counts = objective.counts(batch)
     run_key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng)
     step_key = jax.random.fold_in(jax.random.fold_in(run_key, _DROPOUT), state.step)
     drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
 
-    def one(micro: dict[str, Array], index):
+    def one(micro: Batch, index):
         key = jax.random.fold_in(step_key, index) if drops else None
 
-        def loss(params):
+        def share(params):
             params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
-            return pretraining.loss(cfg, params, micro, counts, compute, key)
+            return loss(objective, params, micro, counts, compute, key)
 
-        (_, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+        (_, sums), grads = jax.value_and_grad(share, has_aux=True)(state.params)
         return jax.lax.with_sharding_constraint(grads, places), sums
 
     n = cfg.train.accumulate

@@ -10,15 +10,23 @@ import numpy as np
 
 from bertjax import flops
 from bertjax.config import PretrainConfig
+from bertjax.objectives.objective import Objective
 from bertjax.terminal import count, duration
+
+_OF_THE_STEP = ("learning_rate", "gradient_norm", "predicted", "tokens", "bad_steps", "skipped")
 
 
 class Window:
     """The steps since the last report; what is not a step (compiling, evaluation) is not timed."""
 
-    def __init__(self, cfg: PretrainConfig, metrics: Sequence[dict[str, float]] = ()):
+    def __init__(
+        self,
+        cfg: PretrainConfig,
+        objective: Objective,
+        metrics: Sequence[dict[str, float]] = (),
+    ):
         """`metrics`: of the steps that a resumed run had not reported when it was saved."""
-        self.cfg = cfg
+        self.cfg, self.objective = cfg, objective
         peak = flops.peak_flops(jax.devices()[0].device_kind)
         self.peak = peak * jax.device_count() if peak else None
         self.metrics = list(metrics)
@@ -46,10 +54,10 @@ class Window:
         self.began, self.untimed = time.monotonic(), len(self.metrics)
 
     def report(self, steps_left: float | None) -> dict[str, float]:
-        """Means of losses and accuracies, last of the rest, rates; begins a new window."""
+        """Means of the objective's metrics, the last of the step's own, rates; begins anew."""
         n = len(self.metrics)
         report = {
-            k: sum(m[k] for m in self.metrics) / n if k.endswith(("_loss", "_accuracy")) else v
+            k: v if k in _OF_THE_STEP else sum(m[k] for m in self.metrics) / n
             for k, v in self.metrics[-1].items()
         }
         timed = self.metrics[self.untimed :]
@@ -72,12 +80,7 @@ class Window:
 
     def line(self, report: dict[str, float]) -> str:
         """The live progress line, without the step."""
-        parts = [
-            f"loss {report['masked_lm_loss']:.4f}",
-            f"acc {report['masked_lm_accuracy']:.4f}",
-        ]
-        if "next_sentence_loss" in report:
-            parts.append(f"{self.cfg.data.pairs} acc {report['next_sentence_accuracy']:.3f}")
+        parts = [f"{label} {report[name]:.4f}" for label, name in self.objective.shown.items()]
         parts += [f"lr {report['learning_rate']:.2e}", f"|g| {report['gradient_norm']:.2f}"]
         if "tokens_per_second" in report:
             parts.append(f"{count(report['tokens_per_second'])} tok/s")

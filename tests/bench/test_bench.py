@@ -15,7 +15,7 @@ from bertjax.cli.main import main
 from bertjax.config import DataConfig, MaskingConfig, ModelConfig, Phase, PretrainConfig
 from bertjax.data.batches import BatchSource
 from bertjax.errors import EXIT_BAD_INPUT
-from bertjax.train.step import mask
+from bertjax.objectives.choice import objective_of
 
 MODEL = ModelConfig(
     vocab_size=500,
@@ -55,7 +55,7 @@ def work_of_steps(masking: MaskingConfig, count: int) -> float:
     cfg = PretrainConfig(MODEL, DataConfig(phases=(Phase(32, 8),)), masking)
     corpus = random_corpus(500, RANDOM_TOKENS, document_length=1000)
     source, work = BatchSource(corpus, cfg.data, 0, cfg.seed), []
-    masked = jax.jit(lambda batch: mask(cfg, corpus.special, batch))
+    masked = jax.jit(objective_of(cfg, corpus.special).corrupt)
     for step in range(1, count + 1):
         batch = jax.device_get(masked(source.batch(step)))
         lengths, predicted = (batch["segments"] != 0).sum(1), batch["predict_weights"].sum()

@@ -12,15 +12,17 @@ import pytest
 import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import MODEL, ROWS, RUN, VOCAB, by_path, largest_difference
+from tiny_model import MODEL, ROWS, RUN, SPECIAL, VOCAB, by_path, largest_difference
 
 from bertjax import model
-from bertjax.objectives import losses, pretraining
+from bertjax.objectives import masked_lm, objective
+from bertjax.objectives.choice import objective_of
+from bertjax.objectives.losses import cross_entropy
 
 ROW_COUNT, SLOTS, CLASSES = 3, 4, 7
 SWITCHED_OFF = replace(RUN, train=replace(RUN.train, next_sentence_loss=False))
-masked_lm = jax.jit(losses.masked_lm)
-masked_lm_gradient = jax.jit(jax.grad(lambda *inputs: losses.masked_lm(*inputs).nll))
+sums = jax.jit(partial(cross_entropy, "x"))
+gradient_of_sum = jax.jit(jax.grad(lambda *inputs: cross_entropy("x", *inputs)["x_loss"].total))
 
 
 @given(
@@ -30,22 +32,22 @@ masked_lm_gradient = jax.jit(jax.grad(lambda *inputs: losses.masked_lm(*inputs).
     scale=st.sampled_from([0.1, 3.0, 100.0]),
 )
 @settings(max_examples=50)
-def test_masked_lm_is_pytorchs_cross_entropy(labels, weights, seed, scale):
+def test_cross_entropy_is_pytorchs(labels, weights, seed, scale):
     torch = pytest.importorskip("torch")
     logits = scale * np.random.default_rng(seed).normal(size=(ROW_COUNT, SLOTS, CLASSES))
     logits = logits.astype(np.float32)
     shape = (ROW_COUNT, SLOTS)
     label, weight = np.reshape(labels, shape), np.reshape(weights, shape).astype(np.float32)
-    found = masked_lm(logits, label, weight)
+    found = sums(logits, label, weight)
     wanted = torch.where(torch.tensor(weight) > 0, torch.tensor(label), -100).flatten()
     flat = torch.tensor(logits).double().flatten(0, 1)
     flat.requires_grad_()
     nll = torch.nn.functional.cross_entropy(flat, wanted, ignore_index=-100, reduction="sum")
     nll.backward()
-    assert float(found.nll) == pytest.approx(nll.item(), rel=1e-5, abs=1e-5)
-    assert float(found.correct) == int((flat.argmax(-1) == wanted).sum())
-    assert float(found.weight) == weight.sum()
-    gradient = masked_lm_gradient(logits, label, weight).reshape(-1, CLASSES)
+    assert float(found["x_loss"].total) == pytest.approx(nll.item(), rel=1e-5, abs=1e-5)
+    assert float(found["x_accuracy"].total) == int((flat.argmax(-1) == wanted).sum())
+    assert float(found["x_loss"].weight) == weight.sum() == found["x_accuracy"].weight
+    gradient = gradient_of_sum(logits, label, weight).reshape(-1, CLASSES)
     np.testing.assert_allclose(gradient, flat.grad, atol=2e-5)  # a sum of 100's in float32
 
 
@@ -53,26 +55,27 @@ def test_label_zero_counts_and_a_slot_of_weight_zero_does_not():
     logits = np.zeros((1, 2, CLASSES), np.float32)
     logits[0, 0, 0] = 5.0
     logits[0, 1] = np.arange(CLASSES) * 100.0
-    found = losses.masked_lm(logits, np.zeros((1, 2), np.int32), np.float32([[1.0, 0.0]]))
-    assert float(found.weight) == float(found.correct) == 1.0
-    assert float(found.nll) == pytest.approx(np.log(1 + (CLASSES - 1) * np.exp(-5.0)), rel=1e-4)
+    found = sums(logits, np.zeros((1, 2), np.int32), np.float32([[1.0, 0.0]]))
+    assert float(found["x_loss"].weight) == float(found["x_accuracy"].total) == 1.0
+    assert float(found["x_loss"].total) == pytest.approx(
+        np.log(1 + (CLASSES - 1) * np.exp(-5.0)), rel=1e-4
+    )
 
 
 def test_next_sentence_leaves_out_places_without_a_pair():
     logits = np.float32([[[2.0, -1.0], [0.5, 3.0], [9.0, 9.0]]])
-    found = losses.next_sentence(logits, np.int32([[0, 0, -1]]))
-    assert float(found.weight) == 2.0 and float(found.correct) == 1.0
-    assert float(found.nll) == pytest.approx(np.log1p(np.exp(-3.0)) + np.log1p(np.exp(2.5)))
+    found = masked_lm.next_sentence_sums(logits, np.int32([[0, 0, -1]]))
+    accuracy, loss = found["next_sentence_accuracy"], found["next_sentence_loss"]
+    assert float(accuracy.weight) == 2.0 and float(accuracy.total) == 1.0
+    assert float(loss.total) == pytest.approx(np.log1p(np.exp(-3.0)) + np.log1p(np.exp(2.5)))
 
 
 def test_the_mean_of_nothing_is_zero():
-    nothing = losses.masked_lm(
+    nothing = sums(
         np.ones((1, 1, CLASSES), np.float32), np.zeros((1, 1), int), np.zeros((1, 1), np.float32)
     )
-    assert {name: float(value) for name, value in nothing.mean().items()} == {
-        "loss": 0.0,
-        "accuracy": 0.0,
-    }
+    means = {name: float(mean.value()) for name, mean in nothing.items()}
+    assert means == {"x_loss": 0.0, "x_accuracy": 0.0}
 
 
 # Objectives together, on batches whose predictions are written out, so that nothing is random.
@@ -88,8 +91,9 @@ def gradients(cfg):
     """Jitted batch -> gradients of its loss."""
 
     def loss(params, batch):
-        counts = pretraining.targets(cfg, batch)
-        return pretraining.loss(cfg, params, batch, counts, model.Compute(), None)[0]
+        chosen = objective_of(cfg, SPECIAL)
+        counts = chosen.counts(batch)
+        return objective.loss(chosen, params, batch, counts, model.Compute(), None)[0]
 
     return jax.jit(partial(jax.grad(loss), params()))
 

@@ -20,6 +20,7 @@ from bertjax.config import (
     PretrainConfig,
     TrainConfig,
 )
+from bertjax.objectives.choice import objective_of
 from bertjax.plan.hlo import by_kind, collectives
 from bertjax.plan.placement import (
     ArgumentBytes,
@@ -134,7 +135,7 @@ def compiled_and_expected(mesh_config: MeshConfig) -> tuple[dict, dict]:
     cfg = dataclasses.replace(TINY, train=TrainConfig(mesh=mesh_config))
     phase, mesh = cfg.data.phases[0], sharding.make_mesh(cfg.train.mesh)
     with jax.set_mesh(mesh):
-        step = make_train_step(cfg, mesh, SpecialIds(0, 1, 2, 3, 4))
+        step = make_train_step(cfg, objective_of(cfg, SpecialIds(0, 1, 2, 3, 4)), mesh)
         lowered = step.lower(abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh), None)
     found = collectives(lowered.compile().as_text(), 8)
     held = argument_bytes(cfg, phase, mesh)

@@ -14,6 +14,7 @@ from tiny_model import ROWS, RUN, SPECIAL, VOCAB
 
 from bertjax import model
 from bertjax.config import MaskingConfig, Phase, PretrainConfig
+from bertjax.objectives.choice import objective_of
 from bertjax.train.data import unigram_entropy
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
 from bertjax.train.state import fresh_state
@@ -29,7 +30,7 @@ def params() -> model.Params:
 @cache
 def compiled(cfg: PretrainConfig, shape: tuple[int, int, int]):
     mesh = tiny_model.mesh(*shape)
-    return mesh, make_evaluation_step(cfg, mesh, SPECIAL)
+    return mesh, make_evaluation_step(cfg, objective_of(cfg, SPECIAL), mesh)
 
 
 def results(cfg: PretrainConfig = RUN, shape: tuple[int, int, int] = (1, 1, 1), rows: int = COUNT):

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import MODEL, RUN, VOCAB
+from tiny_model import MODEL, RUN, SPECIAL, VOCAB
 
 from bertjax import model
-from bertjax.objectives import pretraining
+from bertjax.objectives.choice import objective_of
+from bertjax.objectives.objective import loss
 
 T = MODEL.max_positions
 LENGTHS = (7, 9)
@@ -54,9 +55,9 @@ def packed_and_unpacked():
 
 
 def gradients(cfg, params, batch):
-    counts = pretraining.targets(cfg, batch)
-    plain = model.Compute()
-    return jax.grad(lambda p: pretraining.loss(cfg, p, batch, counts, plain, None)[0])(params)
+    objective, plain = objective_of(cfg, SPECIAL), model.Compute()
+    counts = objective.counts(batch)
+    return jax.grad(lambda p: loss(objective, p, batch, counts, plain, None)[0])(params)
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from bertjax.cli.fields import check_architecture
 from bertjax.config import MaskingConfig, ModelConfig
 from bertjax.errors import UserError
+from bertjax.objectives.choice import objective_of
 from bertjax.train.data import settle_vocabulary
-from bertjax.train.step import mask
 
 
 @settings(max_examples=30)
@@ -37,8 +37,10 @@ def test_rows_beyond_the_pieces_are_never_drawn(ids: str) -> None:
         masking=MaskingConfig(rate=0.9, mask_share=0.0, random_share=1.0, random_ids=ids),
     )
     batch = tiny_model.source().batch(0)
-    drawn = jax.jit(lambda b: mask(cfg, tiny_model.SPECIAL, b, tiny_model.VOCAB))(batch)["tokens"]
-    anything = jax.jit(lambda b: mask(cfg, tiny_model.SPECIAL, b))(batch)["tokens"]
+    drawn, anything = (
+        jax.jit(objective_of(cfg, tiny_model.SPECIAL, pieces).corrupt)(batch)["tokens"]
+        for pieces in (tiny_model.VOCAB, 0)
+    )
     assert np.max(drawn) < tiny_model.VOCAB <= np.max(anything)
 
 

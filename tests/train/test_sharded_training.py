@@ -22,6 +22,7 @@ from bertjax.config import (
     TrainConfig,
 )
 from bertjax.errors import UserError
+from bertjax.objectives.choice import objective_of
 from bertjax.text.special import SpecialIds
 from bertjax.train.state import fresh_state, init_state, state_shardings
 from bertjax.train.step import make_train_step
@@ -82,7 +83,7 @@ def train(optimizer: str, shape: tuple[int, int, int], accumulate: int):
     mesh = sharding.make_mesh(MeshConfig(*shape), devices)
     with jax.set_mesh(mesh):
         state = fresh_state(cfg, mesh)
-        step = make_train_step(cfg, mesh, SPECIAL)
+        step = make_train_step(cfg, objective_of(cfg, SPECIAL), mesh)
         losses = []
         for batch in batches():
             state, metrics = step(state, sharding.to_devices(mesh, batch, B), None)

@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec
 from tiny_model import ROWS, RUN, SPECIAL, by_path, largest_difference, run_config
 
 from bertjax import sharding
+from bertjax.objectives.choice import objective_of
 from bertjax.optim.schedules import learning_rate
 from bertjax.train.state import fresh_state, state_shardings
 from bertjax.train.step import make_train_step
@@ -30,7 +31,7 @@ def batch(index: int) -> dict[str, np.ndarray]:
 def compiled():
     """One device, and the step on it."""
     mesh = tiny_model.mesh()
-    return mesh, make_train_step(RUN, mesh, SPECIAL)
+    return mesh, make_train_step(RUN, objective_of(RUN, SPECIAL), mesh)
 
 
 @cache
@@ -138,7 +139,8 @@ def test_dropout_is_new_in_every_step():
     mesh = tiny_model.mesh()
     first = sharding.to_devices(mesh, batch(0), ROWS)
     with jax.set_mesh(mesh):
-        state, step = fresh_state(cfg, mesh), make_train_step(cfg, mesh, SPECIAL)
+        state = fresh_state(cfg, mesh)
+        step = make_train_step(cfg, objective_of(cfg, SPECIAL), mesh)
         losses = [float(five_steps()[1][0]["masked_lm_loss"])]
         for _ in range(2):
             state, metrics = step(state, first, None)

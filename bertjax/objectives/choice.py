@@ -1,0 +1,24 @@
+"""Which objective a config asks for: the one place that knows them by name."""
+
+from __future__ import annotations
+
+from bertjax.config import PretrainConfig
+from bertjax.objectives.masked_lm import MaskedLM
+from bertjax.objectives.objective import Objective
+from bertjax.text.special import SpecialIds
+
+
+def objective_of(cfg: PretrainConfig, special: SpecialIds, pieces: int = 0) -> Objective:
+    """The objective of a run.
+
+    `pieces` is the tokenizer's number of ids, which alone are put in a token's place; 0: as many as
+    the model has rows.
+    """
+    return MaskedLM(
+        cfg.model,
+        cfg.masking,
+        special,
+        pieces or cfg.model.vocab_size,
+        cfg.seed,
+        cfg.data.pairs if cfg.predicts_pairs else "",
+    )

@@ -1,0 +1,89 @@
+"""Masked LM (Devlin et al. 2019, section 3.1), and the labels of pairs where that is on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import jax.numpy as jnp
+from jax import Array
+
+from bertjax import model
+from bertjax.config import MaskingConfig, ModelConfig
+from bertjax.objectives import masking
+from bertjax.objectives.losses import Mean, cross_entropy
+from bertjax.objectives.objective import EVALUATION_MASKING, EVALUATION_SEED, Batch
+from bertjax.text.special import SpecialIds
+
+
+@dataclass(frozen=True)
+class MaskedLM:
+    """What stands at the masks; with `pairs`, also how the two segments of a row belong together.
+
+    Reads `tokens`, `token_types`, `positions`, `segments`, `word_starts` and `example_ids` of a
+    batch; with pairs `cls_positions` and `pair_labels` too.
+    """
+
+    cfg: ModelConfig
+    masking: MaskingConfig
+    special: SpecialIds
+    pieces: int  # ids below it may stand in for a token
+    seed: int
+    pairs: str = ""  # what their label is called: nsp, sop, sop_strict; empty: not predicted
+
+    selects = "masked_lm_loss"
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Both losses weigh the same (bert run_pretraining.py)."""
+        return {"masked_lm_loss": 1.0} | ({"next_sentence_loss": 1.0} if self.pairs else {})
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Loss and accuracy at the masks, accuracy of the pairs."""
+        pairs = {f"{self.pairs} acc": "next_sentence_accuracy"} if self.pairs else {}
+        return {"loss": "masked_lm_loss", "acc": "masked_lm_accuracy"} | pairs
+
+    def corrupt(self, batch: Batch) -> Batch:
+        """Masked by `masking.mask_batch`."""
+        return masking.mask_batch(
+            self.masking, batch, special=self.special, vocab_size=self.pieces, seed=self.seed
+        )
+
+    def counts(self, batch: Batch) -> dict[str, Array]:
+        """Masks and pairs."""
+        counts = {"masked_lm_loss": jnp.sum(batch["predict_weights"])}
+        if self.pairs:
+            counts["next_sentence_loss"] = jnp.sum(batch["pair_labels"] >= 0).astype(jnp.float32)
+        return counts
+
+    def sums(
+        self, params: model.Params, batch: Batch, compute: model.Compute, key: Array | None
+    ) -> dict[str, Mean]:
+        """`masked_lm_loss` (nats) and `masked_lm_accuracy`; with pairs `next_sentence_*`."""
+        outputs = model.apply(self.cfg, params, batch, compute=compute, key=key)
+        sums = masked_lm_sums(outputs["masked_lm_logits"], batch)
+        if self.pairs:
+            sums |= next_sentence_sums(outputs["next_sentence_logits"], batch["pair_labels"])
+        return sums
+
+    def evaluation(self) -> MaskedLM:
+        """On BERT's masks."""
+        return replace(self, masking=EVALUATION_MASKING, seed=EVALUATION_SEED)
+
+    def predictions(self, seq_len: int) -> float:
+        """The rate's share, or as many as there are slots."""
+        return min(self.masking.rate * seq_len, masking.slots(self.masking, seq_len))
+
+
+def masked_lm_sums(logits_BKV: Array, batch: Batch) -> dict[str, Mean]:
+    """Cross-entropy of the K prediction slots; a slot of weight 0 counts for nothing.
+
+    Label id 0 is a label like any other (google-research/bert run_pretraining.py).
+    """
+    return cross_entropy("masked_lm", logits_BKV, batch["predict_labels"], batch["predict_weights"])
+
+
+def next_sentence_sums(logits_BM2: Array, labels_BM: Array) -> dict[str, Mean]:
+    """Cross-entropy of the pair labels; label −1 marks a place without a pair."""
+    weights = (labels_BM >= 0).astype(jnp.float32)
+    return cross_entropy("next_sentence", logits_BM2, jnp.maximum(labels_BM, 0), weights)
