@@ -117,7 +117,7 @@ def main() -> None:
         raise UserError(f"--rows {options.rows}: give 1 row or more")
     topology = parse_topology(options.topology)
     given = ["model.vocab_size=30522", *options.overrides]
-    cfg = apply_overrides(load_config(options.config, PretrainConfig), given).without_idle_head()
+    cfg = apply_overrides(load_config(options.config, PretrainConfig), given).with_trained_heads()
     check_mesh(cfg, topology)
     phase = cfg.data.phases[0]
     phase = replace(phase, batch_size=options.rows or phase.batch_size)

@@ -107,7 +107,7 @@ def arguments(model: str, seq_len: int, rows: int) -> list[str]:
 def compile_cell(config: str, overrides: list[str]) -> int:
     """Compile a cell's step, whose program JAX then keeps in its cache."""
     began = time.perf_counter()
-    cfg = apply_overrides(read_config(Path(config), PretrainConfig), overrides).without_idle_head()
+    cfg = apply_overrides(read_config(Path(config), PretrainConfig), overrides).with_trained_heads()
     cfg, corpus = corpus_of(cfg)
     mesh = make_mesh(cfg)
     batch = BatchSource(corpus, cfg.data, 0, cfg.seed).batch(0)

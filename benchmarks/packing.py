@@ -43,7 +43,7 @@ def main() -> int:
     args = parser.parse_intermixed_args()
     keep_freed_memory()
     cfg = apply_overrides(load_config(args.config, PretrainConfig), [*FIXED, *args.overrides])
-    cfg = cfg.without_idle_head()
+    cfg = cfg.with_trained_heads()
     corpus = random_corpus(cfg.model.vocab_size, 2_000_000, DOCUMENT)
     benches = {}
     for name, packed in (("padded", 1), ("packed", 8)):

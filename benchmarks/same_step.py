@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
-import dataclasses, json, sys, time
-import jax
+import dataclasses, json, os, sys, time
+import jax, bertjax
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench
 from bertjax.config import Phase, PretrainConfig
@@ -49,6 +49,7 @@ with jax.set_mesh(mesh):
         step(index)
     digest = fingerprint(jax.device_get(bench.state.params))
     times = [step(index) for index in range(same, same + timed)]
+assert bertjax.__file__.startswith(os.getcwd()), bertjax.__file__
 print(json.dumps([digest, times]))
 """
 
@@ -84,6 +85,7 @@ def measure(checkout: Path, given: list) -> tuple[str, list[float]]:
     """Digest of the parameters and seconds of each timed step, from a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(given)],
+        cwd=checkout,  # which Python puts before all else
         env={**os.environ, "PYTHONPATH": str(checkout.absolute())},
         capture_output=True,
         text=True,

@@ -1,12 +1,15 @@
 """Model FLOPs of a training step, for utilisation that compares with the literature.
 
-Training FLOPs per token = 6·N + 12·L·D·S + p·(6·D² + 6·D·V): N non-embedding parameters of the
-blocks, L layers, S keys a token attends to on average, p share of predicted positions. Only real
-tokens and real pieces count, never padding, of rows or of the vocabulary (Kaplan et al. 2020,
-section 2.1, with the head on p·T positions).
+Training FLOPs per token = 6·N + 12·L·D·S + p·(6·D·E + 6·E·V): N non-embedding parameters of the
+blocks and of the projection of the embeddings, L layers, S keys a token attends to on average, p
+share of predicted positions, E width of the tables. Only real tokens and real pieces count, never
+padding, of rows or of the vocabulary (Kaplan et al. 2020, section 2.1, with the head on p·T
+positions). A head of replaced tokens stands on every token: 6·D² + 6·D.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,19 +27,31 @@ PEAK_FLOPS = {
 }
 
 
-def training_flops(cfg: ModelConfig, tokens: float, attended: float, predicted: float) -> float:
-    """FLOPs of forward and backward.
+def training_flops(
+    networks: Sequence[ModelConfig], tokens: float, attended: float, predicted: float
+) -> float:
+    """FLOPs of forward and backward of all networks of a step.
 
     Args:
-        cfg: the architecture.
+        networks: each sees every token.
         tokens: real tokens.
-        attended: over all tokens, how many keys each one attends to, summed.
-        predicted: predicted positions.
+        attended: over all tokens, how many tokens its segment has, summed: `attended_keys`.
+        predicted: positions with logits over the vocabulary.
     """
-    D, F, L = cfg.hidden_size, cfg.intermediate_size, cfg.num_layers
+    return sum(_of_network(cfg, tokens, attended, predicted) for cfg in networks)
+
+
+def _of_network(cfg: ModelConfig, tokens: float, attended: float, predicted: float) -> float:
+    D, E, F, L = cfg.hidden_size, cfg.table_size, cfg.intermediate_size, cfg.num_layers
     blocks = L * (4 * D * D + 2 * D * F)
-    head = 6 * D * D + 6 * D * cfg.vocab_size
-    return 6 * blocks * tokens + 12 * L * D * attended + head * predicted
+    projection = E * D if cfg.embedding_size else 0
+    if cfg.attention == "causal":  # a token and those before it
+        attended = (attended + tokens) / 2
+    if cfg.replaced_token_head:
+        head = 6 * (D * D + D) * tokens
+    else:
+        head = 6 * (D * E + E * cfg.vocab_size) * predicted
+    return 6 * (blocks + projection) * tokens + 12 * L * D * attended + head
 
 
 def attended_keys(segments: np.ndarray) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import SingleDeviceSharding
@@ -15,10 +15,18 @@ from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
 from bertjax.huggingface import import_model, no_tokenizer
+from bertjax.model import networks
 from bertjax.overrides import from_json
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+
+
+class Generator(NamedTuple):
+    """The masked LM that was trained beside a model that detects replaced tokens."""
+
+    cfg: ModelConfig
+    params: model.Params  # the shared embeddings among them
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,12 @@ class Pretrained:
     fresh: tuple[str, ...] = ()  # parameters that were not there and are random
     step: int = 0  # training steps behind it, if it is a run of ours
     meta: dict[str, Any] = field(default_factory=dict)  # of its checkpoint
+    generator: Generator | None = None
+
+    @property
+    def all_params(self) -> model.Params:
+        """Those of all its networks, as `model.networks` names them, and shared ones twice."""
+        return self.params | ({"generator": self.generator.params} if self.generator else {})
 
     def check_corpus(self, corpus: Path) -> None:
         """Refuse a corpus of another tokenizer: its ids would mean other words."""
@@ -75,12 +89,21 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
     found = open_pretrained(path, name)
     if found.tokenizer is None:
         raise no_tokenizer(path)
+    tokenizer = found.tokenizer
+    if found.generator is not None:  # which is the one that fills masks
+        cfg, params = found.generator
+        found = replace(found, cfg=cfg, params=params, generator=None)
+    if found.cfg.replaced_token_head:
+        raise UserError(
+            f"{path} holds a model that detects replaced tokens and has no masked-LM head: give "
+            "its generator"
+        )
     if found.fresh:
         raise UserError(
             f"{path} has no masked-LM head (missing {', '.join(found.fresh[:3])}, ...): what it "
             "says of masks would be random"
         )
-    return found, found.tokenizer
+    return found, tokenizer
 
 
 def is_imported(path: Path) -> bool:
@@ -100,23 +123,31 @@ def run_config(path: Path) -> PretrainConfig:
 
 
 def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Pretrained:
-    cfg = run_config(run.path).model
+    cfg = run_config(run.path)
     which, found = _restore(stores, cfg)
-    source = f"{run.path} ({which} checkpoint, step {found.step})"
-    tokenizer = load_tokenizer(run.tokenizer)
     params = found.items["params"]
-    return Pretrained(cfg, params, tokenizer, source, step=found.step, meta=found.meta)
+    pair = cfg.generator is not None and which != "imported"
+    return Pretrained(
+        cfg.model,
+        networks.model_of(params),
+        load_tokenizer(run.tokenizer),
+        f"{run.path} ({which} checkpoint, step {found.step})",
+        step=found.step,
+        meta=found.meta,
+        generator=Generator(*networks.generator_of(cfg, params)) if pair else None,
+    )
 
 
-def _restore(stores: dict[str, Path], cfg: ModelConfig) -> tuple[str, Restored]:
+def _restore(stores: dict[str, Path], cfg: PretrainConfig) -> tuple[str, Restored]:
     """Parameters on one device from the first of `stores`, by name, that holds a checkpoint."""
     place = SingleDeviceSharding(jax.devices()[0])
-    wanted = jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place),
-        model.abstract_params(cfg),
-    )
     for name, directory in stores.items():
         if directory.is_dir():
+            alone = name == "imported"  # from a directory that holds one network
+            shapes = model.abstract_params(cfg.model) if alone else networks.abstract_params(cfg)
+            wanted = jax.tree.map(
+                lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes
+            )
             found = CheckpointStore(directory, keep=1).restore({"params": wanted})
             if found is not None:
                 return name, found

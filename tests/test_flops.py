@@ -27,7 +27,7 @@ LARGE = ModelConfig(
 def test_flops_of_a_token_in_full_rows(cfg, length, predicted, millions):
     """6·N + 12·L·D·S + p·(6·D² + 6·D·V) by hand, at 20 of 128 and 80 of 512 predictions."""
     segments = np.ones((4, length), np.int32)
-    total = flops.training_flops(cfg, 4 * length, flops.attended_keys(segments), 4 * predicted)
+    total = flops.training_flops((cfg,), 4 * length, flops.attended_keys(segments), 4 * predicted)
     assert total / (4 * length) / 1e6 == pytest.approx(millions, abs=0.6)
 
 
@@ -49,7 +49,7 @@ def test_formula_is_three_times_the_products_of_the_forward_pass():
     # Nor does the model ask for logits of what only pads its vocabulary.
     padding = MODEL.padded_vocab_size - MODEL.vocab_size
     unused += 2 * rows * slots * MODEL.hidden_size * padding
-    ours = flops.training_flops(MODEL, rows * length, rows * length**2, rows * slots)
+    ours = flops.training_flops((MODEL,), rows * length, rows * length**2, rows * slots)
     assert ours == 3 * (counted - unused)
 
 

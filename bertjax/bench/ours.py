@@ -91,7 +91,7 @@ class Bench:
     def _count(self, segments: np.ndarray, predicted: float) -> None:
         tokens, attended = int((segments != 0).sum()), flops.attended_keys(segments)
         self.tokens.append(tokens)
-        self.work.append(flops.training_flops(self.cfg.model, tokens, attended, predicted))
+        self.work.append(flops.training_flops(self.cfg.networks, tokens, attended, predicted))
 
     def parts(self, repeats: int) -> dict[str, float]:
         """Seconds of each part of a step: differences of programs that stop early, in turn.

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
     cfg = apply_overrides(read_config(args.config, PretrainConfig), args.overrides)
-    cfg = cfg.without_idle_head()
+    cfg = cfg.with_trained_heads()
     if args.steps < 4:
         raise UserError(f"--steps {args.steps}: give at least 4, one a round")
     if not 0 <= args.phase < len(cfg.data.phases):

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
+from bertjax.errors import UserError
 from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import task_shape
 from bertjax.huggingface import (
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoder", action="store_true", help="the encoder alone, for AutoModel, without any head"
     )
+    parser.add_argument(
+        "--generator",
+        action="store_true",
+        help="of a run that detects replaced tokens: the masked LM that fills its masks",
+    )
     parser.add_argument("--model", help="of a fine-tuned run, such as seed-1 (default: the best)")
     parser.add_argument(
         "--without-next-sentence-head",
@@ -49,6 +55,13 @@ def run(args: argparse.Namespace) -> None:
     found = open_pretrained(args.run)
     assert found.tokenizer is not None, "every run holds its tokenizer"
     cfg, params = found.cfg, found.params
+    if args.generator:
+        if found.generator is None:
+            raise UserError(
+                f"--generator: {args.run} has none: only a run with replaced_tokens.weight above 0 "
+                "trains one"
+            )
+        cfg, params = found.generator
     if args.without_next_sentence_head:
         cfg, params = without_next_sentence_head(cfg, params)
     export = export_encoder if args.encoder else export_model

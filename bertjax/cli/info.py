@@ -51,6 +51,9 @@ def _run(path: Path) -> dict[str, Any]:
     directory, cfg = RunDirectory(path.absolute()), run_config(path)
     architecture = _architecture(cfg.model, model.abstract_params(cfg.model))
     rows: dict[str, Any] = {"kind": "run", **architecture}
+    if cfg.generator is not None:
+        generator = _architecture(cfg.generator, model.abstract_params(cfg.generator))
+        rows["generator"] = f"{generator['model']}, shared embeddings among them"
     if directory.metrics.exists():  # else it was imported and not trained yet
         rows["recipe"] = (
             f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "

@@ -72,9 +72,9 @@ def _settle(cfg: PretrainConfig) -> PretrainConfig:
     """
     if cfg.train.init:
         source = open_pretrained(Path(cfg.train.init), "train.init").cfg
-        cfg = replace(cfg, model=source.with_dropout_of(cfg.model))
+        cfg = cfg.started_from(source)
     else:
-        cfg = cfg.without_idle_head()
+        cfg = cfg.with_trained_heads()
     given, corpus = cfg.model.vocab_size, cfg.data.corpus
     if not corpus or (given and not Path(corpus).exists()):
         return cfg

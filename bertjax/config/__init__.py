@@ -24,6 +24,7 @@ from bertjax.config.pretrain import (
     MeshConfig,
     Phase,
     PretrainConfig,
+    ReplacedTokensConfig,
     TrainConfig,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "OptimConfig",
     "Phase",
     "PretrainConfig",
+    "ReplacedTokensConfig",
     "TaskConfig",
     "TrainConfig",
     "TuneConfig",

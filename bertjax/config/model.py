@@ -67,6 +67,7 @@ class ModelConfig:
     tied_head: bool = True  # the word table is the last matrix too
     pooler: str = "tanh"  # of sentence tasks: dense and tanh | gelu | relu; transform: in all tasks
     next_sentence_head: bool = True  # pooler and two-way classifier on [CLS]
+    replaced_token_head: bool = False  # whether each token is the text's, instead of masked LM
 
     def __post_init__(self) -> None:
         one_of("model.activation", self.activation, ACTIVATIONS)

@@ -132,6 +132,22 @@ class MaskingConfig:
 
 
 @dataclass(frozen=True)
+class ReplacedTokensConfig:
+    """Replaced-token detection (ELECTRA, Clark et al. 2020, section 2), in place of masked LM.
+
+    A small generator fills the masks, and the model says of every token whether it is the text's.
+    Both are trained in each step; they share the embeddings, and the generator alone has `masking`.
+    """
+
+    weight: float = 0.0  # of the model's loss, beside 1 of the generator's (ELECTRA: 50); 0: off
+    generator_size: float = 0.25  # width of the generator, as a share of model.hidden_size
+
+    def __post_init__(self) -> None:
+        within("replaced_tokens.weight", self.weight, 0.0, 1e6)
+        within("replaced_tokens.generator_size", self.generator_size, 1e-3, 4.0)
+
+
+@dataclass(frozen=True)
 class MeshConfig:
     """Devices along each mesh axis; -1 for `data` takes all that the others leave."""
 
@@ -197,6 +213,7 @@ class PretrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     masking: MaskingConfig = field(default_factory=MaskingConfig)
+    replaced_tokens: ReplacedTokensConfig = field(default_factory=ReplacedTokensConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
@@ -229,11 +246,56 @@ class PretrainConfig:
 
     @property
     def predicts_pairs(self) -> bool:
-        """Whether the label of pairs is a part of the loss."""
-        return self.data.paired and self.train.next_sentence_loss
+        """Whether the label of pairs is a part of the loss; it goes with masked LM alone."""
+        asked = self.data.paired and self.train.next_sentence_loss
+        return asked and self.generator is None and self.model.attention == "full"
 
-    def without_idle_head(self) -> PretrainConfig:
-        """Drop the next-sentence head if nothing would train it."""
-        if self.predicts_pairs:
-            return self
-        return replace(self, model=replace(self.model, next_sentence_head=False))
+    @property
+    def generator(self) -> ModelConfig | None:
+        """The network that fills the masks for replaced-token detection; None without it.
+
+        Google's (google-research/electra run_pretraining.py, get_generator_config): as many layers,
+        heads of 64, and tables of the model's width. Where these heads would not divide the width,
+        it is the next smaller that they do.
+        """
+        if not self.replaced_tokens.weight:
+            return None
+        width = max(1, round(self.replaced_tokens.generator_size * self.model.hidden_size))
+        heads = max(1, width // 64)
+        width -= width % heads
+        tables = self.model.table_size
+        return replace(
+            self.model,
+            hidden_size=width,
+            num_heads=heads,
+            intermediate_size=4 * width,
+            embedding_size=0 if tables == width else tables,
+            next_sentence_head=False,
+            replaced_token_head=False,
+        )
+
+    @property
+    def networks(self) -> tuple[ModelConfig, ...]:
+        """All that a step computes: the model, and the generator if there is one."""
+        return (self.model,) if self.generator is None else (self.model, self.generator)
+
+    def started_from(self, model: ModelConfig) -> PretrainConfig:
+        """This run on an architecture whose weights it begins with.
+
+        Dropout, the direction of attention and what is said of each token are the run's own.
+        """
+        begun = replace(
+            model.with_dropout_of(self.model),
+            attention=self.model.attention,
+            replaced_token_head=self.generator is not None,
+        )
+        return replace(self, model=begun)
+
+    def with_trained_heads(self) -> PretrainConfig:
+        """The model with the heads that its losses train, and no other."""
+        trained = replace(
+            self.model,
+            next_sentence_head=self.predicts_pairs,
+            replaced_token_head=self.generator is not None,
+        )
+        return replace(self, model=trained)

@@ -102,3 +102,22 @@ class NextSentenceHead(nnx.Module):
     def __call__(self, pooled_BMD: Array) -> Array:
         """[B, M, D] -> float32 logits [B, M, 2]."""
         return self.classifier(pooled_BMD.astype(jnp.float32))
+
+
+class ReplacedTokenHead(nnx.Module):
+    """Dense, activation, a logit a token (electra run_pretraining.py, _get_discriminator_output).
+
+    A positive one says that the token is not the text's.
+    """
+
+    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+        self.cfg = cfg
+        D, facts = cfg.hidden_size, made_as("matrix", "embed", "mlp")
+        self.dense = layers.dense(cfg, D, D, dtype, rngs, facts)
+        self.output = layers.dense(cfg, D, 1, jnp.float32, rngs, made_as("matrix"))
+
+    def __call__(self, x_BTD: Array) -> Array:
+        """[B, T, D] -> float32 logits [B, T]."""
+        B, T, D = x_BTD.shape
+        x_RD = layers.activation(self.cfg.activation, self.dense(x_BTD.reshape(B * T, D)))
+        return self.output(x_RD.astype(jnp.float32)).reshape(B, T)

@@ -18,11 +18,14 @@ from bertjax.model.keys import Keys
 
 
 class PretrainingModel(Encoder):
-    """The encoder, the masked-LM head and, if the config has it, the next-sentence head."""
+    """The encoder with its head over tokens and, if the config has it, the next-sentence head."""
 
     def __init__(self, cfg: ModelConfig, compute: Compute, rngs: nnx.Rngs):
         super().__init__(cfg, compute, rngs)
-        self.masked_lm = heads.MaskedLMHead(cfg, compute.dtype, rngs)
+        if cfg.replaced_token_head:
+            self.replaced_token = heads.ReplacedTokenHead(cfg, compute.dtype, rngs)
+        else:
+            self.masked_lm = heads.MaskedLMHead(cfg, compute.dtype, rngs)
         if cfg.next_sentence_head:
             self.pooler = heads.Pooler(cfg, compute.dtype, rngs)
             self.next_sentence = heads.NextSentenceHead(cfg, rngs)
@@ -36,7 +39,9 @@ class PretrainingModel(Encoder):
             # The last norm of pre-norm models, for these tokens alone.
             return self.finish(heads.gather_positions(encoded.states[-1], positions_BK))
 
-        if "predict_positions" in batch:
+        if self.cfg.replaced_token_head:
+            outputs["replaced_token_logits"] = self.replaced_token(encoded.hidden_BTD)
+        elif "predict_positions" in batch:
             table_VD = self.embeddings.word_embeddings.embedding[...]
             picked_BKD = hidden_at(batch["predict_positions"])
             outputs["masked_lm_logits"] = self.masked_lm(picked_BKD, table_VD)
@@ -89,8 +94,9 @@ def apply(
 
     Returns:
         `hidden` [B, T, D]; `hidden_states`, one [B, T, D] for the embeddings and each layer;
-        with predict_positions `masked_lm_logits` float32 [B, K, padded V], padded ids at the
-        lowest finite value; with a next-sentence head `pooled` [B, M, D] and
+        with a replaced-token head `replaced_token_logits` float32 [B, T]; else, with
+        predict_positions, `masked_lm_logits` float32 [B, K, padded V], padded ids at the lowest
+        finite value; with a next-sentence head `pooled` [B, M, D] and
         `next_sentence_logits` float32 [B, M, 2]. What is not used is not computed under jit.
     """
     return nnx.merge(_graph(cfg, compute), params)(batch, key)

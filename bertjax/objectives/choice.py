@@ -5,6 +5,7 @@ from __future__ import annotations
 from bertjax.config import PretrainConfig
 from bertjax.objectives.masked_lm import MaskedLM
 from bertjax.objectives.objective import Objective
+from bertjax.objectives.replaced_tokens import ReplacedTokens
 from bertjax.text.special import SpecialIds
 
 
@@ -14,11 +15,8 @@ def objective_of(cfg: PretrainConfig, special: SpecialIds, pieces: int = 0) -> O
     `pieces` is the tokenizer's number of ids, which alone are put in a token's place; 0: as many as
     the model has rows.
     """
-    return MaskedLM(
-        cfg.model,
-        cfg.masking,
-        special,
-        pieces or cfg.model.vocab_size,
-        cfg.seed,
-        cfg.data.pairs if cfg.predicts_pairs else "",
-    )
+    pieces = pieces or cfg.model.vocab_size
+    if cfg.generator:
+        return ReplacedTokens(cfg, cfg.masking, special, pieces, cfg.seed)
+    pairs = cfg.data.pairs if cfg.predicts_pairs else ""
+    return MaskedLM(cfg.model, cfg.masking, special, pieces, cfg.seed, pairs)

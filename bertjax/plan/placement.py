@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AbstractMesh, Mesh
 
-from bertjax import model, sharding
+from bertjax import sharding
 from bertjax.config import MeshConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
+from bertjax.model import networks
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.objective import Objective
 from bertjax.plan.topology import Topology
@@ -36,15 +37,18 @@ def check_mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
         UserError: the chips, the heads, a parameter or the rows of a phase do not divide over it.
     """
     mesh = _abstract_mesh(cfg.train.mesh, topology)
-    tensor, heads = mesh.shape["tensor"], cfg.model.num_heads
-    if heads % tensor:
-        divisors = [n for n in range(1, heads + 1) if heads % n == 0 and topology.chips % n == 0]
-        fitting = min(divisors, key=lambda n: (abs(n - tensor), n))
-        raise UserError(
-            f"train.mesh.tensor={tensor} does not divide model.num_heads={heads}: use "
-            f"train.mesh.tensor={fitting}"
-        )
-    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model), model.describe(cfg.model))
+    tensor = mesh.shape["tensor"]
+    for network in cfg.networks:
+        heads = network.num_heads
+        if heads % tensor:
+            divisors = [n for n in range(1, heads + 1) if not heads % n and not topology.chips % n]
+            fitting = min(divisors, key=lambda n: (abs(n - tensor), n))
+            whose = "model.num_heads" if network is cfg.model else "heads of the generator"
+            raise UserError(
+                f"train.mesh.tensor={tensor} does not divide {whose}={heads}: use "
+                f"train.mesh.tensor={fitting}"
+            )
+    sharding.parameter_shardings(mesh, networks.abstract_params(cfg), networks.describe(cfg))
     for phase in cfg.data.phases:
         sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
     return mesh

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bertjax import model
 from bertjax.config import PretrainConfig
-from bertjax.model.parameters import parameter_count
+from bertjax.model import networks
 from bertjax.plan.hlo import by_kind
 from bertjax.plan.phases import PhasePlan
 from bertjax.plan.roofline import Roofline
@@ -18,13 +17,11 @@ from bertjax.terminal import count
 def to_text(cfg: PretrainConfig, topology: Topology, plans: list[PhasePlan]) -> str:
     """Describe a plan, a block of lines a phase."""
     chip, mesh = topology.chip, cfg.train.mesh
-    parameters = parameter_count(cfg.model, model.abstract_params(cfg.model))
     data = topology.chips // (mesh.fsdp * mesh.tensor)
     lines = [
         f"hardware  {topology}: {topology.chips} × {chip.device_kind}, data {data} × "
         f"fsdp {mesh.fsdp} × tensor {mesh.tensor}",
-        f"model     {count(parameters)} parameters, {cfg.model.num_layers} layers × "
-        f"{cfg.model.hidden_size}, {cfg.train.compute_dtype}, {cfg.optim.optimizer}",
+        f"model     {networks.sizes(cfg)}, {cfg.train.compute_dtype}, {cfg.optim.optimizer}",
     ]
     for plan in plans:
         lines += ["", *_phase_lines(cfg, topology, plan)]

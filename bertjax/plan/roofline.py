@@ -78,7 +78,7 @@ def roofline(
     tokens = phase.batch_size * phase.seq_len
     per_row = objective(cfg).predictions(phase.seq_len)
     work = flops.training_flops(
-        cfg.model, tokens, tokens * phase.seq_len, per_row * phase.batch_size
+        cfg.networks, tokens, tokens * phase.seq_len, per_row * phase.batch_size
     )
     peak = topology.chip.peak(cfg.train.compute_dtype)
     compute = work / (peak * topology.chips)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import jax
 from jax.sharding import Mesh
 
-from bertjax import model
 from bertjax.checkpoint import Restored
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import few_held_out, lone_sentences
-from bertjax.model.parameters import parameter_count
+from bertjax.model import networks
 from bertjax.pretrained import Pretrained
 from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory
@@ -33,7 +32,6 @@ def announce(
             terminal.say(f"passed over checkpoint {reason}")
     elif start_from is not None:
         terminal.say(f"start  weights and architecture of {start_from.source}")
-    parameters = parameter_count(cfg.model, model.abstract_params(cfg.model))
     shape = " × ".join(f"{n} {a}" for a, n in mesh.shape.items() if n > 1) or "1 device"
     phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
     compute = compute_of(cfg, mesh)
@@ -41,8 +39,7 @@ def announce(
     backends = "; ".join(dict.fromkeys(f"{name} ({why})" for name, why in attention))
     terminal.say(
         f"run    {run.path}\n"
-        f"model  {count(parameters)} parameters, {cfg.model.num_layers} layers × "
-        f"{cfg.model.hidden_size}, {cfg.train.compute_dtype} · {shape} "
+        f"model  {networks.sizes(cfg)}, {cfg.train.compute_dtype} · {shape} "
         f"({jax.devices()[0].device_kind}) · attention: {backends}\n"
         f"data   {count(len(data.train.tokens))} tokens, rows {phases}, {cfg.data.format}\n"
         f"train  {_length(cfg)}, {cfg.optim.optimizer} · "

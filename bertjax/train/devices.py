@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import jax
 from jax.sharding import Mesh
 
-from bertjax import model, sharding
+from bertjax import sharding
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
+from bertjax.model import networks
 from bertjax.train.step import attention_of, compute_of
 
 
@@ -22,7 +23,7 @@ def make_mesh(cfg: PretrainConfig) -> Mesh:
             attention cannot be computed there as the config says.
     """
     mesh = sharding.make_mesh(cfg.train.mesh)
-    sharding.parameter_shardings(mesh, model.abstract_params(cfg.model), model.describe(cfg.model))
+    sharding.parameter_shardings(mesh, networks.abstract_params(cfg), networks.describe(cfg))
     for phase in cfg.data.phases:
         sharding.process_rows(mesh, phase.batch_size, cfg.train.accumulate)
         attention_of(cfg, compute_of(cfg, mesh), phase)

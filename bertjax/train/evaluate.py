@@ -14,7 +14,7 @@ from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource, evaluation_batches
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.objective import Objective
-from bertjax.train.state import abstract_state
+from bertjax.train.state import state_shardings
 from bertjax.train.step import compute_of
 
 EvaluationStep = Callable[[model.Params, dict[str, Array]], dict[str, Mean]]
@@ -22,7 +22,7 @@ EvaluationStep = Callable[[model.Params, dict[str, Array]], dict[str, Mean]]
 
 def make_evaluation_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> EvaluationStep:
     """Jitted (params, batch) -> metrics of the batch, at the objective's fixed setting."""
-    places = jax.tree.map(lambda s: s.sharding, abstract_state(cfg, mesh).params)
+    places = state_shardings(cfg, mesh).params
     compute = compute_of(cfg, mesh)
     fixed = objective.evaluation()
 

@@ -71,9 +71,9 @@ def pretrain(
         )
     # All that can be refused without the directory is refused before the directory is made.
     if start_from is not None:
-        cfg = dataclasses.replace(cfg, model=start_from.cfg.with_dropout_of(cfg.model))
+        cfg = cfg.started_from(start_from.cfg)
     elif not cfg.train.init:  # else the run has it from the model it was started from
-        cfg = cfg.without_idle_head()
+        cfg = cfg.with_trained_heads()
     cfg, data = open_data(cfg)
     require_same_everywhere(cfg, data, workdir)
     mesh = make_mesh(cfg)
@@ -120,7 +120,7 @@ def _train(
             report.restore(found.meta)
         else:
             checkpoints.newest.try_out()
-            state = fresh_state(cfg, mesh, start_from.params if start_from else None)
+            state = fresh_state(cfg, mesh, start_from.all_params if start_from else None)
         announce(cfg, data, mesh, run, terminal, found, start_from)
 
         def meta() -> dict[str, Any]:

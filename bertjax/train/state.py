@@ -11,7 +11,9 @@ from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import PretrainConfig
+from bertjax.model import networks
 from bertjax.optim.optimizers import optimizer
+from bertjax.tree import flatten, path_name
 
 
 class TrainState(NamedTuple):
@@ -26,21 +28,21 @@ class TrainState(NamedTuple):
 
 def init_state(cfg: PretrainConfig) -> TrainState:
     """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
-    params = model.init(cfg.model, jax.random.key(cfg.seed))
+    params = networks.init(cfg, jax.random.key(cfg.seed))
     zero = jnp.zeros((), jnp.int32)
     return TrainState(zero, params, _optimizer(cfg).init(params), zero, zero)
 
 
 def _optimizer(cfg: PretrainConfig) -> Any:
-    return optimizer(cfg.optim, cfg.train.steps, model.describe(cfg.model))
+    return optimizer(cfg.optim, cfg.train.steps, networks.describe(cfg))
 
 
 @lru_cache(maxsize=16)
 def abstract_state(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
     """Shapes, types and places of the state, computed without memory."""
-    params = model.abstract_params(cfg.model)
+    params = networks.abstract_params(cfg)
     optimizer_state = jax.eval_shape(_optimizer(cfg).init, params)
-    places = sharding.parameter_shardings(mesh, params, model.describe(cfg.model))
+    places = sharding.parameter_shardings(mesh, params, networks.describe(cfg))
     everywhere = sharding.replicated(mesh)
     count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
     moments = sharding.optimizer_shardings(mesh, optimizer_state, params, places)
@@ -59,11 +61,17 @@ def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
 
 
 def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = None) -> TrainState:
-    """A new state on the mesh; with `params`, those take the place of random ones."""
+    """A new state on the mesh; `params`, as far as they are the run's, instead of random ones."""
     places = state_shardings(cfg, mesh)
     state = jax.jit(lambda: init_state(cfg), out_shardings=places)()
     if params is not None:
-        state = state._replace(params=jax.tree.map(jax.device_put, params, places.params))
+        given = flatten(params)
+
+        def begin(path, fresh, place):
+            return jax.device_put(given.get(path_name(path), fresh), place)
+
+        begun = jax.tree_util.tree_map_with_path(begin, state.params, places.params)
+        state = state._replace(params=begun)
     return state
 
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import Phase, PretrainConfig
+from bertjax.model import networks
 from bertjax.model.attention import choose
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.objective import Batch, Objective, loss
@@ -48,14 +49,18 @@ def compute_on(cfg: PretrainConfig, platform: str) -> model.Compute:
 
 
 def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> tuple[str, str]:
-    """The backend of attention in the rows of `phase`, and why it is that one.
+    """The backend of the model's attention in the rows of `phase`, and why it is that one.
 
     Raises:
-        UserError: `train.attention` names one that cannot compute them on these devices.
+        UserError: `train.attention` names one that cannot compute them on these devices, for the
+            model or its generator.
     """
-    drops, window = cfg.model.attention_dropout > 0, cfg.model.layer(0).window
-    call = compute.call(phase.seq_len, cfg.model.head_size, drops, window)
-    return choose(compute.attention, call)
+    calls = [
+        compute.call(phase.seq_len, n.head_size, n.attention_dropout > 0, n.layer(0).window)
+        for n in cfg.networks
+    ]
+    of_model, *_ = [choose(compute.attention, call) for call in calls]
+    return of_model
 
 
 def make_train_step(
@@ -74,7 +79,7 @@ def make_train_step(
     places = state_shardings(cfg, mesh)
     compute = compute_of(cfg, mesh)
     rate = learning_rate(cfg.optim, cfg.train.steps)
-    update_rule = optimizer(cfg.optim, cfg.train.steps, model.describe(cfg.model))
+    update_rule = optimizer(cfg.optim, cfg.train.steps, networks.describe(cfg))
 
     def step(state: TrainState, batch: Batch, position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)

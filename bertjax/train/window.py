@@ -66,7 +66,7 @@ class Window:
             tokens = sum(m["tokens"] for m in timed)
             predicted = sum(m["predicted"] for m in timed)
             work = flops.training_flops(
-                self.cfg.model, tokens, sum(self.attended[self.untimed : n]), predicted
+                self.cfg.networks, tokens, sum(self.attended[self.untimed : n]), predicted
             )
             report["tokens_per_second"] = tokens / seconds
             report["model_flops_per_second"] = work / seconds

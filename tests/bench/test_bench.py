@@ -60,7 +60,7 @@ def work_of_steps(masking: MaskingConfig, count: int) -> float:
         batch = jax.device_get(masked(source.batch(step)))
         lengths, predicted = (batch["segments"] != 0).sum(1), batch["predict_weights"].sum()
         assert predicted < 0.9 * masking.rate * lengths.sum()
-        work.append(flops.training_flops(MODEL, lengths.sum(), (lengths**2).sum(), predicted))
+        work.append(flops.training_flops((MODEL,), lengths.sum(), (lengths**2).sum(), predicted))
     return float(np.mean(work))
 
 
@@ -76,7 +76,7 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
     work = report["model_flops_per_second"] * step
     assert work == pytest.approx(work_of_steps(masking, 8), rel=1e-6)
     # Full rows would need this much; padding takes away from it.
-    most = flops.training_flops(MODEL, 8 * 32, 8 * 32 * 32, 0.4 * 8 * 32)
+    most = flops.training_flops((MODEL,), 8 * 32, 8 * 32 * 32, 0.4 * 8 * 32)
     assert 0.7 * most < work < most
     rate = report["matmul_flops_per_second"]
     assert report["utilisation_of_matmul"] == pytest.approx(

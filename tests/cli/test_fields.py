@@ -76,7 +76,7 @@ def test_an_architecture_that_the_weights_do_not_have_is_refused(asked, capsys, 
 def test_no_pairs_is_one_wish_and_one_field(asked):
     cfg = asked("pretrain", "bert_base", "data.format=full_sentences")
     assert not cfg.predicts_pairs
-    assert not cfg.without_idle_head().model.next_sentence_head
+    assert not cfg.with_trained_heads().model.next_sentence_head
     kept = asked("pretrain", "bert_base", "train.next_sentence_loss=false")
     assert kept.data.paired and not kept.predicts_pairs
 

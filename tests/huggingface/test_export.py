@@ -267,7 +267,7 @@ def test_models_without_a_class_are_refused(fields, message, tokenizer, tmp_path
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_can_be_exported(path) -> None:
     """When a run has ended it is too late to learn that no class holds its model."""
-    trained = load_config(path, PretrainConfig).without_idle_head().model
+    trained = load_config(path, PretrainConfig).with_trained_heads().model
     assert hasattr(transformers, architecture_of(trained).name)
 
 

@@ -178,7 +178,7 @@ def test_shipped_configs_have_the_published_number_of_parameters(path):
     """Counted by transformers' own classes; the padding of the vocabulary is ours alone."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     vocab_size = 50265 if path.stem.startswith("roberta") else 30522
-    trained = load_config_file(path, PretrainConfig).without_idle_head()
+    trained = load_config_file(path, PretrainConfig).with_trained_heads()
     cfg = replace(trained.model, vocab_size=vocab_size)
     sizes = {
         "vocab_size": vocab_size,
