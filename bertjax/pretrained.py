@@ -93,6 +93,11 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
     if found.generator is not None:  # which is the one that fills masks
         cfg, params = found.generator
         found = replace(found, cfg=cfg, params=params, generator=None)
+    if found.cfg.attention == "causal":
+        raise UserError(
+            f"{path} holds a causal model, which says what comes next and not what stands at a "
+            "mask: give a masked LM"
+        )
     if found.cfg.replaced_token_head:
         raise UserError(
             f"{path} holds a model that detects replaced tokens and has no masked-LM head: give "

@@ -16,6 +16,8 @@ from bertjax.overrides import load_config
 
 T = TypeVar("T")
 
+# Of the architecture, what a run may have otherwise than the weights that it begins with.
+_NOT_FIXED = ("hidden_dropout", "attention_dropout", "attention", "replaced_token_head")
 _RECIPES = ("configs", "configs/finetune")  # where `--config bert_tiny` is looked for
 
 
@@ -62,7 +64,7 @@ def check_architecture(
     for item in overrides:
         name = item.partition("=")[0]
         field = name.removeprefix("model.")
-        if not name.startswith("model.") or field in ("hidden_dropout", "attention_dropout"):
+        if not name.startswith("model.") or field in _NOT_FIXED:
             continue
         wanted, there = getattr(asked, field, None), getattr(given, field, None)
         if (field, wanted) == ("vocab_size", 0):

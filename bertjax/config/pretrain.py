@@ -244,6 +244,12 @@ class PretrainConfig:
             "pairs, or train.next_sentence_loss=false for pairs without that loss",
         )
 
+        require(
+            self.generator is None or self.model.attention == "full",
+            f"replaced_tokens.weight={self.replaced_tokens.weight:g} with model.attention=causal: "
+            "a causal model is trained on the next token; set one of them back",
+        )
+
     @property
     def predicts_pairs(self) -> bool:
         """Whether the label of pairs is a part of the loss; it goes with masked LM alone."""

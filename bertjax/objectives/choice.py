@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bertjax.config import PretrainConfig
+from bertjax.objectives.causal import CausalLM
 from bertjax.objectives.masked_lm import MaskedLM
 from bertjax.objectives.objective import Objective
 from bertjax.objectives.replaced_tokens import ReplacedTokens
@@ -15,6 +16,8 @@ def objective_of(cfg: PretrainConfig, special: SpecialIds, pieces: int = 0) -> O
     `pieces` is the tokenizer's number of ids, which alone are put in a token's place; 0: as many as
     the model has rows.
     """
+    if cfg.model.attention == "causal":
+        return CausalLM(cfg.model)
     pieces = pieces or cfg.model.vocab_size
     if cfg.generator:
         return ReplacedTokens(cfg, cfg.masking, special, pieces, cfg.seed)

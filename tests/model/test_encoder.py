@@ -190,7 +190,10 @@ def test_shipped_configs_have_the_published_number_of_parameters(path):
         "type_vocab_size": cfg.type_vocab_size,
     }
     with torch.device("meta"):
-        if cfg.norm == "pre":
+        if cfg.replaced_token_head:
+            config = transformers.ElectraConfig(**sizes, embedding_size=cfg.table_size)
+            theirs = transformers.ElectraForPreTraining(config)
+        elif cfg.norm == "pre":
             config = transformers.RobertaPreLayerNormConfig(**sizes)
             theirs = transformers.RobertaPreLayerNormForMaskedLM(config)
         elif cfg.family == "roberta":

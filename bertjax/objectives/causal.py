@@ -1,0 +1,64 @@
+"""Causal LM (GPT, Radford et al. 2018, section 3.1): each token from those before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jax import Array
+
+from bertjax import model
+from bertjax.config import ModelConfig
+from bertjax.objectives.losses import Mean, cross_entropy
+from bertjax.objectives.objective import Batch
+
+
+@dataclass(frozen=True)
+class CausalLM:
+    """The next token, for a model whose attention sees none that is later.
+
+    All real tokens but the first of each example are predicted, special ones included; packed
+    examples do not predict each other. Nothing is drawn. Reads `tokens`, `token_types`,
+    `positions` and `segments` of a batch.
+    """
+
+    cfg: ModelConfig
+
+    selects = "causal_lm_loss"
+    shown = {"loss": "causal_lm_loss", "acc": "causal_lm_accuracy"}  # noqa: RUF012 (a constant)
+    weights = {"causal_lm_loss": 1.0}  # noqa: RUF012
+
+    def corrupt(self, batch: Batch) -> Batch:
+        """The text as it is, with its next tokens as labels of the places before them."""
+        tokens_BT, segments_BT = batch["tokens"], batch["segments"]
+        B, T = tokens_BT.shape
+        same = (segments_BT[:, 1:] == segments_BT[:, :-1]) & (segments_BT[:, 1:] != 0)
+        return batch | {
+            "predict_positions": jnp.broadcast_to(jnp.arange(T - 1, dtype=jnp.int32), (B, T - 1)),
+            "predict_labels": tokens_BT[:, 1:],
+            "predict_weights": same.astype(jnp.float32),
+        }
+
+    def counts(self, batch: Batch) -> dict[str, Array]:
+        """Tokens that follow one of their example."""
+        return {"causal_lm_loss": jnp.sum(batch["predict_weights"])}
+
+    def sums(
+        self, params: model.Params, batch: Batch, compute: model.Compute, key: Array | None
+    ) -> dict[str, Mean]:
+        """`causal_lm_loss` (nats) and `causal_lm_accuracy`."""
+        outputs = model.apply(self.cfg, params, batch, compute=compute, key=key)
+        return cross_entropy(
+            "causal_lm",
+            outputs["masked_lm_logits"],
+            batch["predict_labels"],
+            batch["predict_weights"],
+        )
+
+    def evaluation(self) -> CausalLM:
+        """As in training."""
+        return self
+
+    def predictions(self, seq_len: int) -> float:
+        """All but the first."""
+        return seq_len - 1
