@@ -17,7 +17,9 @@ from bertjax.overrides import apply_overrides
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
-FIELD = re.compile(r"`((?:data|train|model|optim|masking|task|head|tune)\.[a-z_\d.]+=[^`\s]+)`")
+FIELD = re.compile(
+    r"`((?:data|train|model|optim|masking|replaced_tokens|task|head|tune)\.[a-z_\d.]+=[^`\s]+)`"
+)
 
 
 def commands(page: Path) -> list[str]:

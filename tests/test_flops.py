@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -51,6 +53,36 @@ def test_formula_is_three_times_the_products_of_the_forward_pass():
     unused += 2 * rows * slots * MODEL.hidden_size * padding
     ours = flops.training_flops((MODEL,), rows * length, rows * length**2, rows * slots)
     assert ours == 3 * (counted - unused)
+
+
+@pytest.mark.parametrize("embedding_size", [0, 24])
+def test_the_head_of_replaced_tokens_is_on_every_token(embedding_size):
+    """As above; the projection of the embeddings is a product too."""
+    cfg = replace(
+        MODEL,
+        embedding_size=embedding_size,
+        next_sentence_head=False,
+        replaced_token_head=True,
+    )
+    rows, length = 2, MODEL.max_positions
+    ints = jax.ShapeDtypeStruct((rows, length), np.int32)
+    batch = {name: ints for name in ("tokens", "token_types", "positions", "segments")}
+    jaxpr = jax.make_jaxpr(
+        lambda params, batch: model.apply(cfg, params, batch)["replaced_token_logits"]
+    )(model.abstract_params(cfg), batch)
+    counted = sum(_product_flops(eqn) for eqn in _equations(jaxpr.jaxpr))
+    assert flops.training_flops((cfg,), rows * length, rows * length**2, 7) == 3 * counted
+
+
+def test_a_causal_token_attends_to_itself_and_to_what_was_before():
+    cfg = replace(MODEL, attention="causal")
+    segments = np.array([[1, 1, 1, 2, 2, 0, 0, 0], [1, 2, 2, 2, 2, 2, 2, 2]])
+    both = flops.training_flops((MODEL,), 13, flops.attended_keys(segments), 0)
+    causal = flops.training_flops((cfg,), 13, flops.attended_keys(segments), 0)
+    same = (segments[:, :, None] == segments[:, None, :]) & (segments != 0)[:, :, None]
+    later = np.triu(np.ones((8, 8), bool), 1)
+    spared = 12 * MODEL.num_layers * MODEL.hidden_size * (same & later).sum()
+    assert both - causal == spared
 
 
 def _equations(jaxpr):

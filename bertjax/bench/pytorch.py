@@ -33,6 +33,11 @@ def require_comparable(cfg: PretrainConfig, mesh: Mesh) -> None:
         raise UserError(
             f"--compare transformers: {error.name} is not installed: pip install torch transformers"
         ) from None
+    if len(cfg.networks) > 1 or cfg.model.attention == "causal":
+        raise UserError(
+            "--compare transformers: its classes train masked LM alone as ours do: leave out "
+            "replaced_tokens.weight and model.attention=causal"
+        )
     platform, packed = mesh.devices.flat[0].platform, cfg.data.max_packed
     if packed > 1:
         raise UserError(

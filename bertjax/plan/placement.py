@@ -43,9 +43,11 @@ def check_mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
         if heads % tensor:
             divisors = [n for n in range(1, heads + 1) if not heads % n and not topology.chips % n]
             fitting = min(divisors, key=lambda n: (abs(n - tensor), n))
-            whose = "model.num_heads" if network is cfg.model else "heads of the generator"
+            asked = (
+                "model.num_heads" if network is cfg.model else "the number of the generator's heads"
+            )
             raise UserError(
-                f"train.mesh.tensor={tensor} does not divide {whose}={heads}: use "
+                f"train.mesh.tensor={tensor} does not divide {asked}={heads}: use "
                 f"train.mesh.tensor={fitting}"
             )
     sharding.parameter_shardings(mesh, networks.abstract_params(cfg), networks.describe(cfg))

@@ -137,6 +137,11 @@ def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capf
         (["model.vocab_size=5"], "model.vocab_size=5"),
         (["train.attention=cudnn"], "train.attention=reference"),
         (["--compare", "tensorflow"], "tensorflow"),
+        pytest.param(
+            ["--compare", "transformers", "model.attention=causal"],
+            "train masked LM alone",
+            marks=needs_transformers,
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(recipe, options, words, capfd):
