@@ -43,11 +43,9 @@ def check_mesh(cfg: PretrainConfig, topology: Topology) -> Mesh:
         if heads % tensor:
             divisors = [n for n in range(1, heads + 1) if not heads % n and not topology.chips % n]
             fitting = min(divisors, key=lambda n: (abs(n - tensor), n))
-            asked = (
-                "model.num_heads" if network is cfg.model else "the number of the generator's heads"
-            )
+            whose = "" if network is cfg.model else " of the generator"
             raise UserError(
-                f"train.mesh.tensor={tensor} does not divide {asked}={heads}: use "
+                f"train.mesh.tensor={tensor} does not divide model.num_heads={heads}{whose}: use "
                 f"train.mesh.tensor={fitting}"
             )
     sharding.parameter_shardings(mesh, networks.abstract_params(cfg), networks.describe(cfg))
