@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
-from bertjax.huggingface.names import Architecture, shifts_positions
+from bertjax.huggingface.names import Architecture
+from bertjax.huggingface.systems import SYSTEMS, System
 from bertjax.text.special import SpecialIds
 
 MAX_JSON_BYTES = 1 << 20  # a config.json has about 1,000
 MAX_PARAMETERS = 20_000_000_000
 
-SUPPORTED = {  # and the norms
-    "bert": "post",
-    "roberta": "post",
-    "roberta-prelayernorm": "pre",
-    "xlm-roberta": "post",
-    "camembert": "post",
-}
-
 # Google's tanh form is written as `gelu_new`; the other names are the same functions in
 # transformers activations.py.
-_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
+_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu"}
 _ACTIVATIONS_READ = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -33,21 +27,9 @@ _ACTIVATIONS_READ = {
     "gelu_python_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
     "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
 }
-
-# Fields of the same meaning; what is left out of a config.json takes transformers' default.
-_FIELDS: tuple[tuple[str, str, type, Any], ...] = (
-    ("vocab_size", "vocab_size", int, None),
-    ("hidden_size", "hidden_size", int, 768),
-    ("num_layers", "num_hidden_layers", int, 12),
-    ("num_heads", "num_attention_heads", int, 12),
-    ("intermediate_size", "intermediate_size", int, 3072),
-    ("type_vocab_size", "type_vocab_size", int, 2),
-    ("layer_norm_eps", "layer_norm_eps", float, 1e-12),
-    ("hidden_dropout", "hidden_dropout_prob", float, 0.1),
-    ("attention_dropout", "attention_probs_dropout_prob", float, 0.1),
-    ("initializer_range", "initializer_range", float, 0.02),
-)
 
 # What changes the computation in a way that this encoder does not have.
 _REFUSED: tuple[tuple[str, tuple[Any, ...], str], ...] = (
@@ -60,29 +42,61 @@ _REFUSED: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("pruned_heads", ({}, []), "models with pruned heads are not supported"),
     ("quantization_config", (), "quantized weights are not supported"),
 )
+# Of a config, what a class of transformers need not have: the rest decides what is computed.
+_FREE = ("family", "next_sentence_head", "position_offset", "scaled_init", "hidden_dropout")
 
 
-def first_position(cfg: ModelConfig, special: SpecialIds) -> int:
+def first_position(system: System, special: SpecialIds) -> int:
     """Row of position 0 in the table that Hugging Face's class reads."""
-    return special.pad + 1 if shifts_positions(cfg) else 0
+    return special.pad + 1 if system.shifts_positions else 0
 
 
 def to_hub_config(
     cfg: ModelConfig, special: SpecialIds, architecture: Architecture
 ) -> dict[str, Any]:
-    """Return what `config.json` says of the encoder, held by a class of transformers."""
-    same = {theirs: getattr(cfg, ours) for ours, theirs, _, _ in _FIELDS}
-    return {
+    """Return what `config.json` says of the encoder, held by a class of transformers.
+
+    Raises:
+        UserError: the class computes something else than `cfg` does.
+    """
+    system = architecture.system
+    same = {field.theirs: getattr(cfg, field.ours) for field in system.fields}
+    rows = cfg.max_positions + first_position(system, special)
+    content = {
         "architectures": [architecture.name],
         "model_type": architecture.model_type,
         "dtype": "float32",
-        "hidden_act": _ACTIVATIONS[cfg.activation],
-        "max_position_embeddings": cfg.max_positions + first_position(cfg, special),
+        **({system.activation: _ACTIVATIONS[cfg.activation]} if system.activation else {}),
+        system.position_rows: rows,
         "pad_token_id": special.pad,
         "bos_token_id": special.cls,
         "eos_token_id": special.sep,
         "tie_word_embeddings": True,
     } | same
+    content |= system.write(cfg, special)
+    _refuse_others(cfg, content, architecture)
+    return content
+
+
+def _refuse_others(cfg: ModelConfig, content: dict[str, Any], architecture: Architecture) -> None:
+    """Refuse a model that is not what its own config.json says."""
+    read = from_hub_config(content, Path("config.json"))
+    plain = {"head_activation": cfg.head_activation or cfg.activation} if cfg.head_transform else {}
+    ours = dataclasses.asdict(cfg) | plain
+    theirs = dataclasses.asdict(read)
+    if cfg.head_transform:
+        theirs["head_activation"] = read.head_activation or read.activation
+    unused = [*_FREE, *([] if cfg.head_transform else ["head_activation"])]
+    unused += [] if cfg.positions == "rotary" else ["rotary_base"]
+    unused += [] if cfg.local_window and cfg.positions == "rotary" else ["local_rotary_base"]
+    unused += [] if cfg.local_window else ["global_every"]
+    for name, value in ours.items():
+        if name not in unused and theirs[name] != value:
+            raise UserError(
+                f"model.{name}={value}: {architecture.name} on Hugging Face, which "
+                f"model.family={cfg.family} is written as, has {theirs[name]}: train with that, "
+                "or choose another model.family"
+            )
 
 
 def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
@@ -93,34 +107,36 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
     and for more than `MAX_PARAMETERS` parameters.
     """
     model_type = content.get("model_type")
-    if model_type not in tuple(SUPPORTED):
+    if model_type not in tuple(SYSTEMS):
         raise UserError(
             f"{source}: model_type={model_type!r} is not supported: bertjax imports "
-            f"{', '.join(SUPPORTED)}"
+            f"{', '.join(SYSTEMS)}"
         )
+    system = SYSTEMS[str(model_type)]
     for key, harmless, reason in _REFUSED:
         value = content.get(key)
         if value is not None and value not in harmless:
             raise UserError(f"{source}: {key}={short(value)}: {reason}")
     values = {
-        ours: typed(content, theirs, kind, default, source)
-        for ours, theirs, kind, default in _FIELDS
+        field.ours: typed(content, field.theirs, field.kind, field.default, source)
+        for field in system.fields
     }
-    shifts = model_type != "bert"
-    offset = typed(content, "pad_token_id", int, 1, source) + 1 if shifts else 0
-    rows = typed(content, "max_position_embeddings", int, 512, source)
+    offset = typed(content, "pad_token_id", int, 1, source) + 1 if system.shifts_positions else 0
+    rows = typed(content, system.position_rows, int, 512, source)
+    if system.activation:
+        values["activation"] = _activation(content, system.activation, source)
     try:
+        values |= system.read(content)
         cfg = ModelConfig(
-            family="roberta" if shifts else "bert",
-            norm=SUPPORTED[model_type],
-            activation=_activation(content, source),
-            head_activation="gelu" if shifts else "",
+            family=system.written_as or ("roberta" if system.shifts_positions else str(model_type)),
             position_offset=offset,
             max_positions=rows - offset,
             next_sentence_head=False,
             **values,
         )
     except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{source}: {error}") from None
     _check_size(cfg, source)
     return cfg
@@ -147,11 +163,11 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
     return content
 
 
-def _activation(content: dict[str, Any], source: Path) -> str:
-    name = content.get("hidden_act", "gelu")
+def _activation(content: dict[str, Any], key: str, source: Path) -> str:
+    name = content.get(key, "gelu")
     if name not in tuple(_ACTIVATIONS_READ):
         raise UserError(
-            f"hidden_act={short(name)} is not supported: bertjax has {', '.join(_ACTIVATIONS_READ)}"
+            f"{key}={short(name)} is not supported: bertjax has {', '.join(_ACTIVATIONS_READ)}"
         )
     return _ACTIVATIONS_READ[name]
 
@@ -172,8 +188,9 @@ def typed(content: dict[str, Any], key: str, kind: type, default: Any, source: P
 def _check_size(cfg: ModelConfig, source: Path) -> None:
     """Refuse a model that no one has before anything is allocated; counts matrices only."""
     D, F, rows = cfg.hidden_size, cfg.intermediate_size, cfg.max_positions + cfg.position_offset
-    tables = (cfg.vocab_size + rows + cfg.type_vocab_size) * D
-    count = tables + cfg.num_layers * (4 * D * D + 2 * D * F)
+    tables = (cfg.vocab_size + rows + cfg.type_vocab_size) * cfg.table_size
+    sets = max(cfg.layer_weights, default=0) + 1
+    count = tables + sets * (4 * D * D + 2 * D * F)
     if cfg.vocab_size < 1 or count > MAX_PARAMETERS:
         raise UserError(
             f"{source}: vocab_size={cfg.vocab_size}, {cfg.num_layers} layers of width {D} and "

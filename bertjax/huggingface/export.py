@@ -21,7 +21,7 @@ from bertjax.errors import UserError
 from bertjax.huggingface.config_json import first_position, to_hub_config
 from bertjax.huggingface.importing import import_model
 from bertjax.huggingface.model_card import CardFacts, model_card
-from bertjax.huggingface.names import Architecture, architecture_of, hub_names
+from bertjax.huggingface.names import Architecture, architecture_of, hub_tensors
 from bertjax.huggingface.tensors import to_hub
 from bertjax.huggingface.weights import FILE, write_weights
 from bertjax.text.special import SpecialIds
@@ -139,9 +139,14 @@ def to_hub_tensors(
     Tied copies are left out, and so are parameters that the architecture has no place for.
     Without an architecture it is that of pretraining.
     """
-    leaves, first = flatten(params), first_position(cfg, special)
-    names = hub_names(cfg, architecture)
-    return {name: to_hub(cfg, path, leaves[path], first) for path, name in names.items()}
+    architecture = architecture or architecture_of(cfg)
+    system, leaves = architecture.system, flatten(params)
+    first = first_position(system, special)
+    constants = system.constants(cfg).items()
+    return {
+        tensor.name: to_hub(cfg, system, tensor, leaves, first)
+        for tensor in hub_tensors(cfg, architecture, leaves)
+    } | {architecture.prefix + name: array for name, array in constants}
 
 
 def without_next_sentence_head(
@@ -188,7 +193,7 @@ def _check_tokenizer(cfg: ModelConfig, tokenizer: Tokenizer, check_lines: Sequen
 
 def _write_tokenizer(stage: Path, cfg: ModelConfig, tokenizer: Tokenizer) -> None:
     tokenizer.save(stage, cfg.max_positions)
-    if cfg.type_vocab_size == 1:
+    if cfg.type_vocab_size <= 1:
         # Else transformers would feed type 1 for a second sentence, past the end of the table.
         file = stage / "tokenizer_config.json"
         content = json.loads(file.read_text(encoding="utf-8"))

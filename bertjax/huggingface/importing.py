@@ -16,8 +16,15 @@ from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import from_hub_config, read_json
-from bertjax.huggingface.names import Architecture, architecture_of, hub_names
-from bertjax.huggingface.stored_names import ENCODER, WORDS, canonical, model_type_of
+from bertjax.huggingface.names import (
+    Architecture,
+    Tensor,
+    architecture_of,
+    hub_tensors,
+    paths_of,
+)
+from bertjax.huggingface.stored_names import canonical, is_encoders, model_type_of, words
+from bertjax.huggingface.systems import SYSTEMS, System
 from bertjax.huggingface.tensors import from_hub, hub_shape
 from bertjax.huggingface.weights import StoredTensor, open_weights
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer, vocabularies
@@ -38,7 +45,7 @@ class Imported:
 
 
 def import_model(directory: Path, seed: int = 0) -> Imported:
-    """Read `config.json`, the safetensors weights and the tokenizer of a BERT or RoBERTa.
+    """Read `config.json`, the safetensors weights and the tokenizer of a model of any system.
 
     A checkpoint without prefix (BertModel) or with more of it (`bertjax.huggingface.stored_names`),
     with the `LayerNorm.gamma/beta` of old files, in shards, or in half precision is read too.
@@ -50,26 +57,22 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
             tokenizer has more pieces than the model.
     """
     directory, content, cfg = open_model(directory)
-    config = directory / "config.json"
-    try:
-        prefix = architecture_of(cfg).prefix
-    except UserError as error:
-        raise UserError(f"{config}: {error}") from None
-    stored = canonical(open_weights(directory), prefix)
-    cfg = _with_heads(cfg, stored)
+    system = SYSTEMS[content["model_type"]]
+    stored = canonical(open_weights(directory), system, system.prefix)
+    cfg = _with_heads(cfg, system, stored)
     architecture = architecture_of(cfg)
     stored, ignored = separate_heads(stored, cfg, architecture, directory)
-    stored = _tie(stored, cfg, config, tied=content.get("tie_word_embeddings", True) is not False)
-    names = hub_names(cfg)
-    missing = [path for path, name in names.items() if name not in stored]
-    absent = [names[path] for path in missing if not path.startswith(_HEADS)]
+    tied = content.get("tie_word_embeddings", True) is not False
+    stored = _tie(stored, cfg, architecture, directory / "config.json", tied=tied)
+    tensors = hub_tensors(cfg, architecture, paths_of(cfg, architecture))
+    missing = [tensor for tensor in tensors if tensor.name not in stored]
+    fresh = [path for tensor in missing for path in tensor.paths if path.startswith(_HEADS)]
+    absent = [tensor.name for tensor in missing if not tensor.paths[0].startswith(_HEADS)]
     refuse_absent(absent, directory, ignored)
-    found = {path: stored[name] for path, name in names.items() if name in stored}
-    leaves = read_parameters(cfg, found, model.abstract_params(cfg))
-    leaves |= _fresh(cfg, missing, seed)
-    tokenizer = read_tokenizer(directory, cfg)
-    params = unflatten({path: leaves[path] for path in names})
-    return Imported(cfg, params, tokenizer, missing, ignored)
+    there = [tensor for tensor in tensors if tensor.name in stored]
+    leaves = read_parameters(cfg, system, there, stored, model.abstract_params(cfg))
+    leaves |= _fresh(cfg, fresh, seed)
+    return Imported(cfg, unflatten(leaves), read_tokenizer(directory, cfg), fresh, ignored)
 
 
 def open_model(directory: Path) -> tuple[Path, dict[str, Any], ModelConfig]:
@@ -99,21 +102,30 @@ def refuse_absent(names: Sequence[str], directory: Path, ignored: Sequence[str])
         )
 
 
-def _with_heads(cfg: ModelConfig, stored: Mapping[str, StoredTensor]) -> ModelConfig:
+def _with_heads(
+    cfg: ModelConfig, system: System, stored: Mapping[str, StoredTensor]
+) -> ModelConfig:
     """Add the next-sentence head if the checkpoint holds it, or the pooler below it."""
-    present = any(name.startswith(("bert.pooler.", "cls.seq_relationship.")) for name in stored)
-    return dataclasses.replace(cfg, next_sentence_head=cfg.family == "bert" and present)
+    if "pairs" not in system.heads:
+        return cfg
+    names = system.heads["pairs"].names["next_sentence/classifier"]
+    signs = (f"{names}.", *(f"{system.prefix}{name}." for name in system.pooler.values()))
+    present = any(name.startswith(signs) for name in stored)
+    return dataclasses.replace(cfg, next_sentence_head=present)
 
 
 def separate_heads(
     stored: dict[str, StoredTensor], cfg: ModelConfig, architecture: Architecture, directory: Path
 ) -> tuple[dict[str, StoredTensor], list[str]]:
     """Split off heads of other tasks; refuse what would be a part of the encoder."""
-    known = set(hub_names(cfg, architecture).values())
-    decoder = f"{architecture.masked_lm}.decoder."
-    unknown = [name for name in stored if name not in known and not name.startswith(decoder)]
+    system = architecture.system
+    known = {one.name for one in hub_tensors(cfg, architecture, paths_of(cfg, architecture))}
+    known |= {f"{architecture.decoder}.weight", f"{architecture.decoder}.bias"}
+    constants = [architecture.prefix + name for name in system.constants(cfg)]
+    unknown = [name for name in stored if name not in known and name not in constants]
     for name in unknown:
-        if ENCODER.match(name.removeprefix(architecture.prefix)):
+        bare = name.removeprefix(architecture.prefix)
+        if is_encoders(system, bare) and bare.partition(".")[0] not in _parts(system.pooler):
             raise UserError(
                 f"{directory} holds {stored[name].name}, which a {architecture.model_type} of "
                 f"{cfg.num_layers} layers does not have: config and weights do not belong together"
@@ -122,14 +134,27 @@ def separate_heads(
     return kept, [stored[name].name for name in unknown]
 
 
+def _parts(names: Mapping[Any, str]) -> set[str]:
+    return {name.partition(".")[0] for name in names.values()}
+
+
 def _tie(
-    stored: Mapping[str, StoredTensor], cfg: ModelConfig, config: Path, *, tied: bool
+    stored: Mapping[str, StoredTensor],
+    cfg: ModelConfig,
+    architecture: Architecture,
+    config: Path,
+    *,
+    tied: bool,
 ) -> dict[str, StoredTensor]:
     """Drop the decoder's tensors where they are copies of tied ones; refuse any other decoder."""
-    architecture, kept = architecture_of(cfg), dict(stored)
-    words, bias = f"{architecture.prefix}{WORDS}", f"{architecture.masked_lm}.bias"
-    decoder = kept.pop(f"{architecture.masked_lm}.decoder.weight", None)
-    decoder_bias = kept.pop(f"{architecture.masked_lm}.decoder.bias", None)
+    if not cfg.tied_head:
+        return dict(stored)
+    kept, table = dict(stored), architecture.prefix + words(architecture.system)
+    module = architecture.decoder
+    names = [one.name for one in hub_tensors(cfg, architecture, ["masked_lm/bias"])]
+    bias = names[0] if names else ""
+    decoder = kept.pop(f"{module}.weight", None)
+    decoder_bias = None if bias == f"{module}.bias" else kept.pop(f"{module}.bias", None)
     if decoder_bias is not None:
         kept.setdefault(bias, decoder_bias)
     if not tied and decoder is None and bias in kept:
@@ -137,7 +162,7 @@ def _tie(
             f"{config}: tie_word_embeddings=False, but the weights hold no decoder: if it is tied "
             "after all, set tie_word_embeddings to true"
         )
-    for copy, original in ((decoder, kept.get(words)), (decoder_bias, kept.get(bias))):
+    for copy, original in ((decoder, kept.get(table)), (decoder_bias, kept.get(bias))):
         if copy is None or original is None or copy is original:
             continue
         if copy.shape != original.shape or not np.array_equal(copy.read(), original.read()):
@@ -149,18 +174,25 @@ def _tie(
 
 
 def read_parameters(
-    cfg: ModelConfig, wanted: Mapping[str, StoredTensor], abstract: model.Params
+    cfg: ModelConfig,
+    system: System,
+    wanted: Sequence[Tensor],
+    stored: Mapping[str, StoredTensor],
+    abstract: model.Params,
 ) -> dict[str, np.ndarray]:
     """Compare every shape with the config's before the first value is read."""
     shapes = {p: leaf.shape for p, leaf in flatten(abstract).items()}
-    for path, tensor in wanted.items():
-        expected = hub_shape(cfg, path, shapes[path])
-        if tensor.shape != expected:
+    for tensor in wanted:
+        found, expected = stored[tensor.name], hub_shape(cfg, system, tensor, shapes)
+        if found.shape != expected:
             raise UserError(
-                f"{tensor.file}: {tensor.name} has shape {list(tensor.shape)}, config.json makes "
+                f"{found.file}: {found.name} has shape {list(found.shape)}, config.json makes "
                 f"it {list(expected)}: config and weights do not belong together"
             )
-    return {path: from_hub(cfg, path, tensor.read()) for path, tensor in wanted.items()}
+    leaves: dict[str, np.ndarray] = {}
+    for tensor in wanted:
+        leaves |= from_hub(cfg, system, tensor, stored[tensor.name].read())
+    return leaves
 
 
 def _fresh(cfg: ModelConfig, paths: Sequence[str], seed: int) -> dict[str, np.ndarray]:

@@ -13,36 +13,39 @@ from pathlib import Path
 from typing import Any
 
 from bertjax.errors import UserError
-from bertjax.huggingface.names import CLASS_PREFIXES
+from bertjax.huggingface.systems import SYSTEMS, System
 from bertjax.huggingface.weights import StoredTensor
 
-# What an encoder needs; anything else in a checkpoint is a head.
-ENCODER = re.compile(r"embeddings\.|encoder\.|LayerNorm\.")
-WORDS = "embeddings.word_embeddings.weight"
-
-_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 # These may stand anywhere in a name, for each block may have been wrapped by itself.
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-_PREFIXES = {
-    "bert.": "bert",
-    "roberta.": "roberta",
-    "roberta_prelayernorm.": "roberta-prelayernorm",
-}
 _HEADS = {"cls.": "bert", "lm_head.": "roberta"}
 
 
-def canonical(stored: Mapping[str, StoredTensor], prefix: str) -> dict[str, StoredTensor]:
+def words(system: System) -> str:
+    """The word table of a system's encoder, without a prefix."""
+    return f"{system.encoder['embeddings/word_embeddings']}.weight"
+
+
+def is_encoders(system: System, bare: str) -> bool:
+    """Whether a tensor without a prefix is a part of the encoder; anything else is a head's."""
+    parts = {theirs.partition(".")[0] for theirs in system.encoder.values()}
+    parts |= {name.partition(".")[0] for name in system.pooler.values()}
+    return bare.partition(".")[0] in parts
+
+
+def canonical(
+    stored: Mapping[str, StoredTensor], system: System, prefix: str
+) -> dict[str, StoredTensor]:
     """Tensors under the names of today, the encoder's after `prefix`; buffers are dropped."""
-    outer = _outer(stored, prefix)
+    outer = _outer(stored, system, prefix)
     found: dict[str, StoredTensor] = {}
     for name, tensor in stored.items():
         bare = _unwrapped(name).removeprefix(outer).removeprefix(prefix)
-        if bare in _BUFFERS:
+        if any(re.fullmatch(buffer, bare) for buffer in system.buffers):
             continue
         bare = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", bare)
         bare = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", bare)
-        encoder = ENCODER.match(bare) or bare.startswith("pooler.")
-        full = prefix + bare if encoder else bare
+        full = prefix + bare if is_encoders(system, bare) else bare
         if full in found:
             raise UserError(
                 f"{tensor.file}: {found[full].name} and {name} are two tensors for one parameter: "
@@ -58,15 +61,14 @@ def model_type_of(content: dict[str, Any], names: Iterable[str], source: Path) -
     Raises UserError where neither tells.
     """
     named = str((content.get("architectures") or [""])[0])
-    classes = sorted(CLASS_PREFIXES.items(), key=lambda item: -len(item[1]))
-    for model_type, prefix in classes:
-        if named.startswith(prefix):
-            return model_type
+    for system in sorted(SYSTEMS.values(), key=lambda one: -len(one.class_prefix)):
+        if named.startswith(system.class_prefix):
+            return system.model_type
     bare = [_unwrapped(name) for name in names]
-    for lead in _leads(bare):
-        for prefix, model_type in _PREFIXES.items():
-            if f".{lead}".endswith(f".{prefix}"):
-                return model_type
+    for system in SYSTEMS.values():
+        for lead in _leads(bare, system):
+            if f".{lead}".endswith(f".{system.prefix}"):
+                return system.model_type
     for head, model_type in _HEADS.items():
         if any(f".{head}" in f".{name}" for name in bare):
             return model_type
@@ -79,9 +81,9 @@ def model_type_of(content: dict[str, Any], names: Iterable[str], source: Path) -
     )
 
 
-def _outer(stored: Mapping[str, StoredTensor], prefix: str) -> str:
+def _outer(stored: Mapping[str, StoredTensor], system: System, prefix: str) -> str:
     """What stands before the model's own names; empty if nothing does."""
-    leads = _leads(map(_unwrapped, stored))
+    leads = _leads(map(_unwrapped, stored), system)
     if not leads or leads & {"", prefix}:
         return ""
     outer = {
@@ -95,13 +97,14 @@ def _outer(stored: Mapping[str, StoredTensor], prefix: str) -> str:
             "meant by itself"
         )
     (only,) = outer
-    other_model = any(f".{only}".endswith(f".{p}") for p in _PREFIXES)
-    return "" if other_model else only
+    others = {one.prefix for one in SYSTEMS.values()} - {system.prefix, "model.", "transformer."}
+    return "" if any(f".{only}".endswith(f".{p}") for p in others) else only
 
 
-def _leads(names: Iterable[str]) -> set[str]:
+def _leads(names: Iterable[str], system: System) -> set[str]:
     """What stands before the embedding of words, wherever there is one."""
-    return {name.removesuffix(WORDS) for name in names if f".{name}".endswith(f".{WORDS}")}
+    table = words(system)
+    return {name.removesuffix(table) for name in names if f".{name}".endswith(f".{table}")}
 
 
 def _unwrapped(name: str) -> str:

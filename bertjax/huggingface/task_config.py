@@ -9,7 +9,8 @@ from typing import Any
 from bertjax.config import HeadConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import short, typed
-from bertjax.huggingface.names import task_class_families
+from bertjax.huggingface.names import Architecture, task_class_families
+from bertjax.huggingface.systems import SYSTEMS, Head, System
 from bertjax.model.task import TaskShape
 
 # Families that one class of transformers tells apart by this field.
@@ -22,12 +23,17 @@ _LABELLED = ("classification", "multi_label", "regression", "tagging")
 _CHOICES = "num_choices"  # ours: transformers sees the number in each batch
 
 
-def to_task_fields(head: HeadConfig, shape: TaskShape, labels: Sequence[str]) -> dict[str, Any]:
+def to_task_fields(
+    architecture: Architecture, head: HeadConfig, shape: TaskShape, labels: Sequence[str]
+) -> dict[str, Any]:
     """Return the fields to add to an encoder's `config.json`.
 
     Raises UserError if the labels are not as many as the task's classes.
     """
-    fields: dict[str, Any] = {"classifier_dropout": head.dropout}
+    word, pooling = architecture.head.dropout, architecture.system.pooling
+    fields: dict[str, Any] = {word: head.dropout} if word else {}
+    if pooling:
+        fields[pooling] = head.pooling
     if shape.family in _LABELLED:
         if len(labels) != shape.classes:
             raise UserError(
@@ -52,7 +58,8 @@ def from_task_fields(
     Raises UserError if the class is not one of a task, or a field makes no sense.
     """
     name = (content.get("architectures") or [None])[0]
-    families = task_class_families(content["model_type"], name)
+    system = SYSTEMS[content["model_type"]]
+    families = task_class_families(system, name)
     if not families:
         raise UserError(
             f"{source}: architectures={short(name)} is no model with a head for a task that "
@@ -60,10 +67,11 @@ def from_task_fields(
         )
     labels = _labels(content, source)
     family = _family(content, families, len(labels), source)
-    # The class for spans has no dropout before its last layer.
-    dropout = 0.0 if family == "span_qa" else _dropout(content, source)
     try:
-        head = HeadConfig(dropout=dropout)
+        head = HeadConfig(
+            dropout=_dropout(content, system, system.heads[family], source),
+            pooling=content.get(system.pooling, "cls") if system.pooling else "cls",
+        )
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     if family == "multiple_choice":
@@ -111,8 +119,10 @@ def _labels(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     return labels
 
 
-def _dropout(content: dict[str, Any], source: Path) -> float:
-    key = "classifier_dropout"
-    if content.get(key) is None:
-        key = "hidden_dropout_prob"
-    return typed(content, key, float, 0.1, source)
+def _dropout(content: dict[str, Any], system: System, head: Head, source: Path) -> float:
+    if not head.dropout:  # most classes for spans have none before the last layer
+        return 0.0
+    if content.get(head.dropout) is not None or head.default_dropout is not None:
+        return typed(content, head.dropout, float, head.default_dropout, source)
+    of_encoder = next(one for one in system.fields if one.ours == "hidden_dropout")
+    return typed(content, of_encoder.theirs, float, of_encoder.default, source)

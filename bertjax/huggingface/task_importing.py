@@ -14,13 +14,13 @@ from bertjax.huggingface.importing import (
     refuse_absent,
     separate_heads,
 )
-from bertjax.huggingface.names import Architecture, hub_names, task_architecture
+from bertjax.huggingface.names import Architecture, hub_tensors, task_architecture
 from bertjax.huggingface.stored_names import canonical
 from bertjax.huggingface.task_config import from_task_fields
 from bertjax.huggingface.weights import open_weights
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.text.tokenizer import Tokenizer
-from bertjax.tree import unflatten
+from bertjax.tree import flatten, unflatten
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ImportedTask:
 
 
 def import_task_model(directory: Path) -> ImportedTask:
-    """Read a BERT or RoBERTa with a head for a task, whole: nothing is initialised.
+    """Read a model with a head for a task, whole: nothing is initialised.
 
     Raises:
         UserError: as `import_model`; and if the class is not one of a task that bertjax has.
@@ -55,9 +55,9 @@ def read_whole(
 
     Raises UserError if one is missing or does not fit, or the encoder holds an unknown one.
     """
-    stored = canonical(open_weights(directory), architecture.prefix)
+    system = architecture.system
+    stored = canonical(open_weights(directory), system, architecture.prefix)
     stored, ignored = separate_heads(stored, cfg, architecture, directory)
-    names = hub_names(cfg, architecture)
-    refuse_absent([name for name in names.values() if name not in stored], directory, ignored)
-    wanted = {path: stored[name] for path, name in names.items()}
-    return unflatten(read_parameters(cfg, wanted, abstract))
+    tensors = hub_tensors(cfg, architecture, flatten(abstract))
+    refuse_absent([one.name for one in tensors if one.name not in stored], directory, ignored)
+    return unflatten(read_parameters(cfg, system, tensors, stored, abstract))

@@ -1,51 +1,93 @@
-"""One parameter as a Hugging Face tensor, and back. All on the host, with NumPy.
+"""Parameters as the tensors of a Hugging Face file, and back. All on the host, with NumPy.
 
-Both sides hold the same numbers in another arrangement: linear weights are [out, in] there and
-[in, out] here, vocabularies are padded here, and position tables start at another row.
+Both sides hold the same numbers in another arrangement: linear weights are [out, in] in most
+files and [in, out] here, several may lie end to end in one tensor, vocabularies are padded here,
+position tables start at another row, and rows of a tensor may be in another order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from bertjax.config import ModelConfig
+from bertjax.huggingface.names import Tensor
+from bertjax.huggingface.systems import System
 
-PADDED = ("embeddings/word_embeddings/embedding", "masked_lm/bias")
 _POSITIONS = "embeddings/position_embeddings/embedding"
+# A row or entry for each piece of the vocabulary, and some more here.
+_PADDED = ("embeddings/word_embeddings/embedding", "masked_lm/bias", "masked_lm/decoder")
 
 
-def to_hub(cfg: ModelConfig, path: str, parameter: Any, first_position: int) -> np.ndarray:
-    """Arrange the parameter at `path` as Hugging Face does; float32, contiguous.
+def to_hub(
+    cfg: ModelConfig,
+    system: System,
+    tensor: Tensor,
+    leaves: Mapping[str, Any],
+    first_position: int,
+) -> np.ndarray:
+    """Arrange parameters as a tensor of a system's file; float32, contiguous.
 
     `first_position` is the row of position 0 in the table that is written. Rows before it are
     never read; the ones at hand are kept and missing ones are zero.
     """
-    array = np.asarray(parameter, np.float32)
-    if path in PADDED:
-        array = array[: cfg.vocab_size]
-    elif path == _POSITIONS:
-        array = array[max(cfg.position_offset - first_position, 0) :]
-        missing = max(first_position - cfg.position_offset, 0)
-        array = np.pad(array, ((missing, 0), (0, 0)))
-    elif path.endswith("/kernel"):
-        array = array.T
-    return np.ascontiguousarray(array)
+
+    def one(path: str) -> np.ndarray:
+        array = np.asarray(leaves[path], np.float32)
+        if path in _PADDED:
+            array = array[: cfg.vocab_size]
+        elif path == _POSITIONS:
+            array = array[max(cfg.position_offset - first_position, 0) :]
+            missing = max(first_position - cfg.position_offset, 0)
+            array = np.pad(array, ((missing, 0), (0, 0)))
+        elif _is_transposed(system, path):
+            array = array.T
+        order = system.rows(cfg, path)
+        return array if order is None else array[order]
+
+    parts = [one(path) for path in tensor.paths]
+    axis = _joined_axis(system, tensor)
+    return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis))
 
 
-def from_hub(cfg: ModelConfig, path: str, tensor: np.ndarray) -> np.ndarray:
-    """Arrange a tensor as the parameter at `path`; `cfg` has the tensor's position offset."""
-    if path in PADDED:
-        padding = cfg.padded_vocab_size - cfg.vocab_size
-        return np.pad(tensor, ((0, padding), *((0, 0),) * (tensor.ndim - 1)))
-    return np.ascontiguousarray(tensor.T) if path.endswith("/kernel") else tensor
+def from_hub(
+    cfg: ModelConfig, system: System, tensor: Tensor, array: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrange a tensor as the parameters in it; `cfg` has the tensor's position offset."""
+
+    def one(path: str, part: np.ndarray) -> np.ndarray:
+        order = system.rows(cfg, path)
+        if order is not None:
+            part = part[np.argsort(order)]
+        if path in _PADDED:
+            padding = cfg.padded_vocab_size - cfg.vocab_size
+            return np.pad(part, ((0, padding), *((0, 0),) * (part.ndim - 1)))
+        return np.ascontiguousarray(part.T if _is_transposed(system, path) else part)
+
+    parts = np.split(array, len(tensor.paths), _joined_axis(system, tensor))
+    return {path: one(path, part) for path, part in zip(tensor.paths, parts, strict=True)}
 
 
-def hub_shape(cfg: ModelConfig, path: str, shape: Iterable[int]) -> tuple[int, ...]:
-    """Shape of the tensor from which `from_hub` makes a parameter of the given shape."""
-    shape = tuple(shape)
-    if path in PADDED:
-        return (cfg.vocab_size, *shape[1:])
-    return shape[::-1] if path.endswith("/kernel") else shape
+def hub_shape(
+    cfg: ModelConfig, system: System, tensor: Tensor, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[int, ...]:
+    """Shape of a tensor from which `from_hub` makes parameters of the given shapes."""
+    path = tensor.paths[0]
+    shape = list(shapes[path])
+    if path in _PADDED:
+        shape[0] = cfg.vocab_size
+    elif _is_transposed(system, path):
+        shape.reverse()
+    shape[_joined_axis(system, tensor)] *= len(tensor.paths)
+    return tuple(shape)
+
+
+def _is_transposed(system: System, path: str) -> bool:
+    return system.transposed and path.endswith("/kernel")
+
+
+def _joined_axis(system: System, tensor: Tensor) -> int:
+    """Along which several parameters lie: that of the outputs."""
+    return -1 if not system.transposed and tensor.paths[0].endswith("/kernel") else 0

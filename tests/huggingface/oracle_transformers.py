@@ -72,7 +72,11 @@ def random_params(cfg: ModelConfig, seed: int) -> dict:
     def leaf(path, shape):
         name = path[-1].key
         values = draw.normal(0, {"embedding": 0.3, "scale": 0.1}.get(name, 0.15), shape.shape)
-        if shape.shape[:1] == (cfg.padded_vocab_size,) and name in ("embedding", "bias"):
+        if shape.shape[:1] == (cfg.padded_vocab_size,) and name in (
+            "embedding",
+            "bias",
+            "decoder",
+        ):
             values[cfg.vocab_size :] = 0
         return np.asarray(values + (name == "scale"), np.float32)
 
@@ -85,9 +89,10 @@ def random_batch(cfg: ModelConfig, pad: int, seed: int) -> dict[str, np.ndarray]
     real_BT = np.arange(T) < T - 3 * np.arange(B)[:, None]
     tokens_BT = draw.integers(0, cfg.vocab_size, (B, T))
     tokens_BT[tokens_BT == pad] = pad + 2
+    types_BT = draw.integers(0, max(cfg.type_vocab_size, 1), (B, T)) * real_BT
     return {
         "tokens": np.where(real_BT, tokens_BT, pad).astype(np.int32),
-        "token_types": (draw.integers(0, cfg.type_vocab_size, (B, T)) * real_BT).astype(np.int32),
+        "token_types": types_BT.astype(np.int32),
         "segments": real_BT.astype(np.int32),
         "positions": np.tile(np.arange(T, dtype=np.int32), (B, 1)),
         "predict_positions": np.tile(np.arange(T, dtype=np.int32), (B, 1)),
@@ -131,29 +136,40 @@ def our_gradients(cfg: ModelConfig, params: dict, batch: dict) -> tuple[dict, di
 
 
 def their_outputs(reference: Any, batch: dict[str, np.ndarray]) -> Any:
-    """Outputs of a transformers model in evaluation mode, with the loss of `our_gradients`."""
+    """Outputs of a transformers model in evaluation mode."""
     as_torch = {name: torch.tensor(np.asarray(values, np.int64)) for name, values in batch.items()}
-    labels = {"labels": as_torch["labels"]}
-    if isinstance(reference, transformers.BertForPreTraining):
-        labels["next_sentence_label"] = as_torch["next_labels"]
+    types = {}
+    if getattr(reference.config, "type_vocab_size", 0):
+        types["token_type_ids"] = as_torch["token_types"]
     return reference.eval()(
-        input_ids=as_torch["tokens"],
-        attention_mask=as_torch["segments"],
-        token_type_ids=as_torch["token_types"],
-        **labels,
+        input_ids=as_torch["tokens"], attention_mask=as_torch["segments"], **types
     )
+
+
+def _heads(outputs: Any) -> dict[str, Any]:
+    """Logits of a class of any system, by our names."""
+    if "prediction_logits" not in outputs:
+        return {"masked_lm": outputs.logits}
+    pairs = "sop_logits" if "sop_logits" in outputs else "seq_relationship_logits"
+    return {"masked_lm": outputs.prediction_logits, "next_sentence": outputs[pairs]}
+
+
+def their_loss(reference: Any, batch: dict[str, np.ndarray]) -> Any:
+    """The loss of `our_gradients`."""
+    logits = _heads(their_outputs(reference, batch))
+    labels = torch.tensor(batch["labels"]).long().flatten()
+    loss = torch.nn.functional.cross_entropy(logits["masked_lm"].flatten(0, 1), labels)
+    if "next_sentence" in logits:
+        labels = torch.tensor(batch["next_labels"]).long()
+        loss = loss + torch.nn.functional.cross_entropy(logits["next_sentence"], labels)
+    return loss
 
 
 def their_logits(reference: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What `our_logits` returns, from a transformers model."""
     with torch.no_grad():
-        outputs = their_outputs(reference, batch)
-    if "prediction_logits" not in outputs:
-        return {"masked_lm": outputs.logits.numpy()}
-    return {
-        "masked_lm": outputs.prediction_logits.numpy(),
-        "next_sentence": outputs.seq_relationship_logits.numpy(),
-    }
+        logits = _heads(their_outputs(reference, batch))
+    return {name: values.numpy() for name, values in logits.items()}
 
 
 def assert_same_logits(ours: dict, theirs: dict, batch: dict, tolerance: float) -> None:

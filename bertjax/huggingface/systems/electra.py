@@ -1,0 +1,86 @@
+"""ELECTRA's two nets (transformers modeling_electra.py).
+
+A generator is an ElectraForMaskedLM, a discriminator an ElectraForPreTraining; each file holds
+all tables, though training shares them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bertjax.config import ModelConfig
+from bertjax.huggingface.systems.bert import BUFFERS, CLASSIFIER, EMBEDDINGS, LAYERS
+from bertjax.huggingface.systems.system import (
+    INITIAL,
+    TYPES,
+    Content,
+    Head,
+    System,
+    dropouts,
+    epsilon,
+    sizes,
+    task_heads,
+)
+from bertjax.text.special import SpecialIds
+
+_MASKED_LM = {
+    "masked_lm": "generator_lm_head",
+    "masked_lm/transform": "generator_predictions.dense",
+    "masked_lm/norm": "generator_predictions.LayerNorm",
+}
+_REPLACED_TOKENS = {
+    "replaced_token/dense": "discriminator_predictions.dense",
+    "replaced_token/output": "discriminator_predictions.dense_prediction",
+}
+SENTENCE = {"pooler/dense": "classifier.dense", "head/classifier": "classifier.out_proj"}
+_CHOICE = {"pooler/dense": "sequence_summary.summary"} | CLASSIFIER
+
+
+def table_width(content: Content, default: int | None) -> int:
+    """Of the tables; 0 where they are as wide as the layers, and no projection follows."""
+    width = content.get("embedding_size", default)
+    hidden = content.get("hidden_size", 256 if default else 768)
+    return 0 if width in (None, hidden) else width
+
+
+def _read(content: Content) -> dict[str, Any]:
+    # Google's head has the erf GELU whatever the layers have, and so has the classifier.
+    return {
+        "embedding_size": table_width(content, 128),
+        "head_activation": "gelu",
+        "pooler": "gelu",
+    }
+
+
+def _write(cfg: ModelConfig, special: SpecialIds) -> Content:
+    del special
+    summary = {"summary_type": "first", "summary_use_proj": True, "summary_activation": "gelu"}
+    return {"embedding_size": cfg.table_size} | summary
+
+
+ELECTRA = System(
+    model_type="electra",
+    class_prefix="Electra",
+    prefix="electra.",
+    fields=(
+        *sizes(defaults=(256, 12, 4, 1024), vocab_size=30522),
+        TYPES,
+        epsilon(),
+        *dropouts(),
+        INITIAL,
+    ),
+    encoder=EMBEDDINGS | {"embeddings/projection": "embeddings_project"} | LAYERS,
+    pooler={},
+    heads={
+        "masked_lm": Head("ForMaskedLM", _MASKED_LM),
+        "replaced_tokens": Head("ForPreTraining", _REPLACED_TOKENS),
+    }
+    | task_heads(
+        sentence=Head("ForSequenceClassification", SENTENCE),
+        choice=Head("ForMultipleChoice", _CHOICE, dropout="summary_last_dropout"),
+    ),
+    decoder="generator_lm_head",
+    read=_read,
+    write=_write,
+    buffers=BUFFERS,
+)

@@ -1,0 +1,94 @@
+"""EuroBERT: RMS norms, rotary positions, gated layers, a decoder of its own (modeling_eurobert.py).
+
+NeoBERT, whose own class runs code of its own, is this network after a reordering of rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bertjax.config import ModelConfig
+from bertjax.huggingface.systems.bert import CLASSIFIER
+from bertjax.huggingface.systems.system import (
+    INITIAL,
+    Content,
+    Field,
+    Head,
+    System,
+    epsilon,
+    sizes,
+)
+from bertjax.text.special import SpecialIds
+
+
+def _read_euro(content: Content) -> dict[str, Any]:
+    for key in ("attention_bias", "mlp_bias"):
+        if content.get(key):
+            raise ValueError(f"{key}=true: only models without biases are supported")
+    heads = content.get("num_key_value_heads")
+    if heads not in (None, content.get("num_attention_heads", 12)):
+        raise ValueError(f"num_key_value_heads={heads}: each head has keys of its own here")
+    rotation = content.get("rope_parameters") or {}
+    if rotation.get("rope_type", "default") != "default":
+        raise ValueError(f"rope_type={rotation['rope_type']}: only plain rotation is supported")
+    base: Any = rotation.get("rope_theta", content.get("rope_theta", 250_000.0))
+    return {
+        "positions": "rotary",
+        "rotary_base": float(base),
+        "norm": "pre",
+        "norm_kind": "rms",
+        "linear_bias": False,
+        "feed_forward": "glu",
+        "embedding_norm": False,
+        "type_vocab_size": 0,
+        "hidden_dropout": 0.0,
+        "head_transform": False,
+        "head_bias": False,
+        "tied_head": content.get("tie_word_embeddings", False) is not False,
+    }
+
+
+def _write_euro(cfg: ModelConfig, special: SpecialIds) -> Content:
+    return {
+        "num_key_value_heads": cfg.num_heads,
+        "rope_parameters": {"rope_type": "default", "rope_theta": cfg.rotary_base},
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": cfg.tied_head,
+        "mask_token_id": special.mask,
+    }
+
+
+_LLAMA = {
+    "embeddings/word_embeddings": "embed_tokens",
+    "layer_{}/attention_norm": "layers.{}.input_layernorm",
+    "layer_{}/attention/query": "layers.{}.self_attn.q_proj",
+    "layer_{}/attention/key": "layers.{}.self_attn.k_proj",
+    "layer_{}/attention/value": "layers.{}.self_attn.v_proj",
+    "layer_{}/attention/output": "layers.{}.self_attn.o_proj",
+    "layer_{}/feed_forward_norm": "layers.{}.post_attention_layernorm",
+    "layer_{}/feed_forward/intermediate": "layers.{}.mlp.gate_proj",
+    "layer_{}/feed_forward/gate": "layers.{}.mlp.up_proj",
+    "layer_{}/feed_forward/output": "layers.{}.mlp.down_proj",
+    "final_norm": "norm",
+}
+EUROBERT = System(
+    model_type="eurobert",
+    class_prefix="EuroBert",
+    prefix="model.",
+    fields=(
+        *sizes(defaults=(768, 12, 12, 3072), vocab_size=128256),
+        epsilon("rms_norm_eps", 1e-5),
+        Field("attention_dropout", "attention_dropout", float, 0.0),
+        INITIAL,
+    ),
+    encoder=_LLAMA,
+    pooler={},
+    heads={
+        "masked_lm": Head("ForMaskedLM", {"masked_lm/decoder": "lm_head.weight"}),
+        "tagging": Head("ForTokenClassification", CLASSIFIER),
+    },
+    decoder="lm_head",
+    read=_read_euro,
+    write=_write_euro,
+)

@@ -1,0 +1,69 @@
+"""RoFormer: BERT with rotary positions instead of a table (transformers modeling_roformer.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bertjax.config import ModelConfig
+from bertjax.huggingface.systems.bert import BUFFERS, MASKED_LM
+from bertjax.huggingface.systems.electra import ELECTRA, SENTENCE, table_width
+from bertjax.huggingface.systems.system import (
+    INITIAL,
+    TYPES,
+    Content,
+    Head,
+    System,
+    dropouts,
+    epsilon,
+    sizes,
+    task_heads,
+)
+from bertjax.text.special import SpecialIds
+
+
+def _read_roformer(content: Content) -> dict[str, Any]:
+    if content.get("rotary_value"):
+        raise ValueError("rotary_value=true: only queries and keys are turned")
+    # The classifier's curve is that of the layers.
+    return {"embedding_size": table_width(content, None), "positions": "rotary", "pooler": "gelu"}
+
+
+def _write_roformer(cfg: ModelConfig, special: SpecialIds) -> Content:
+    del special
+    return {"embedding_size": cfg.table_size, "rotary_value": False}
+
+
+def _pairs_side_by_side(cfg: ModelConfig, path: str) -> np.ndarray | None:
+    """Its heads turn neighbours 2m and 2m + 1, ours m and m + H/2."""
+    if "/attention/query/" not in path and "/attention/key/" not in path:
+        return None
+    places = np.arange(cfg.hidden_size).reshape(cfg.num_heads, 2, -1)
+    return places.swapaxes(1, 2).ravel()
+
+
+def _sinusoids(cfg: ModelConfig) -> dict[str, np.ndarray]:
+    """The angles of positions, which it keeps as a frozen table: sines, then cosines."""
+    exponents = np.arange(0, cfg.head_size, 2) / cfg.head_size
+    angles = np.arange(cfg.max_positions)[:, None] / 10_000.0**exponents
+    table = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    return {"encoder.embed_positions.weight": table.astype(np.float32)}
+
+
+ROFORMER = System(
+    model_type="roformer",
+    class_prefix="RoFormer",
+    prefix="roformer.",
+    fields=(*sizes(vocab_size=50000), TYPES, epsilon(), *dropouts(), INITIAL),
+    encoder=ELECTRA.encoder,
+    pooler={},
+    heads={"masked_lm": Head("ForMaskedLM", MASKED_LM)}
+    | task_heads(sentence=Head("ForSequenceClassification", SENTENCE), choice=None),
+    decoder="cls.predictions.decoder",
+    read=_read_roformer,
+    write=_write_roformer,
+    rows=_pairs_side_by_side,
+    constants=_sinusoids,
+    buffers=BUFFERS,
+)

@@ -1,0 +1,125 @@
+"""What one system of transformers is: names of its tensors, words of its config, its classes.
+
+A system is a file in this folder, and nothing outside of the folder knows any by name. Names pair
+modules, `{}` stands for the layer's number; inside a module a kernel, scale or table is `weight`
+and a bias `bias` everywhere. A name may pair a single parameter too, and several modules with one,
+whose tensors then lie end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bertjax.config import ModelConfig
+from bertjax.text.special import SpecialIds
+
+Names = Mapping[Any, str]  # ours, or several of ours -> theirs
+Content = dict[str, Any]  # of a config.json
+
+
+@dataclass(frozen=True)
+class Field:
+    """A number that both configs have; what a file leaves out takes transformers' default."""
+
+    ours: str
+    theirs: str
+    kind: type
+    default: Any
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a class of transformers has above the encoder."""
+
+    suffix: str  # of the class: system's name + this
+    names: Names = field(default_factory=dict)
+    pooler: bool = False  # whether the encoder's own pooler is a part of it
+    dropout: str = "classifier_dropout"  # its word for the dropout before the classifier
+    default_dropout: float | None = None  # where that is left out; None: the encoder's own
+
+
+@dataclass(frozen=True)
+class System:
+    """One model type."""
+
+    model_type: str
+    class_prefix: str
+    prefix: str  # of the encoder's tensors
+    fields: tuple[Field, ...]
+    encoder: Names
+    pooler: Names
+    # By what stands on the encoder: masked_lm, pairs (with the pair's label), a family of tasks.
+    heads: Mapping[str, Head]
+    decoder: str = ""  # module whose weight, and bias, are copies of tied ones
+    # Between the configs, beyond `fields`. `read` gets a config.json, checked for what no system
+    # here computes, and may raise ValueError for a value that this one does not.
+    read: Callable[[Content], dict[str, Any]] = lambda content: {}
+    write: Callable[[ModelConfig, SpecialIds], Content] = lambda cfg, special: {}
+    activation: str = "hidden_act"
+    position_rows: str = "max_position_embeddings"
+    shifts_positions: bool = False  # position 0 is row pad_token_id + 1 of the table, or row 0
+    pooling: str = ""  # its word for the place that a sentence's classifier sees, if it has one
+    # The order in which its file has the rows of a parameter's tensor; None: as they are.
+    rows: Callable[[ModelConfig, str], np.ndarray | None] = lambda cfg, path: None
+    transposed: bool = True  # linear weights are [out, in] in its files
+    # Tensors that are no parameters, and that it reports as missing if they are left out.
+    constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda cfg: {}
+    buffers: tuple[str, ...] = ()  # tensors of old files that say nothing
+    written_as: str = ""  # model type of the same network that exports are written as
+
+
+def sizes(
+    names: str = "hidden_size num_hidden_layers num_attention_heads intermediate_size",
+    defaults: tuple[int, ...] = (768, 12, 12, 3072),
+    vocab_size: int | None = None,
+) -> tuple[Field, ...]:
+    """The five sizes that every system has."""
+    ours = ("hidden_size", "num_layers", "num_heads", "intermediate_size")
+    return (
+        Field("vocab_size", "vocab_size", int, vocab_size),
+        *(
+            Field(our, their, int, default)
+            for our, their, default in zip(ours, names.split(), defaults, strict=False)
+        ),
+    )
+
+
+def epsilon(theirs: str = "layer_norm_eps", default: float = 1e-12) -> Field:
+    """Of the norms."""
+    return Field("layer_norm_eps", theirs, float, default)
+
+
+def dropouts(
+    hidden: str = "hidden_dropout_prob",
+    attention: str = "attention_probs_dropout_prob",
+    default: float = 0.1,
+) -> tuple[Field, ...]:
+    """The two dropouts of BERT."""
+    return (
+        Field("hidden_dropout", hidden, float, default),
+        Field("attention_dropout", attention, float, default),
+    )
+
+
+TYPES = Field("type_vocab_size", "type_vocab_size", int, 2)
+INITIAL = Field("initializer_range", "initializer_range", float, 0.02)
+
+
+def task_heads(
+    *,
+    sentence: Head,
+    choice: Head | None,
+    token: Head | None = None,
+    span: Head | None = None,
+) -> dict[str, Head]:
+    """Heads of the families of tasks, where those of tokens and spans are BERT's by default."""
+    classifier = {"head/classifier": "classifier"}
+    token = token or Head("ForTokenClassification", classifier)
+    span = span or Head("ForQuestionAnswering", {"head/classifier": "qa_outputs"}, dropout="")
+    heads = dict.fromkeys(("classification", "multi_label", "regression"), sentence)
+    heads |= {"tagging": token, "span_qa": span}
+    return heads | ({"multiple_choice": choice} if choice else {})

@@ -1,0 +1,101 @@
+"""One small config a system, with every field that makes it what it is: what tests go over."""
+
+from __future__ import annotations
+
+_MODERN = {
+    "norm": "pre",
+    "positions": "rotary",
+    "linear_bias": False,
+    "feed_forward": "glu",
+    "type_vocab_size": 0,
+    "next_sentence_head": False,
+}
+FAMILY = {
+    "albert": {
+        "family": "albert",
+        "embedding_size": 6,
+        "num_layers": 3,
+        "layer_groups": 1,
+        "activation": "gelu_tanh",
+    },
+    "albert-groups": {
+        "family": "albert",
+        "embedding_size": 9,
+        "num_layers": 4,
+        "layer_groups": 2,
+        "next_sentence_head": False,
+    },
+    "distilbert": {
+        "family": "distilbert",
+        "type_vocab_size": 0,
+        "layer_norm_eps": 1e-12,
+        "pooler": "relu",
+        "next_sentence_head": False,
+    },
+    "electra": {
+        "family": "electra",
+        "embedding_size": 5,
+        "activation": "relu",
+        "head_activation": "gelu",
+        "pooler": "gelu",
+        "next_sentence_head": False,
+    },
+    "electra-wide": {
+        "family": "electra",
+        "head_activation": "gelu",
+        "pooler": "gelu",
+        "next_sentence_head": False,
+    },
+    "ernie": {"family": "ernie", "activation": "relu", "type_vocab_size": 4},
+    "ernie-tasks": {"family": "ernie", "task_vocab_size": 3},
+    "roformer": {
+        "family": "roformer",
+        "positions": "rotary",
+        "embedding_size": 7,
+        "hidden_size": 24,
+        "num_heads": 3,
+        "pooler": "gelu",
+        "next_sentence_head": False,
+    },
+    "modernbert": _MODERN
+    | {
+        "family": "modernbert",
+        "hidden_size": 24,
+        "num_heads": 2,
+        "num_layers": 4,
+        "rotary_base": 160_000.0,
+        "local_window": 2,
+        "global_every": 3,
+        "norm_bias": False,
+        "first_norm": False,
+        "pooler": "transform",
+    },
+    "eurobert": _MODERN
+    | {
+        "family": "eurobert",
+        "hidden_size": 24,
+        "num_heads": 3,
+        "num_layers": 2,
+        "rotary_base": 250_000.0,
+        "norm_kind": "rms",
+        "activation": "silu",
+        "embedding_norm": False,
+        "head_transform": False,
+        "head_bias": False,
+        "tied_head": False,
+        "hidden_dropout": 0.0,
+    },
+    "openai-gpt": {
+        "family": "openai-gpt",
+        "hidden_size": 24,
+        "num_heads": 3,
+        "intermediate_size": 96,
+        "attention": "causal",
+        "activation": "gelu_tanh",
+        "embedding_norm": False,
+        "type_vocab_size": 0,
+        "head_transform": False,
+        "head_bias": False,
+        "next_sentence_head": False,
+    },
+}
