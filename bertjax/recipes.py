@@ -101,7 +101,14 @@ def electra_2020(
     way down begins where warm-up ends, and not at step 0.
     """
     return PretrainConfig(
-        model=replace(model, activation="gelu", max_positions=512),
+        model=replace(
+            model,
+            family="electra",
+            activation="gelu",
+            head_activation="gelu",
+            pooler="gelu",
+            max_positions=512,
+        ),
         data=DataConfig(format="doc_sentences", short_seq_prob=0.0, phases=(phase,)),
         masking=replace(ELECTRA, rate=rate),
         replaced_tokens=ReplacedTokensConfig(weight=50.0, generator_size=generator_size),

@@ -127,11 +127,6 @@ class ModelConfig:
             f"model.head_transform=false with model.embedding_size={self.embedding_size}: the "
             "transform is what brings hidden states to the width of the word table",
         )
-        require(
-            not self.next_sentence_head or self.pooler == "tanh",
-            f"model.next_sentence_head=true with model.pooler={self.pooler}: that head stands on "
-            "BERT's pooler, tanh",
-        )
 
     def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
         """This architecture, whose weights are started from, with the dropout of a recipe."""

@@ -43,7 +43,14 @@ _REFUSED: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("quantization_config", (), "quantized weights are not supported"),
 )
 # Of a config, what a class of transformers need not have: the rest decides what is computed.
-_FREE = ("family", "next_sentence_head", "position_offset", "scaled_init", "hidden_dropout")
+_FREE = (
+    "family",
+    "next_sentence_head",
+    "replaced_token_head",
+    "position_offset",
+    "scaled_init",
+    "hidden_dropout",
+)
 
 
 def first_position(system: System, special: SpecialIds) -> int:
@@ -81,11 +88,10 @@ def to_hub_config(
 def _refuse_others(cfg: ModelConfig, content: dict[str, Any], architecture: Architecture) -> None:
     """Refuse a model that is not what its own config.json says."""
     read = from_hub_config(content, Path("config.json"))
-    plain = {"head_activation": cfg.head_activation or cfg.activation} if cfg.head_transform else {}
-    ours = dataclasses.asdict(cfg) | plain
-    theirs = dataclasses.asdict(read)
-    if cfg.head_transform:
-        theirs["head_activation"] = read.head_activation or read.activation
+    ours, theirs = (
+        dataclasses.asdict(one) | {"head_activation": one.head_activation or one.activation}
+        for one in (cfg, read)
+    )
     unused = [*_FREE, *([] if cfg.head_transform else ["head_activation"])]
     unused += [] if cfg.positions == "rotary" else ["rotary_base"]
     unused += [] if cfg.local_window and cfg.positions == "rotary" else ["local_rotary_base"]
@@ -123,10 +129,12 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
     }
     offset = typed(content, "pad_token_id", int, 1, source) + 1 if system.shifts_positions else 0
     rows = typed(content, system.position_rows, int, 512, source)
-    if system.activation:
-        values["activation"] = _activation(content, system.activation, source)
     try:
+        if system.activation:
+            values["activation"] = _activation(content, system.activation, source)
         values |= system.read(content)
+        if values.get("head_activation") == values["activation"]:
+            values["head_activation"] = ""
         cfg = ModelConfig(
             family=system.written_as or ("roberta" if system.shifts_positions else str(model_type)),
             position_offset=offset,

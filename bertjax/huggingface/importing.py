@@ -30,7 +30,7 @@ from bertjax.huggingface.weights import StoredTensor, open_weights
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer, vocabularies
 from bertjax.tree import flatten, unflatten
 
-_HEADS = ("masked_lm/", "pooler/", "next_sentence/")
+_HEADS = ("masked_lm/", "pooler/", "next_sentence/", "replaced_token/")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,11 @@ def refuse_absent(names: Sequence[str], directory: Path, ignored: Sequence[str])
 def _with_heads(
     cfg: ModelConfig, system: System, stored: Mapping[str, StoredTensor]
 ) -> ModelConfig:
-    """Add the next-sentence head if the checkpoint holds it, or the pooler below it."""
+    """Add the head that the checkpoint holds: of replaced tokens, or of pairs with their pooler."""
+    if "replaced_tokens" in system.heads:
+        module = system.heads["replaced_tokens"].names["replaced_token/dense"]
+        replaced = any(name.startswith(f"{module}.") for name in stored)
+        return dataclasses.replace(cfg, replaced_token_head=replaced)
     if "pairs" not in system.heads:
         return cfg
     names = system.heads["pairs"].names["next_sentence/classifier"]

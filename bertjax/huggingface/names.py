@@ -47,6 +47,13 @@ class Architecture:
 def architecture_of(cfg: ModelConfig) -> Architecture:
     """Return the class that holds this model with its pretraining heads; UserError if none does."""
     system = system_of(cfg)
+    if cfg.replaced_token_head:
+        if "replaced_tokens" in system.heads:
+            return Architecture(system, system.heads["replaced_tokens"])
+        raise UserError(
+            f"model.family={cfg.family} with a head of replaced tokens: {system.class_prefix} on "
+            "Hugging Face has none; train with model.family=electra"
+        )
     if not cfg.next_sentence_head:
         return Architecture(system, system.heads["masked_lm"])
     if "pairs" not in system.heads:
@@ -160,12 +167,13 @@ def paths_of(cfg: ModelConfig, architecture: Architecture) -> set[str]:
         elif architecture.head.pooler:
             roots |= {"pooler"}
     else:
-        pairs = "next_sentence" in roots
-        shapes = flatten(abstract_params(replace(cfg, next_sentence_head=pairs)))
+        pairs, replaced = "next_sentence" in roots, "replaced_token" in roots
+        heads = replace(cfg, next_sentence_head=pairs, replaced_token_head=replaced)
+        shapes = flatten(abstract_params(heads))
         roots |= {"pooler"} if pairs else set()
-        roots |= {"masked_lm"}
-    heads = {"head", "masked_lm", "pooler", "next_sentence"} - roots
-    return {path for path in shapes if path.partition("/")[0] not in heads}
+        roots |= set() if replaced else {"masked_lm"}
+    others = {"head", "masked_lm", "pooler", "next_sentence", "replaced_token"} - roots
+    return {path for path in shapes if path.partition("/")[0] not in others}
 
 
 def _expanded(cfg: ModelConfig, names: Names, prefix: str, there: set[str]) -> list[Tensor]:

@@ -78,17 +78,15 @@ class MaskedLMHead(Transform):
 class Pooler(nnx.Module):
     """Dense and tanh over the hidden state of each [CLS] (bert modeling.py), or another curve."""
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
-        self.cfg = cfg
+    def __init__(self, cfg: ModelConfig, curve: str, dtype, rngs: nnx.Rngs):
+        self.curve = curve
         D, facts = cfg.hidden_size, made_as("matrix", "embed", "mlp")
         self.dense = layers.dense(cfg, D, D, dtype, rngs, facts)
 
     def __call__(self, cls_BMD: Array) -> Array:
         """[B, M, D] -> [B, M, D]."""
         x_BMD = self.dense(cls_BMD)
-        if self.cfg.pooler == "tanh":
-            return jnp.tanh(x_BMD)
-        return layers.activation(self.cfg.pooler, x_BMD)
+        return jnp.tanh(x_BMD) if self.curve == "tanh" else layers.activation(self.curve, x_BMD)
 
 
 class NextSentenceHead(nnx.Module):

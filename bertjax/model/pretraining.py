@@ -27,7 +27,7 @@ class PretrainingModel(Encoder):
         else:
             self.masked_lm = heads.MaskedLMHead(cfg, compute.dtype, rngs)
         if cfg.next_sentence_head:
-            self.pooler = heads.Pooler(cfg, compute.dtype, rngs)
+            self.pooler = heads.Pooler(cfg, "tanh", compute.dtype, rngs)
             self.next_sentence = heads.NextSentenceHead(cfg, rngs)
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:

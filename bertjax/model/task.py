@@ -98,7 +98,7 @@ class TaskModel(Encoder):
         super().__init__(cfg, compute, rngs)
         self.shape = shape
         if has_pooler(cfg, head, shape):
-            self.pooler = heads.Pooler(cfg, compute.dtype, rngs)
+            self.pooler = heads.Pooler(cfg, cfg.pooler, compute.dtype, rngs)
         if has_transform(cfg, head):  # under its name in pretraining, whose weights it begins with
             self.masked_lm = heads.Transform(cfg, compute.dtype, rngs)
         self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, compute.dtype, rngs)

@@ -42,7 +42,6 @@ FAMILY = {
     },
     "electra-wide": {
         "family": "electra",
-        "head_activation": "gelu",
         "pooler": "gelu",
         "next_sentence_head": False,
     },

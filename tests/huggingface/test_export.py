@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import oracle_transformers as oracle
 import pytest
+import tiny_model
 import transformers
 import yaml
 from safetensors import safe_open
@@ -23,6 +24,7 @@ from bertjax import huggingface, model
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.huggingface import export
+from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.model_card import scrub
 from bertjax.huggingface.names import architecture_of
 from bertjax.overrides import load_config
@@ -268,7 +270,10 @@ def test_models_without_a_class_are_refused(fields, message, tokenizer, tmp_path
 def test_shipped_configs_can_be_exported(path) -> None:
     """When a run has ended it is too late to learn that no class holds its model."""
     trained = load_config(path, PretrainConfig).with_trained_heads().model
-    assert hasattr(transformers, architecture_of(trained).name)
+    sized = dataclasses.replace(trained, vocab_size=1000)
+    architecture = architecture_of(sized)
+    assert hasattr(transformers, architecture.name)
+    to_hub_config(sized, tiny_model.SPECIAL, architecture)  # which refuses what the class lacks
 
 
 def test_head_can_be_left_out(tokenizer, tmp_path) -> None:

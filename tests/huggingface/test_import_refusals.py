@@ -134,7 +134,7 @@ CONFIGS = [
     ({"is_decoder": True}, "only encoders"),
     ({"add_cross_attention": True}, "only encoders"),
     ({"quantization_config": {"bits": 4}}, "quantized"),
-    ({"hidden_act": "swish"}, "hidden_act='swish'"),
+    ({"hidden_act": "mish"}, "hidden_act='mish'"),
     ({"hidden_act": {"a": 1}}, "hidden_act"),
     ({"hidden_size": -8}, "model.hidden_size=-8 is out of range"),
     ({"hidden_size": 2**60}, "out of range"),

@@ -100,7 +100,7 @@ def test_any_wrapper_gives_the_names_of_today(outer: list[str], family: str) -> 
         stored = {
             lead + name: StoredTensor(lead + name, Path("f"), (1,), "F32") for name in given_names
         }
-        assert sorted(canonical(stored, prefix)) == sorted(names)
+        assert sorted(canonical(stored, architecture.system, prefix)) == sorted(names)
 
 
 @pytest.mark.parametrize(

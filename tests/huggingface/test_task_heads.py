@@ -37,10 +37,10 @@ SHAPES = {
     "span_qa": (TaskShape("span_qa", 2), ()),
     "multiple_choice": (TaskShape("multiple_choice", B), ()),
 }
-ROBERTA = {"family": "roberta", "head_activation": "gelu", "position_offset": PAD + 1}
+ROBERTA = {"family": "roberta", "position_offset": PAD + 1}
 ENCODERS = {
     "bert": {"activation": "gelu_tanh"},
-    "roberta": ROBERTA | {"activation": "gelu_tanh"},
+    "roberta": ROBERTA | {"activation": "gelu_tanh", "head_activation": "gelu"},
     "pre-norm": ROBERTA | {"norm": "pre"},
 } | FAMILY
 HEAD = HeadConfig(dropout=0.25)
