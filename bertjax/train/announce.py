@@ -15,6 +15,7 @@ from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import Terminal, count
 from bertjax.train.data import Data
 from bertjax.train.step import attention_of, compute_of
+from bertjax.tree import flatten
 
 
 def announce(
@@ -32,6 +33,10 @@ def announce(
             terminal.say(f"passed over checkpoint {reason}")
     elif start_from is not None:
         terminal.say(f"start  weights and architecture of {start_from.source}")
+        there = flatten(start_from.all_params)
+        missing = {path for path in flatten(networks.abstract_params(cfg)) if path not in there}
+        if new := sorted({path.partition("/")[0] for path in missing}):
+            terminal.say(f"note   not in them, and random: {', '.join(new)}")
     shape = " × ".join(f"{n} {a}" for a, n in mesh.shape.items() if n > 1) or "1 device"
     phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
     compute = compute_of(cfg, mesh)

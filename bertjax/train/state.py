@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import PretrainConfig
+from bertjax.errors import UserError
 from bertjax.model import networks
 from bertjax.optim.optimizers import optimizer
 from bertjax.tree import flatten, path_name
@@ -61,14 +62,25 @@ def state_shardings(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
 
 
 def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = None) -> TrainState:
-    """A new state on the mesh; `params`, as far as they are the run's, instead of random ones."""
+    """A new state on the mesh; `params`, as far as they are the run's, instead of random ones.
+
+    Raises:
+        UserError: one of them has another shape in this run.
+    """
     places = state_shardings(cfg, mesh)
     state = jax.jit(lambda: init_state(cfg), out_shardings=places)()
     if params is not None:
         given = flatten(params)
 
         def begin(path, fresh, place):
-            return jax.device_put(given.get(path_name(path), fresh), place)
+            name = path_name(path)
+            found = given.get(name, fresh)
+            if found.shape != fresh.shape:
+                raise UserError(
+                    f"{name} has shape {found.shape} in the weights to begin with and "
+                    f"{fresh.shape} in this run: give the sizes of those weights"
+                )
+            return jax.device_put(found, place)
 
         begun = jax.tree_util.tree_map_with_path(begin, state.params, places.params)
         state = state._replace(params=begun)

@@ -15,6 +15,7 @@ from tiny_model import ROWS, SPECIAL, by_path
 from bertjax import sharding
 from bertjax.cli.main import main
 from bertjax.config import PretrainConfig, ReplacedTokensConfig
+from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.model import networks
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.presets import ELECTRA
@@ -125,6 +126,19 @@ def test_a_run_begins_with_both_networks_of_another(run, recipe, corpus, tmp_pat
     tiny_run.assert_same_bits(by_path(ours.all_params), by_path(theirs.all_params))
     assert main(["info", str(run)]) == 0
     assert "generator" in capfd.readouterr().out
+
+
+def test_what_other_weights_lack_is_said_and_what_does_not_fit_is_refused(
+    run, recipe, corpus, tmp_path, capfd
+):
+    argv = tiny_run.pretrain_argv(tmp_path / "wide", recipe, corpus, "train.steps=1")
+    wider = "replaced_tokens.generator_size=0.5"
+    assert main([*argv, "--init", str(run), wider]) == EXIT_BAD_INPUT
+    assert "has shape (8,) in the weights to begin with and (16,)" in capfd.readouterr().err
+    masked = tiny_run.pretrain_argv(tmp_path / "masked", recipe, corpus, "train.steps=1")
+    assert main([*masked, "--init", str(run), "replaced_tokens.weight=0"]) == 0
+    said = capfd.readouterr().err
+    assert "not in them, and random: masked_lm, next_sentence, pooler\n" in said
 
 
 def test_sizes_are_told_apart():
