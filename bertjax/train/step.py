@@ -56,8 +56,9 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
             model or its generator.
     """
     calls = [
-        compute.call(phase.seq_len, n.head_size, n.attention_dropout > 0, n.layer(0).window)
-        for n in cfg.networks
+        compute.call(phase.seq_len, network.head_size, network.attention_dropout > 0, window)
+        for network in cfg.networks
+        for window in dict.fromkeys(spec.window for spec in network.layer_specs)
     ]
     of_model, *_ = [choose(compute.attention, call) for call in calls]
     return of_model

@@ -26,6 +26,7 @@ SEGMENTS = {
     ),
 }
 WINDOW = (9, 17)
+CAUSAL = (None, 0)
 
 
 def oracle(q, k, v, segments, window):
@@ -36,8 +37,9 @@ def oracle(q, k, v, segments, window):
             continue
         sees = segments[b] == segments[b, t]
         if window is not None:
+            left, right = (T if side is None else side for side in window)
             ahead = np.arange(T) - t
-            sees &= (ahead >= -window[0]) & (ahead <= window[1])
+            sees &= (ahead >= -left) & (ahead <= right)
         scores = k[b, sees, n] @ q[b, t, n] / H**0.5
         weights = np.exp(scores - scores.max())
         out[b, t, n] = weights / weights.sum() @ v[b, sees, n]
@@ -55,10 +57,11 @@ def call(backend, rows, window=None):
 
 CASES = [
     (backend, rows, window)
-    for backend in ("reference", "triton", "splash")
+    for backend in ("reference", "local", "triton", "splash")
     for rows in SEGMENTS
-    for window in (None, WINDOW)
+    for window in (None, WINDOW, CAUSAL)
     if not (backend == "triton" and window)
+    if not (backend == "local" and window != WINDOW)
 ]
 
 
@@ -139,7 +142,10 @@ def test_cudnn_is_asked_for_the_same_by_lengths(rows, qkv, monkeypatch):
         ("gpu", {"rows": "packed", "seq_len": 192}, "reference"),
         ("gpu", {"dtype": "float32"}, "triton"),
         ("gpu", {"drops": True}, "reference"),
-        ("gpu", {"window": WINDOW}, "reference"),
+        ("gpu", {"window": WINDOW}, "local"),
+        ("gpu", {"window": CAUSAL}, "reference"),
+        ("cpu", {"window": WINDOW}, "local"),
+        ("cpu", {"window": WINDOW, "seq_len": 64}, "reference"),
         ("tpu", {}, "splash"),
         ("tpu", {"rows": "packed", "window": WINDOW}, "splash"),
         ("tpu", {"seq_len": 100}, "reference"),
@@ -157,3 +163,16 @@ def test_auto_takes_the_fastest_that_is_right(platform, changes, expected):
 def test_a_kernel_on_the_wrong_device_is_refused_with_what_works(backend):
     with pytest.raises(UserError, match=r"not on cpu: use train\.attention=reference"):
         choose(backend, Call("cpu", "bfloat16", 128, 64, "full"))
+
+
+@pytest.mark.parametrize(("length", "window"), [(129, (9, 17)), (150, (40, 3)), (200, (0, 33))])
+def test_blocks_of_a_window_are_the_reference_whatever_the_lengths(length, window):
+    draw = np.random.default_rng(length)
+    q, k, v = draw.normal(size=(3, 2, length, 1, 8)).astype(np.float32)
+    segments = np.stack([np.arange(length) // 61 + 1, (np.arange(length) < 100) * 1])
+    ours, plain = (
+        attend(q, k, v, segments, backend=backend, rows="packed", window=window)
+        for backend in ("local", "reference")
+    )
+    real = segments != 0
+    np.testing.assert_allclose(ours[real], plain[real], atol=1e-6)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bertjax.errors import UserError
-
-# Keys to the left and right that a query sees, None: all of them; None itself: a whole row.
-Window = tuple[int | None, int | None] | None
+from bertjax.model.attention.local import block_size
+from bertjax.model.attention.reference import Window
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,24 @@ def choose(wanted: str, call: Call) -> tuple[str, str]:
             if obstacle is None:
                 return backend, f"the fastest here for {call.rows} rows"
             why = f"{backend} {obstacle}"
-        return "reference", why
+        return ("reference" if _obstacle("local", call) else "local"), why
     obstacle = _obstacle(wanted, call)
     if obstacle is not None:
         instead, _ = choose("auto", call)
-        raise UserError(
-            f"train.attention={wanted} {obstacle}: use train.attention={instead} (or auto)"
-        )
+        way_out = "auto" if instead == "local" else f"{instead} (or auto)"
+        raise UserError(f"train.attention={wanted} {obstacle}: use train.attention={way_out}")
     return wanted, "asked for"
 
 
 def _obstacle(backend: str, call: Call) -> str | None:
     """Why a backend cannot compute a call, as the end of a sentence; None if it can."""
     if backend == "reference":
+        return None
+    if backend == "local":
+        if call.window is None or None in call.window:
+            return "needs a window that ends on both sides"
+        if call.seq_len < 4 * block_size((call.window[0] or 0, call.window[1] or 0)):
+            return f"gains nothing in rows of {call.seq_len} tokens with a window of {call.window}"
         return None
     home = "tpu" if backend == "splash" else "gpu"
     if call.platform not in (home, "cuda" if home == "gpu" else home):

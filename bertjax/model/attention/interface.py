@@ -7,8 +7,8 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from bertjax.model.attention import kernels
-from bertjax.model.attention.choice import Window
-from bertjax.model.attention.reference import reference
+from bertjax.model.attention.local import local
+from bertjax.model.attention.reference import Window, reference
 
 _BTNH = PartitionSpec(("data", "fsdp"), None, "tensor", None)
 _BT = PartitionSpec(("data", "fsdp"), None)
@@ -40,7 +40,8 @@ def attend(
             no mask is needed; "padded" ones have one segment, then padding; "packed" any.
         window: (left, right): a query at t sees keys from t − left to t + right, all to a side
             that is None.
-        dropout_rate: share of the weights that are dropped if there is a key; reference only.
+        dropout_rate: share of the weights that are dropped if there is a key; in the plain
+            backends, reference and local, alone.
         key: dropout key.
         interpret: run a kernel's program on the host instead of its device; for tests.
 
@@ -50,11 +51,15 @@ def attend(
     if backend == "reference":
         segments = None if rows == "full" else segments_BT
         return reference(q_BTNH, k_BTNH, v_BTNH, segments, window, dropout_rate, key)
+    if backend == "local":
+        assert window is not None and window[0] is not None and window[1] is not None
+        ends = window[0], window[1]
+        return local(q_BTNH, k_BTNH, v_BTNH, segments_BT, ends, dropout_rate, key)
     if backend == "cudnn":
         lengths_B = None if rows == "full" else (segments_BT != 0).sum(axis=1).astype("int32")
         return kernels.cudnn(q_BTNH, k_BTNH, v_BTNH, lengths_B)
 
-    def local(q, k, v, segments):
+    def on_device(q, k, v, segments):
         ids = None if rows == "full" else segments
         if backend == "splash":
             return kernels.splash(q, k, v, ids, window, interpret)
@@ -62,7 +67,7 @@ def attend(
 
     # XLA cannot partition these kernels: each device runs one on its own rows and heads.
     if jax.sharding.get_abstract_mesh().empty:
-        return local(q_BTNH, k_BTNH, v_BTNH, segments_BT)
+        return on_device(q_BTNH, k_BTNH, v_BTNH, segments_BT)
     return jax.shard_map(
-        local, in_specs=(_BTNH, _BTNH, _BTNH, _BT), out_specs=_BTNH, check_vma=False
+        on_device, in_specs=(_BTNH, _BTNH, _BTNH, _BT), out_specs=_BTNH, check_vma=False
     )(q_BTNH, k_BTNH, v_BTNH, segments_BT)

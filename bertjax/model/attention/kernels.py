@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 from jax import Array
 
-from bertjax.model.attention.choice import Window
+from bertjax.model.attention.reference import Window
 
 # Splash tiles: the whole row up to this many tokens, so that short rows are one tile.
 _SPLASH_TILE = 512

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from bertjax.model.attention.choice import Window
 from bertjax.model.product import float32_product
+
+# Keys to the left and right that a query sees, None: all of them; None itself: a whole row.
+Window = tuple[int | None, int | None] | None
 
 
 def allowed(segments_BT: Array | None, window: Window, seq_len: int) -> Array | None:
