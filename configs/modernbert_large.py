@@ -1,0 +1,21 @@
+"""ModernBERT-large: 28 layers × 1024, 16 heads, gated layers of 2,624, every third sees whole rows.
+
+    bertjax pretrain --config configs/modernbert_large.py --workdir runs/x data.corpus=data/mycorpus
+
+Source: Warner et al. 2024 (arXiv 2412.13663), tables 3 and 4; `bertjax.recipes.modernbert_2024`,
+the first of its three phases.
+Token budget: 340,000 steps × 4,928 rows of 1,024 tokens = 1.7 T tokens.
+Published: 395M parameters; GLUE dev 90.5 (second-hand).
+"""
+
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes import modernbert_2024
+
+
+def get_config() -> PretrainConfig:
+    return modernbert_2024(
+        ModelConfig(hidden_size=1024, num_layers=28, num_heads=16, intermediate_size=2624),
+        learning_rate=5e-4,
+        batch_size=4928,
+        steps=340_000,
+    )
