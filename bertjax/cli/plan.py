@@ -72,7 +72,7 @@ def _settle(cfg: PretrainConfig) -> PretrainConfig:
     """
     if cfg.train.init:
         source = open_pretrained(Path(cfg.train.init), "train.init").cfg
-        cfg = cfg.started_from(source)
+        cfg = replace(cfg, model=cfg.model_on(source))
     else:
         cfg = cfg.with_trained_heads()
     given, corpus = cfg.model.vocab_size, cfg.data.corpus

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         init = typed_value(typed, "train.init")
         start_from = _start(args.workdir, recipe.train.init if init is None else init, terminal)
         brought = start_from.cfg if start_from else _architecture_of_run(args.workdir)
-        sections = {"model": recipe.started_from(brought).model} if brought else {}
+        sections = {"model": recipe.model_on(brought)} if brought else {}
         cfg = apply_overrides(recipe, typed, **sections)
         if start_from is not None:
             start_from.check_corpus(Path(cfg.data.corpus))

@@ -285,17 +285,16 @@ class PretrainConfig:
         """All that a step computes: the model, and the generator if there is one."""
         return (self.model,) if self.generator is None else (self.model, self.generator)
 
-    def started_from(self, model: ModelConfig) -> PretrainConfig:
-        """This run on an architecture whose weights it begins with.
+    def model_on(self, weights: ModelConfig) -> ModelConfig:
+        """The model of this run where it begins with the weights of another.
 
         Dropout, the direction of attention and what is said of each token are the run's own.
         """
-        begun = replace(
-            model.with_dropout_of(self.model),
+        return replace(
+            weights.with_dropout_of(self.model),
             attention=self.model.attention,
             replaced_token_head=self.generator is not None,
         )
-        return replace(self, model=begun)
 
     def with_trained_heads(self) -> PretrainConfig:
         """The model with the heads that its losses train, and no other."""

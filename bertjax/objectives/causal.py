@@ -11,6 +11,7 @@ from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.objectives.losses import Mean, cross_entropy
 from bertjax.objectives.objective import Batch
+from bertjax.text.special import SpecialIds
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,16 @@ class CausalLM:
     """
 
     cfg: ModelConfig
+    special: SpecialIds
 
     selects = "causal_lm_loss"
     shown = {"loss": "causal_lm_loss", "acc": "causal_lm_accuracy"}  # noqa: RUF012 (a constant)
     weights = {"causal_lm_loss": 1.0}  # noqa: RUF012
+
+    @property
+    def never_predicted(self) -> tuple[int, ...]:
+        """What every example begins with."""
+        return (self.special.cls,)
 
     def corrupt(self, batch: Batch) -> Batch:
         """The text as it is, with its next tokens as labels of the places before them."""

@@ -17,7 +17,7 @@ def objective_of(cfg: PretrainConfig, special: SpecialIds, pieces: int = 0) -> O
     the model has rows.
     """
     if cfg.model.attention == "causal":
-        return CausalLM(cfg.model)
+        return CausalLM(cfg.model, special)
     pieces = pieces or cfg.model.vocab_size
     if cfg.generator:
         return ReplacedTokens(cfg, cfg.masking, special, pieces, cfg.seed)

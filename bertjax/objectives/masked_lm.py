@@ -43,6 +43,11 @@ class MaskedLM:
         pairs = {f"{self.pairs} acc": "next_sentence_accuracy"} if self.pairs else {}
         return {"loss": "masked_lm_loss", "acc": "masked_lm_accuracy"} | pairs
 
+    @property
+    def never_predicted(self) -> tuple[int, ...]:
+        """What begins and ends segments: evaluation masks neither."""
+        return (self.special.cls, self.special.sep)
+
     def corrupt(self, batch: Batch) -> Batch:
         """Masked by `masking.mask_batch`."""
         return masking.mask_batch(

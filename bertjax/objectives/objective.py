@@ -44,6 +44,10 @@ class Objective(Protocol):
     def shown(self) -> Mapping[str, str]:
         """Label -> metric, in the order of the progress line; the first is a loss."""
 
+    @property
+    def never_predicted(self) -> tuple[int, ...]:
+        """Ids of real tokens that are no label of `selects` on held-out text."""
+
     def corrupt(self, batch: Batch) -> Batch:
         """The batch of `data.batches` as its models see it, and what they must predict."""
 

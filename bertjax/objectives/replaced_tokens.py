@@ -57,6 +57,11 @@ class ReplacedTokens:
         weight = self.cfg.replaced_tokens.weight
         return {"masked_lm_loss": 1.0, "replaced_token_loss": weight}
 
+    @property
+    def never_predicted(self) -> tuple[int, ...]:
+        """What begins and ends segments: evaluation masks neither."""
+        return (self.special.cls, self.special.sep)
+
     def corrupt(self, batch: Batch) -> Batch:
         """Masked for the generator, with the text as `original_tokens` beside it."""
         masked = masking.mask_batch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -12,7 +13,6 @@ from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.data.batches import BatchSource, evaluation_batches
 from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.errors import UserError
-from bertjax.text.special import SpecialIds
 
 EVALUATION_DATA_SEED = 0  # held-out pairs and their order do not depend on the run's seed
 _COUNTED = 256  # rows at a time
@@ -77,18 +77,18 @@ def settle_vocabulary(cfg: ModelConfig, pieces: int, corpus: str) -> ModelConfig
     return dataclasses.replace(cfg, vocab_size=max(cfg.vocab_size, pieces))
 
 
-def unigram_entropy(source: BatchSource, rows: int, special: SpecialIds) -> float:
+def unigram_entropy(source: BatchSource, rows: int, never_predicted: Sequence[int]) -> float:
     """Entropy in nats of the frequencies of tokens in the first `rows` rows, in plan order.
 
     No predictor that ignores context can do better on them, even one that knows these frequencies
-    beforehand; a loss that stays here has learnt nothing from context. [CLS] and [SEP], which are
-    never predicted there, are not counted.
+    beforehand; a loss that stays here has learnt nothing from context. Ids that are
+    `never_predicted` there are not counted.
     """
     counts = np.zeros(0, np.int64)
     for batch in evaluation_batches(source, rows, _COUNTED):
         found = np.bincount(batch["tokens"][batch["segments"] != 0], minlength=len(counts))
         found[: len(counts)] += counts
         counts = found
-    counts[[special.cls, special.sep]] = 0  # every row has both
+    counts[list(never_predicted)] = 0
     p = counts[counts > 0] / max(1, counts.sum())
     return float(-(p * np.log(p)).sum())

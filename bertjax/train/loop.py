@@ -71,7 +71,7 @@ def pretrain(
         )
     # All that can be refused without the directory is refused before the directory is made.
     if start_from is not None:
-        cfg = cfg.started_from(start_from.cfg)
+        cfg = dataclasses.replace(cfg, model=cfg.model_on(start_from.cfg))
     elif not cfg.train.init:  # else the run has it from the model it was started from
         cfg = cfg.with_trained_heads()
     cfg, data = open_data(cfg)
@@ -139,7 +139,7 @@ def _train(
             source, held_out = data.training(cfg, phase), data.evaluation(cfg, phase)
             rows = sharding.process_rows(mesh, shape.batch_size, cfg.train.accumulate)
             at_once = rows_at_once(cfg, mesh, shape.batch_size)
-            baseline = unigram_entropy(held_out, cfg.train.eval_rows, data.train.special)
+            baseline = unigram_entropy(held_out, cfg.train.eval_rows, objective.never_predicted)
             report.compiling(phase)
             batches = load_batches(
                 source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -78,6 +79,9 @@ def test_both_networks_learn():
 
 RECIPE = (
     tiny_run.RECIPE.replace("hidden_size=32,", "hidden_size=32, embedding_size=16,")
+    .replace(
+        "ModelConfig(", 'ModelConfig(family="electra", head_activation="gelu", pooler="gelu", '
+    )
     .replace("optim=", "replaced_tokens=ReplacedTokensConfig(50.0, 0.25),\n        optim=")
     .replace("steps=24", "steps=10")
 )
@@ -117,6 +121,13 @@ def test_a_run_opens_as_the_model_and_as_its_generator(run):
         p["embeddings"]["word_embeddings"]["embedding"] for p in (found.params, filling.params)
     ]
     np.testing.assert_array_equal(*words)
+
+
+def test_both_networks_are_exported(run, tmp_path):
+    for option, name in ((), "ElectraForPreTraining"), (("--generator",), "ElectraForMaskedLM"):
+        out = tmp_path / name
+        assert main(["export", str(run), "--out", str(out), *option]) == 0
+        assert json.loads((out / "config.json").read_text())["architectures"] == [name]
 
 
 def test_a_run_begins_with_both_networks_of_another(run, recipe, corpus, tmp_path, capfd):
