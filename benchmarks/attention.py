@@ -2,6 +2,9 @@
 
     python benchmarks/attention.py                             # 64 rows, 12 heads of 64, bfloat16
     python benchmarks/attention.py --rows 4 --dtype float32    # on a CPU
+    python benchmarks/attention.py --rows 1 --dtype float32 --lengths 1024 2048 --window 64
+
+With a window all backends compute the local layers of ModernBERT: a token and so many to each side.
 
 For rows that are full, padded and packed: the largest differences from plain attention in float32
 of what comes out and of the three gradients, as shares of the largest value; what a change of
@@ -23,9 +26,9 @@ import numpy as np
 from bertjax.bench.clock import seconds
 from bertjax.cli.main import in_one_line
 from bertjax.errors import UserError
-from bertjax.model.attention import Call, attend, choose
+from bertjax.model.attention import Call, Window, attend, choose
 
-BACKENDS = ("reference", "cudnn", "triton", "splash")
+BACKENDS = ("reference", "local", "cudnn", "triton", "splash")
 TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}  # TF32 has ten bits, bfloat16 eight
 
 
@@ -48,15 +51,18 @@ def main() -> int:
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--head-size", type=int, default=64)
     parser.add_argument("--dtype", default="bfloat16", choices=TOLERANCE)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512], help="tokens a row")
+    parser.add_argument("--window", type=int, help="keys to each side that a token sees")
     options = parser.parse_args()
+    window = None if options.window is None else (options.window, options.window)
     device = jax.devices()[0]
     print(f"{device.device_kind}, jax {jax.__version__}, {options}")
     wrong = 0
     print("| T | rows | backend | output | gradients | leak | ms |\n|---|---|---|---|---|---|---|")
-    for T in (128, 512):
+    for T in options.lengths:
         for rows in ("full", "padded", "packed"):
             for backend in BACKENDS:
-                call = Call(device.platform, options.dtype, T, options.head_size, rows)
+                call = Call(device.platform, options.dtype, T, options.head_size, rows, window)
                 try:
                     choose(backend, call)
                 except UserError as error:
@@ -64,11 +70,11 @@ def main() -> int:
                     if not reason.startswith("runs on"):
                         print(f"| {T} | {rows} | {backend} | {reason} | | | |")
                     continue
-                wrong += not compare(backend, rows, T, options)
+                wrong += not compare(backend, rows, T, window, options)
     return int(wrong > 0)
 
 
-def compare(backend: str, rows: str, T: int, options: argparse.Namespace) -> bool:
+def compare(backend: str, rows: str, T: int, window: Window, options: argparse.Namespace) -> bool:
     """Print a line; whether the backend is right."""
     B, N, H = options.rows, options.heads, options.head_size
     segments = segments_of(rows, B, T)
@@ -80,7 +86,8 @@ def compare(backend: str, rows: str, T: int, options: argparse.Namespace) -> boo
 
     def run(backend, dtype, q, k, v):
         inputs = [x.astype(dtype) for x in (q, k, v)]
-        call = partial(attend, segments_BT=jnp.asarray(segments), backend=backend, rows=rows)
+        ids = jnp.asarray(segments)
+        call = partial(attend, segments_BT=ids, backend=backend, rows=rows, window=window)
         out, pull = jax.vjp(call, *inputs)
         # Nothing is asked of padding: no loss reads it.
         return jnp.where(real, out, 0), pull(jnp.where(real, d, 0).astype(dtype))

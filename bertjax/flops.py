@@ -4,7 +4,8 @@ Training FLOPs per token = 6·N + 12·L·D·S + p·(6·D·E + 6·E·V): N non-em
 blocks and of the projection of the embeddings, L layers, S keys a token attends to on average, p
 share of predicted positions, E width of the tables. Only real tokens and real pieces count, never
 padding, of rows or of the vocabulary (Kaplan et al. 2020, section 2.1, with the head on p·T
-positions). A head of replaced tokens stands on every token: 6·D² + 6·D.
+positions). Gated feed-forwards have a third matrix. A head of replaced tokens stands on every
+token: 6·D² + 6·D.
 """
 
 from __future__ import annotations
@@ -43,15 +44,25 @@ def training_flops(
 
 def _of_network(cfg: ModelConfig, tokens: float, attended: float, predicted: float) -> float:
     D, E, F, L = cfg.hidden_size, cfg.table_size, cfg.intermediate_size, cfg.num_layers
-    blocks = L * (4 * D * D + 2 * D * F)
+    blocks = L * (4 * D * D + (3 if cfg.feed_forward == "glu" else 2) * D * F)
     projection = E * D if cfg.embedding_size else 0
-    if cfg.attention == "causal":  # a token and those before it
-        attended = (attended + tokens) / 2
+    scores = sum(12 * D * _seen(spec.window, tokens, attended) for spec in cfg.layer_specs)
     if cfg.replaced_token_head:
         head = 6 * (D * D + D) * tokens
     else:
-        head = 6 * (D * E + E * cfg.vocab_size) * predicted
-    return 6 * (blocks + projection) * tokens + 12 * L * D * attended + head
+        transform = D * E if cfg.head_transform else 0
+        head = 6 * (transform + E * cfg.vocab_size) * predicted
+    return 6 * (blocks + projection) * tokens + scores + head
+
+
+def _seen(window: tuple[int | None, int | None] | None, tokens: float, attended: float) -> float:
+    """Keys that a layer's queries see; near the ends of a segment a window counts whole."""
+    if window is None:
+        return attended
+    left, right = window
+    if left is None or right is None:  # a token and those to one side
+        return (attended + tokens) / 2
+    return min(attended, (left + 1 + right) * tokens)
 
 
 def attended_keys(segments: np.ndarray) -> int:

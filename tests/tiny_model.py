@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from bertjax import sharding
+from bertjax import model, sharding
 from bertjax.config import (
     DataConfig,
     MeshConfig,
@@ -101,3 +101,9 @@ def largest_difference(ours, theirs) -> float:
     a, b = by_path(ours), by_path(theirs)
     assert a.keys() == b.keys()
     return max(float(np.abs(a[name] - b[name]).max(initial=0.0)) for name in a)
+
+
+def by_path_of_shapes(cfg: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter."""
+    leaves = jax.tree_util.tree_leaves_with_path(model.abstract_params(cfg))
+    return {path_name(path): leaf.shape for path, leaf in leaves}

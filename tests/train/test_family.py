@@ -1,0 +1,118 @@
+"""Every member of the family through the same training: a new one is a line in tests/family.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+
+import jax
+import numpy as np
+import pytest
+import tiny_model
+from family import FAMILY
+from tiny_model import MODEL, RUN, SPECIAL, largest_difference, mesh
+
+from bertjax import model, sharding
+from bertjax.config import ModelConfig, PretrainConfig, ReplacedTokensConfig
+from bertjax.flops import training_flops
+from bertjax.objectives.choice import objective_of
+from bertjax.train.state import fresh_state
+from bertjax.train.step import make_train_step
+
+# Another mesh and another way of computing at once: none may change what is learnt.
+WAYS = {
+    "data and tensor, accumulated": ((2, 1, 4), {"accumulate": 2}),
+    "data and fsdp, scanned": ((2, 4, 1), {"scan_layers": True}),
+    "all three, dots kept": ((2, 2, 2), {"remat": "dots"}),
+}
+MEMBERS = {name: fields for name, fields in FAMILY.items() if name != "electra-wide"}
+
+
+def architecture(name: str) -> ModelConfig:
+    """With sizes that divide over every mesh here."""
+    fields = dict(MEMBERS[name]) | {"hidden_size": 32, "num_heads": 4}
+    if "embedding_size" in fields:
+        fields["embedding_size"] = 8
+    return replace(MODEL, **fields)
+
+
+def run(name: str, **train) -> PretrainConfig:
+    network = architecture(name)
+    data = RUN.data if network.next_sentence_head else replace(RUN.data, format="doc_sentences")
+    cfg = replace(RUN, model=network, data=data, train=replace(RUN.train, **train))
+    if name == "electra":
+        pair = ReplacedTokensConfig(weight=50.0, generator_size=0.5)
+        cfg = replace(cfg, replaced_tokens=pair)
+    return cfg.with_trained_heads()
+
+
+def trained(cfg: PretrainConfig, axes: tuple[int, int, int]):
+    """Parameters and the last loss after two steps."""
+    where = mesh(*axes)
+    with jax.set_mesh(where):
+        objective = objective_of(cfg, SPECIAL, tiny_model.VOCAB)
+        step, state = make_train_step(cfg, objective, where), fresh_state(cfg, where)
+        for i in range(2):
+            batch = tiny_model.source(cfg.data).batch(i)
+            rows = sharding.to_devices(where, batch, tiny_model.ROWS)
+            state, metrics = step(state, rows, None)
+        return jax.device_get(state.params), float(metrics[objective.selects])
+
+
+@cache
+def plainly(name: str):
+    return trained(run(name), (1, 1, 1))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", MEMBERS)
+def test_no_mesh_and_no_way_of_computing_changes_what_is_learnt(name, way):
+    axes, train = WAYS[way]
+    params, loss = trained(run(name, **train), axes)
+    expected, expected_loss = plainly(name)
+    assert loss == pytest.approx(expected_loss, abs=1e-5)
+    assert largest_difference(params, expected) < 2e-5  # of updates of 2e-3
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_what_shares_a_row_is_computed_as_if_alone(name):
+    cfg = replace(architecture(name), next_sentence_head=False)
+    params = jax.jit(partial(model.init, cfg))(jax.random.key(0))
+    draw = np.random.default_rng(0)
+    tokens = draw.integers(5, tiny_model.VOCAB, (1, 16))
+    lengths = (5, 8)
+    starts = np.cumsum((0, *lengths))
+    segments, positions = np.zeros((2, 1, 16), int)
+    for i, (start, length) in enumerate(zip(starts, lengths, strict=False)):
+        segments[0, start : start + length] = i + 1
+        positions[0, start : start + length] = np.arange(length)
+    batch = {"tokens": tokens, "token_types": 0 * tokens, "positions": positions}
+    packed = {key: value.astype(np.int32) for key, value in batch.items()}
+    packed["segments"] = segments.astype(np.int32)
+    hidden = np.asarray(model.apply(cfg, params, packed)["hidden"])
+    for start, length in zip(starts, lengths, strict=False):
+        own = {key: np.zeros((1, 16), np.int32) for key in packed}
+        for key, value in packed.items():
+            own[key][0, :length] = value[0, start : start + length]
+        own["segments"] = np.minimum(own["segments"], 1)
+        alone = np.asarray(model.apply(cfg, params, own)["hidden"])
+        np.testing.assert_allclose(hidden[0, start : start + length], alone[0, :length], atol=2e-6)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_flops_are_those_of_the_matrices(name):
+    """Six for each entry of a matrix that a token goes through, and 12 D for a key in a layer."""
+    cfg = run(name)
+    if cfg.generator is not None:
+        cfg = replace(cfg, replaced_tokens=ReplacedTokensConfig()).with_trained_heads()
+    facts, shapes = model.describe(cfg.model), tiny_model.by_path_of_shapes(cfg.model)
+    uses = {i: cfg.model.layer_weights.count(i) for i in cfg.model.layer_weights}
+    entries = sum(
+        int(np.prod(shapes[path])) * uses[int(path.split("/")[0][6:])]
+        for path, one in facts.items()
+        if one.group == "block_matrix"
+    )
+    if cfg.model.embedding_size:
+        entries += int(np.prod(shapes["embeddings/projection/kernel"]))
+    of_scores = 12 * cfg.model.hidden_size * cfg.model.num_layers
+    assert training_flops([cfg.model], 1.0, 1.0, 0.0) == 6 * entries + of_scores
