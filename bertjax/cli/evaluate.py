@@ -10,6 +10,8 @@ from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
+from bertjax.finetune.member import metric_values
+from bertjax.finetune.results import with_convention
 from bertjax.finetune.saved import SavedRun, ensemble, open_saved
 from bertjax.overrides import apply_overrides
 from bertjax.tasks.conventions import conventions
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     content = {}
     for name, task, scores in [*named, together] if len(named) > 1 else named:
         found = task.score(examples, scores)
-        content[name] = found
+        content[name] = found | {"report": with_convention(found.get("report"))}
         shown = " · ".join(f"{metric} {found[metric]:.4f}" for metric in task.metrics)
         print(f"{name:<24} {shown}")
     print(
@@ -81,8 +83,10 @@ def run(args: argparse.Namespace) -> None:
         + (f", {account.count:,} left out" if account.count else "")
     )
     print_account(account)
+    said = conventions(runs[0].cfg.task, metric_values(content[named[0].name]))
+    for metric in runs[0].task.metrics:
+        print(f"by        {metric}: {said[metric]}")
     if args.out:
-        said = conventions(cfg.task, runs[0].task.metrics)
         write_json(args.out, {"data": args.data, "conventions": said, "scores": content})
 
 

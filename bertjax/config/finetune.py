@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bertjax.config.checks import one_of, require, within
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
+from bertjax.errors import nearest
 
 TASK_FAMILIES = (
     "classification",
@@ -28,6 +29,7 @@ class TaskConfig:
     name: str = "task"  # in results, file names and model cards
     labels: tuple[str, ...] = ()  # in order of their ids; empty: those of the training file, sorted
     metric: str = ""  # chooses the best epoch; empty: the family's first
+    positive: str = ""  # classification of two labels: the one that f1 is of; empty: the second
     balanced: bool = False  # classes weigh inversely to their frequency in the training file
     class_weights: tuple[float, ...] = ()  # or one weight a label
     scheme: str = "none"  # tagging: how entities are written in the files; none: plain tags
@@ -49,6 +51,17 @@ class TaskConfig:
         require(
             len(set(self.labels)) == len(self.labels),
             f"task.labels={list(self.labels)} names a label twice: give each once",
+        )
+        require(
+            not self.positive or (self.family == "classification" and len(self.labels) in (0, 2)),
+            f"task.positive={self.positive!r} with task.family={self.family} and "
+            f"{len(self.labels)} task.labels: only one of two classes has an F1 of its own; leave "
+            "it out",
+        )
+        require(
+            not (self.positive and self.labels) or self.positive in self.labels,
+            f"task.positive={self.positive!r} is not one of task.labels: "
+            f"{nearest(self.positive, self.labels)}",
         )
         require(
             not (self.balanced and self.class_weights),

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, TaskConfig
 from bertjax.durable import replace_file
 from bertjax.finetune.material import Material, Start
 from bertjax.finetune.member import Member, first_best, metric_values
-from bertjax.tasks.conventions import conventions
+from bertjax.tasks.conventions import conventions, table_convention
 from bertjax.tasks.task import Example, Scores, Task
 
 
@@ -66,23 +66,34 @@ def summarise(
 
 
 def scored(
+    cfg: TaskConfig,
     examples: Sequence[Example],
     by_model: Sequence[tuple[Task, Sequence[Scores]]],
     together: tuple[Task, Sequence[Scores]],
 ) -> dict[str, Any]:
     """What a split's entry in results.json holds: of each model, and of all `together`.
 
-    Each set of scores comes with the task that judges it.
+    Each set of scores comes with the task that judges it; `cfg` is the settled one, by which each
+    number has its convention.
     """
     single = [task.score(examples, scores) for task, scores in by_model]
     combined = together[0].score(examples, together[1])
+    models = spread([metric_values(score) for score in single])
+    for name, convention in conventions(cfg, models).items():
+        models[name]["convention"] = convention
     return {
         "examples": len(examples),
-        "models": spread([metric_values(score) for score in single]),
+        "models": models,
         "ensemble": metric_values(combined) if len(by_model) > 1 else None,
         "collapsed": sum(bool(score.get("collapsed")) for score in single),
-        "report": combined.get("report"),
+        "report": with_convention(combined.get("report")),
     }
+
+
+def with_convention(report: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The tables of a score, with what their columns follow."""
+    said = table_convention(report or ())
+    return {**(report or {}), "convention": said} if said else report
 
 
 _KEPT = ("seed", "fold", "best_epoch", "epochs", "steps", "tokens", "dev", "seconds_per_epoch")
@@ -106,13 +117,14 @@ def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
 
 
 def table(content: Mapping[str, Any]) -> str:
-    """The metrics of a run for the terminal."""
-    lines = []
+    """The metrics of a run for the terminal, and what each follows."""
+    lines, said = [], {}
     for split, entry in content["splits"].items():
         shown = _shown(content, entry["models"])
         width = max(12, *(len(name) + 2 for name in shown))
         for name in shown:
             value = entry["models"][name]
+            said[name] = f"{'by':<12}{name:<{width}}{value['convention']}"
             line = f"{split:<12}{name:<{width}}{value['mean']:.4f}"
             if value["sd"] is not None:
                 line += f" ± {value['sd']:.4f} (best {value['best']:.4f})"
@@ -129,7 +141,7 @@ def table(content: Mapping[str, Any]) -> str:
                     else " or train longer"
                 )
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, *said.values()])
 
 
 def _shown(content: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:

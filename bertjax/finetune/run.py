@@ -155,7 +155,9 @@ class FinetuneRun:
             examples = self._examples(name)
             together = task.combine(by_model, [1.0] * len(by_model))
             judged = list(zip(single, by_model, strict=False))  # out_of_fold: one list a seed
-            content["splits"][name] = results.scored(examples, judged, (joint, together))
+            content["splits"][name] = results.scored(
+                self.cfg.task, examples, judged, (joint, together)
+            )
             predictions = joint.predict(examples, together)
             results.write_predictions(self.directory.path / f"{name}.jsonl", predictions)
         histories = [(m.name, result["history"]) for m, result in zip(members, found, strict=True)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.metrics.classification import Counts, accuracy, confusion_matrix, matthews
+from bertjax.tasks.conventions import positive_label
 from bertjax.tasks.label_column import one_each
 from bertjax.tasks.labels import check_varied, label_id, ordered_labels
 from bertjax.tasks.sentences import (
@@ -53,7 +54,7 @@ def label_names(examples: Sequence[Example], named: tuple[str, ...] = ()) -> tup
 class Classification(SentenceTask):
     """One of `labels` for every text or pair; scores are probabilities float64 [C]."""
 
-    metrics: tuple[str, ...] = ("accuracy", "macro_f1", "micro_f1", "mcc")
+    metrics: tuple[str, ...] = ("accuracy", "macro_f1", "mcc")
 
     def __init__(self, cfg: FinetuneConfig, labels: tuple[str, ...]):
         self.data = cfg.data
@@ -61,6 +62,7 @@ class Classification(SentenceTask):
         self._ids = {label: i for i, label in enumerate(labels)}
         if len(labels) == 2:
             self.metrics = ("accuracy", "f1", *self.metrics[1:])
+        self._positive = self._ids[positive_label(cfg.task, labels)]
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Rows:
         """Rows with the target `label` int32 [R]; see `Task.encode`."""
@@ -84,7 +86,7 @@ class Classification(SentenceTask):
     def score(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> dict[str, Any]:
         """Metrics, the confusion matrix and a table of classes.
 
-        `f1`, of two classes only, is of the second one. `collapsed` says that all predictions
+        `f1`, of two classes only, is of `task.positive`. `collapsed` says that all predictions
         are one class although the labels are not.
         """
         truth = self._classes(examples)
@@ -93,9 +95,8 @@ class Classification(SentenceTask):
         counts = Counts.of_classes(confusion)
         numbers = {
             "accuracy": accuracy(confusion),
-            "f1": float(counts.f1()[-1]),
+            "f1": float(counts.f1()[self._positive]),
             "macro_f1": counts.macro_f1(),
-            "micro_f1": counts.micro_f1(),
             "mcc": matthews(confusion),
         }
         return {name: numbers[name] for name in self.metrics} | {

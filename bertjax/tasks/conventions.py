@@ -1,8 +1,8 @@
-"""Which convention each metric follows: said beside every number."""
+"""Which convention each number follows: said beside all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bertjax.config import TaskConfig
 
@@ -11,13 +11,17 @@ _SQUAD = {
     "exact_match": "SQuAD's evaluate-v2.0.py, between 0 and 1",
     "best_f1": "SQuAD's evaluate-v2.0.py at the threshold of no answer that is best on these",
 }
+_CMRC = {
+    "f1": "cmrc2018_evaluate.py, between 0 and 1: of characters and English words",
+    "exact_match": "cmrc2018_evaluate.py, between 0 and 1",
+}
+_QUESTIONS = {"has_answer": "questions with an answer", "no_answer": "questions without one"}
 _CONVENTIONS = {
     "classification": {
         "accuracy": "scikit-learn accuracy_score",
-        "f1": "scikit-learn f1_score with pos_label={last!r}",
+        "f1": "of {positive!r}: scikit-learn f1_score with pos_label={positive!r}",
         "macro_f1": "scikit-learn f1_score(average='macro'): the labels that occur in the file or "
         "in the predictions",
-        "micro_f1": "scikit-learn f1_score(average='micro')",
         "mcc": "scikit-learn matthews_corrcoef",
     },
     "multi_label": {
@@ -31,25 +35,44 @@ _CONVENTIONS = {
         "spearman": "scipy spearmanr, 0 where either side is constant",
     },
     "tagging": {
-        "f1": "conlleval (seqeval, micro average): entities with the right type and both ends",
-        "precision": "conlleval (seqeval, micro average)",
-        "recall": "conlleval (seqeval, micro average)",
+        "f1": "conlleval (seqeval's default, micro average): right type and both ends; a tag that "
+        "breaks the scheme may begin an entity",
+        "precision": "conlleval (seqeval's default, micro average)",
+        "recall": "conlleval (seqeval's default, micro average)",
+        "strict_f1": "seqeval with mode='strict', scheme={scheme}: what breaks the scheme is no "
+        "entity",
         "accuracy": "of words; one of which nothing is said, as it was cut off, counts as wrong",
         "macro_f1": "scikit-learn f1_score(average='macro') of words: the tags that occur in the "
         "file or in the predictions",
     },
     "multiple_choice": {"accuracy": "scikit-learn accuracy_score"},
 }
-_CMRC = {
-    "f1": "cmrc2018_evaluate.py, between 0 and 1: of characters and English words",
-    "exact_match": "cmrc2018_evaluate.py, between 0 and 1",
+_TABLES = {
+    "classes": "scikit-learn precision_recall_fscore_support, of each class",
+    "entities": "conlleval (seqeval's default), of each type",
 }
 
 
-def conventions(task: TaskConfig, metrics: Sequence[str]) -> dict[str, str]:
-    """The convention of each of `metrics`, for a settled config's task."""
-    known = _CONVENTIONS.get(task.family, _SQUAD)
-    if task.family == "span_qa" and task.scoring == "cmrc":
-        known = _SQUAD | _CMRC
-    last = task.labels[-1] if task.labels else ""
-    return {name: known[name].format(last=last) for name in metrics}
+def conventions(task: TaskConfig, metrics: Iterable[str]) -> dict[str, str]:
+    """The convention of each of `metrics`, numbers of `Task.score`, for a settled config's task."""
+    known = _CONVENTIONS.get(task.family, {})
+    if task.family == "span_qa":
+        known = _SQUAD | (_CMRC if task.scoring == "cmrc" else {})
+        known |= {
+            f"{which}_{name}": f"of {said}: {known[name]}"
+            for which, said in _QUESTIONS.items()
+            for name in ("f1", "exact_match")
+        }
+    positive = positive_label(task, task.labels) if task.labels else ""
+    scheme = task.train_scheme or task.scheme
+    return {name: known[name].format(positive=positive, scheme=scheme) for name in metrics}
+
+
+def table_convention(report: Iterable[str]) -> str | None:
+    """The convention of the table of classes or entities among the parts of a `report`."""
+    return next((_TABLES[name] for name in report if name in _TABLES), None)
+
+
+def positive_label(task: TaskConfig, labels: Sequence[str]) -> str:
+    """The class that `f1` is of, where there are two: `task.positive`, else the second."""
+    return task.positive or labels[-1]

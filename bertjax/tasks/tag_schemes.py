@@ -21,6 +21,7 @@ LETTERS = {
     "IOB2": ("B", "I"),
     "IOBES": ("B", "I", "E", "S"),
 }
+STRICT = ("IOB2", "IOBES")  # schemes in which an entity's own tags say whether they are valid
 _SPELLINGS = {"L": "E", "U": "S", "M": "I"}
 OUTSIDE = "O"
 
@@ -47,6 +48,18 @@ def spans(tags: Sequence[str]) -> list[Span]:
             start = i
         before, kind = letter, of
     return found
+
+
+def strict_spans(tags: Sequence[str], scheme: str) -> list[Span]:
+    """The entities whose tags are those that a scheme of STRICT has for them.
+
+    As seqeval's `mode="strict"` finds them: what breaks the rules of the scheme is no entity.
+    """
+    return [
+        (start, end, kind)
+        for start, end, kind in spans(tags)
+        if list(tags[start:end]) == tags_of([(0, end - start, kind)], end - start, scheme)
+    ]
 
 
 def tags_of(entities: Sequence[Span], length: int, scheme: str) -> list[str]:

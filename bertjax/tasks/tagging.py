@@ -25,6 +25,7 @@ from bertjax.tasks.labels import label_id
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.tag_schemes import (
     OUTSIDE,
+    STRICT,
     all_tags,
     allowed_transitions,
     is_tag,
@@ -32,6 +33,7 @@ from bertjax.tasks.tag_schemes import (
     problem,
     spans,
     split,
+    strict_spans,
     tags_of,
 )
 from bertjax.tasks.tagged_files import read_sentences
@@ -126,6 +128,8 @@ class Tagging:
             if self.scheme == "none"
             else ("f1", "precision", "recall", "accuracy")
         )
+        if self.scheme in STRICT:
+            self.metrics = (*self.metrics[:3], "strict_f1", self.metrics[3])
         self._ids = {label: i for i, label in enumerate(labels)}
         for tag in labels if self.scheme != "none" else ():
             if not is_tag(tag, self.scheme) or OUTSIDE not in labels:
@@ -289,7 +293,9 @@ class Tagging:
         return predictions
 
     def score(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> dict[str, Any]:
-        """Accuracy of words; entities as conlleval counts them or, of plain tags, macro F1."""
+        """Accuracy of words; entities as conlleval and as strict seqeval count them; of plain tags
+        macro F1.
+        """
         predicted = self._tags(scores)
         truth = np.concatenate([self._tag_ids(example) for example in examples])
         # A word about which nothing is said counts as taken for another tag.
@@ -312,12 +318,14 @@ class Tagging:
                 "confusion": {"labels": list(self.labels), "counts": confusion.tolist()},
             }
             return result
-        table = entity_scores(
-            [spans(example.label) for example in examples],
-            [spans([tag or OUTSIDE for tag in tags]) for tags in predicted],
-        )
+        guesses = [[tag or OUTSIDE for tag in tags] for tags in predicted]
+        entities = [spans(example.label) for example in examples]
+        table = entity_scores(entities, list(map(spans, guesses)))
         everything = table.pop("")
         result |= {name: everything[name] for name in ("f1", "precision", "recall")}
+        if self.scheme in STRICT:
+            strict = [strict_spans(tags, self.scheme) for tags in guesses]
+            result["strict_f1"] = entity_scores(entities, strict)[""]["f1"]
         result["report"] = {"entities": table}
         return result
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertjax.metrics.entities import entity_scores
-from bertjax.tasks.tag_schemes import spans
+from bertjax.tasks.tag_schemes import STRICT, all_tags, spans, strict_spans
 
 TAGS = ["O", *(f"{letter}-{kind}" for letter in "BIES" for kind in ("PER", "LOC"))]
 
@@ -31,6 +31,16 @@ def test_scores_of_any_tags_are_those_of_seqeval(data):
         assert ours[""][name] == pytest.approx(theirs["micro avg"][key])
         for kind in ours.keys() - {""}:
             assert ours[kind][name] == pytest.approx(theirs[kind][key]), (kind, name)
+
+
+@pytest.mark.parametrize("scheme", STRICT)
+@given(st.data())
+def test_strict_entities_of_any_tags_are_those_of_seqeval(scheme, data):
+    theirs = pytest.importorskip("seqeval.scheme")
+    tags = all_tags(("PER", "LOC"), scheme)
+    sentence = data.draw(st.lists(st.sampled_from(tags), min_size=1, max_size=8))
+    (wanted,) = theirs.Entities([sentence], getattr(theirs, scheme)).entities
+    assert strict_spans(sentence, scheme) == sorted((e.start, e.end, e.tag) for e in wanted)
 
 
 def test_a_hand_worked_case():
