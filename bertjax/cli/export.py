@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
+from bertjax.cli.task_card import chosen, task_card
 from bertjax.errors import UserError
 from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import task_shape
@@ -72,20 +73,8 @@ def run(args: argparse.Namespace) -> None:
 def _export_task(args: argparse.Namespace) -> ExportReport:
     saved = open_saved(args.run)
     member = saved.member(args.model) if args.model else saved.best
-    entry = saved.results["models"][saved.members.index(member)]
-    environment = describe_environment()
-    card = CardFacts(
-        name=args.out.name,
-        data_fingerprint=saved.cfg.task.name,
-        config=to_json(saved.cfg),
-        versions={"bertjax": environment["bertjax"], **environment["packages"]},
-        steps=entry["steps"],
-        start=saved.results["convention"]["start"],
-        tokens=entry["tokens"],
-        results={f"dev {name}": x for name, x in entry["dev"].items() if x is not None},
-        language=_languages(args.language, None),
-        license=args.license,
-    )
+    card = task_card(saved, member, args.out.name, _languages(args.language, None), args.license)
+    print(f"model    {chosen(saved, member)}")
     params, tokenizer = saved.parameters(member), saved.tokenizer
     if args.encoder:
         return export_encoder(saved.cfg.model, params, tokenizer, args.out, card, check_lines())

@@ -2,15 +2,17 @@
 
 from bertjax.huggingface.export import ExportReport, export_model, without_next_sentence_head
 from bertjax.huggingface.importing import Imported, import_model, no_tokenizer
-from bertjax.huggingface.model_card import CardFacts
+from bertjax.huggingface.model_card import CardFacts, Evaluation, Score
 from bertjax.huggingface.task_export import export_encoder, export_task_model
 from bertjax.huggingface.task_importing import ImportedTask, import_task_model
 
 __all__ = [
     "CardFacts",
+    "Evaluation",
     "ExportReport",
     "Imported",
     "ImportedTask",
+    "Score",
     "export_encoder",
     "export_model",
     "export_task_model",

@@ -10,7 +10,8 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
 from bertjax.huggingface.names import Architecture
 from bertjax.text.tokenizer import Tokenizer
@@ -34,7 +35,38 @@ _USES = {
     "multiple-choice": _CLASS,
     "feature-extraction": _PIPELINE + '("A text.")',
 }
+# Metrics whose names in the Hub's library `evaluate` are others.
+_HUB_METRICS = {
+    "macro_f1": "f1",
+    "micro_f1": "f1",
+    "strict_f1": "f1",
+    "mcc": "matthews_correlation",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
 _TRAINED = {"fill-mask": "Pretrained", "feature-extraction": "Trained"}  # and else: fine-tuned
+
+
+class Score(NamedTuple):
+    """A metric: of the model that is exported, and over all models that were trained alike."""
+
+    metric: str
+    value: float | None  # None: it is not a number
+    mean: float | None
+    deviation: float | None  # None: of one model there is none
+    convention: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a fine-tuned model scores on examples that it was not trained on."""
+
+    split: str  # test, dev or "held-out fold"
+    data: str  # the file, for people
+    examples: int
+    models: int  # over which means and deviations are
+    scores: tuple[Score, ...]
+    choice: str  # sentences: which model this is, and what chose it
 
 
 @dataclass(frozen=True)
@@ -42,13 +74,16 @@ class CardFacts:
     """What a model card says about a run, besides the model itself."""
 
     name: str
-    data_fingerprint: str  # identity of the corpus
+    data_fingerprint: str  # identity of the corpus or of the examples
     config: str  # the resolved config as JSON
     versions: Mapping[str, str]  # package -> version
     steps: int  # of pretraining here
     start: str  # what they began from, such as "imported weights"; empty: random ones
     tokens: int  # real tokens seen
     results: Mapping[str, float]  # held-out measures, e.g. {"masked-LM loss": 2.31}
+    evaluation: Evaluation | None = None  # of a fine-tuned model, in place of `results`
+    task: str = ""  # what it was fine-tuned for, with its labels
+    data: str = ""  # what it was trained on, by name; empty: not known
     language: tuple[str, ...] = ()  # empty: not known
     license: str = "unknown"  # an identifier of the Hugging Face Hub
 
@@ -74,9 +109,14 @@ def model_card(
         "pipeline_tag": purpose,
         "tags": tags,
     }
+    has_head = purpose != "feature-extraction"
+    if facts.evaluation and has_head:
+        front["model-index"] = [{"name": name, "results": [_hub_result(facts.evaluation, purpose)]}]
     mask = tokenizer.token(tokenizer.special.mask)
     verb = _TRAINED.get(purpose, "Fine-tuned")
-    trained = f"{verb} for {facts.steps:,} steps on {facts.tokens:,} tokens."
+    task = f" for {facts.task}" if facts.task else ""
+    data = f" of {scrub(facts.data)}" if facts.data else ""
+    trained = f"{verb}{task} for {facts.steps:,} steps on {facts.tokens:,} tokens{data}."
     if facts.start:
         trained = f"Began from {scrub(facts.start)}. " + (
             trained if facts.steps else "It was not trained further here."
@@ -92,7 +132,7 @@ def model_card(
     provenance = {
         "architecture": architecture.name,
         "parameters": f"{parameters:,}",
-        "corpus" if purpose == "fill-mask" else "data": facts.data_fingerprint,
+        "corpus" if facts.evaluation is None else "examples": facts.data_fingerprint,
         "tokenizer": tokenizer.fingerprint,
         **{scrub(package): scrub(version) for package, version in facts.versions.items()},
     }
@@ -105,7 +145,10 @@ def model_card(
         f"## Use\n\n```python\n{use}\n```",
         f"Loaded as anything but `{architecture.name}`, `transformers` reports the heads it leaves "
         "out as unexpected and new ones as missing. That is normal.",
-        "## Held-out evaluation\n\n" + (_table("measure", results) or "None was made."),
+        "## Held-out evaluation\n\n"
+        + ("" if has_head or not facts.evaluation else "With the head that is left out here. ")
+        + (_scores(facts.evaluation) if facts.evaluation else _table("measure", results))
+        + ("" if facts.evaluation or results else "None was made."),
         "## Provenance\n\n" + _table("what", provenance),
     ]
     if facts.steps:  # else there was no run that it would describe
@@ -138,6 +181,43 @@ def _scrubbed(value: Any) -> Any:
     if isinstance(value, list):
         return [_scrubbed(item) for item in value]
     return scrub(value) if isinstance(value, str) else value
+
+
+def _scores(found: Evaluation) -> str:
+    """The scores as a table, each with its convention, under what they are of."""
+    many = found.models > 1
+    titles = ["metric", "this model", *([f"mean of {found.models}"] if many else []), "convention"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for score in found.scores:
+        cells = [score.metric, _number(score.value)]
+        if many:
+            cells.append(f"{_number(score.mean)} ± {_number(score.deviation)}")
+        cells.append(scrub(score.convention).replace("|", "\\|"))
+        lines.append(f"| {' | '.join(cells)} |")
+    about = f"On {found.split}: {scrub(found.data)}, {found.examples:,} examples. {found.choice}"
+    return f"{about}\n\n" + "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.4f}"
+
+
+def _hub_result(found: Evaluation, purpose: str) -> dict[str, Any]:
+    """The model's own scores as an entry of the Hub's `model-index`."""
+    data = scrub(found.data)
+    return {
+        "task": {"type": purpose},
+        "dataset": {"name": data, "type": PurePath(data).stem, "split": found.split},
+        "metrics": [
+            {
+                "type": _HUB_METRICS.get(score.metric, score.metric),
+                "name": f"{score.metric}: {scrub(score.convention)}",
+                "value": score.value,
+            }
+            for score in found.scores
+            if score.value is not None
+        ],
+    }
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

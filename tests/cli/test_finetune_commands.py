@@ -32,7 +32,7 @@ def files(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("reviews")
     (folder / "config.py").write_text(CONFIG)
     draw = random.Random(0)
-    for name, rows in (("train", 48), ("dev", 16)):
+    for name, rows in (("train", 48), ("dev", 16), ("test", 20)):
         lines = ["id\treview\tstars"]
         for i in range(rows):
             stars = draw.choice("135")
@@ -100,6 +100,50 @@ def test_export_with_its_head_and_without(tuned, tmp_path, capfd):
     assert main(["export", str(tuned), "--out", str(tmp_path / "encoder"), "--encoder"]) == 0
     names = load_file(tmp_path / "encoder" / "model.safetensors").keys()
     assert names and not any(name.startswith("classifier") for name in names)
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory, files, trained) -> Path:
+    """Two models, with a test file."""
+    workdir = tmp_path_factory.mktemp("seeds") / "ft"
+    test = f"data.test={files / 'test.tsv'}"
+    assert main(argv(files, workdir, trained, test, "tune.seeds=0,1")) == 0
+    return workdir
+
+
+def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tmp_path, capfd):
+    hub = pytest.importorskip("huggingface_hub")
+    splits = json.loads((seeds / "results.json").read_text())["splits"]
+    for options, at in (([], None), (["--model", "seed-1"], 1)):
+        out = tmp_path / f"hf{at}"
+        capfd.readouterr()
+        assert main(["export", str(seeds), "--out", str(out), *options]) == 0
+        (chosen,) = re.findall(r"model    (seed-\d), epoch 1 of 1: (.*)", capfd.readouterr().out)
+        at = int(chosen[0][-1]) if at is None else at
+        assert chosen[0] == f"seed-{at}"
+        assert options or chosen[1] == "the best of 2 models by accuracy on dev"
+        card = hub.ModelCard.load(out / "README.md")
+        found = {
+            result.metric_name.partition(":")[0]: (result.metric_value, result.dataset_split)
+            for result in card.data.eval_results
+        }
+        on_test = splits["test"]["models"]
+        assert found == {name: (said["values"][at], "test") for name, said in on_test.items()}
+        assert card.data.eval_results[0].dataset_name == "test.tsv"
+        for name, said in on_test.items():
+            row = f"| {name} | {said['values'][at]:.4f} | {said['mean']:.4f} ± {said['sd']:.4f} | "
+            assert row + said["convention"] in card.content
+        assert "of train.tsv (48 examples)" in card.content and "(1, 3, 5)" in card.content
+        assert " ".join(chosen) in card.content.replace(", epoch 1 of 1:", "")
+
+
+def test_a_card_without_test_says_that_dev_chose_the_model(tuned, tmp_path):
+    assert main(["export", str(tuned), "--out", str(tmp_path / "hf")]) == 0
+    card = (tmp_path / "hf" / "README.md").read_text()
+    assert "On dev: dev.tsv, 16 examples." in card and "the numbers flatter it" in card
+    assert main(["export", str(tuned), "--out", str(tmp_path / "e"), "--encoder"]) == 0
+    card = (tmp_path / "e" / "README.md").read_text()
+    assert "With the head that is left out here" in card and "model-index" not in card
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from bertjax.tasks.families import task_of
 from bertjax.tasks.tagging import WordScores
 from bertjax.tasks.task import Example
 
-
 # Of each family, two labels of examples and what a model that knows them says.
 SAID = {
     "classification": {"a": [0.9, 0.1], "b": [0.2, 0.8]},
