@@ -37,12 +37,15 @@ def run(args: argparse.Namespace) -> None:
     check_output("--submission", args.submission, args.input)
     account = row_account(cfg.data)
     examples, skipped = read_unlabelled(args.input, cfg, account)
-    _, together = ensemble(runs, examples, args.weights, args.every)
+    named, together = ensemble(runs, examples, args.weights, args.every)
     predictions = together.task.predict(examples, together.scores)
-    results.write_predictions(args.out, predictions)
+    by = [model.name for model in named]
+    results.write_predictions(args.out, predictions, [by] * len(predictions))
     print(
         f"predicted {len(predictions):,} examples of {args.input}"
         + (f", {skipped:,} bad rows left out" if skipped else "")
+        + f"\nby        {', '.join(by)}"
+        + (" together" if len(by) > 1 else "")
         + f"\nto        {args.out}"
     )
     print_account(account)

@@ -149,7 +149,15 @@ def _shown(content: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
     return sorted(models, key=lambda name: name != content["metric"])[:5]
 
 
-def write_predictions(path: Path, predictions: Sequence[dict]) -> None:
-    """One JSON object a line; the file is there whole or not at all."""
-    lines = (json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+def write_predictions(
+    path: Path, predictions: Sequence[dict], models: Sequence[Sequence[str]]
+) -> None:
+    """One JSON object a line, with the names of the `models` that made it together.
+
+    The file is there whole or not at all.
+    """
+    lines = (
+        json.dumps(prediction | {"models": list(by)}, ensure_ascii=False) + "\n"
+        for prediction, by in zip(predictions, models, strict=True)
+    )
     replace_file(path, "".join(lines).encode())

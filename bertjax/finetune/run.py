@@ -159,7 +159,8 @@ class FinetuneRun:
                 self.cfg.task, examples, judged, (joint, together)
             )
             predictions = joint.predict(examples, together)
-            results.write_predictions(self.directory.path / f"{name}.jsonl", predictions)
+            by = self._predictors(name, members, len(examples))
+            results.write_predictions(self.directory.path / f"{name}.jsonl", predictions, by)
         histories = [(m.name, result["history"]) for m, result in zip(members, found, strict=True)]
         if not plots.draw(self.directory.path, content, histories):
             self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
@@ -212,6 +213,18 @@ class FinetuneRun:
                 for i, said in zip(held, own, strict=True):
                     held_out[-1][i] = said
         return scores | ({"out_of_fold": held_out} if held_out else {})
+
+    def _predictors(self, split: str, members: list[Member], count: int) -> list[list[str]]:
+        """The names of the models that predict each example of a split together."""
+        if split != "out_of_fold":
+            return [[member.name for member in members]] * count
+        by: list[list[str]] = [[] for _ in range(count)]
+        ways = folds(self.material.splits.train, self.cfg.tune.folds)
+        for member in members:
+            assert member.fold is not None
+            for i in ways[member.fold]:
+                by[i].append(member.name)
+        return by
 
     def _examples(self, split: str) -> list[Example]:
         splits = self.material.splits

@@ -102,7 +102,7 @@ def model_card(
     name = scrub(facts.name)
     random = facts.steps == 0 and not facts.start
     tags = ["bertjax", architecture.model_type, *(["random-init"] if random else [])]
-    front = {
+    front: dict[str, Any] = {
         **({"language": list(facts.language)} if facts.language else {}),
         "license": facts.license,
         "library_name": "transformers",

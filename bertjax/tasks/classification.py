@@ -17,6 +17,7 @@ from bertjax.tasks.sentences import (
     all_labelled,
     encode_sentences,
     read_sentences,
+    shown,
 )
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Rows
@@ -76,7 +77,7 @@ class Classification(SentenceTask):
         """The likeliest label, and the probability of each."""
         return [
             {
-                "id": example.id,
+                **shown(example),
                 "prediction": self.labels[int(np.argmax(score))],
                 "probabilities": dict(zip(self.labels, map(float, score), strict=True)),
             }

@@ -16,7 +16,7 @@ _SPACES = re.compile("[ \t]+")  # others, such as the wide one of Chinese, may b
 _BLANK = " \t"
 _DOCUMENT = re.compile(r"#(begin|end) document\b")  # CoNLL-2012
 _ID = re.compile(r"\d+(-\d+|\.\d+)?")  # of CoNLL-U: a word, words written as one, an empty node
-_TEXT = "# text = "
+_TEXT, _SENTENCE = "# text = ", "# sent_id = "
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Sentence:
     words: tuple[str, ...]
     tags: tuple[str, ...] | None
     lines: tuple[int, ...]
-    id: str
+    id: str = ""  # empty: the file gives none
     problem: Problem | None = None  # what makes it unusable, if anything does
     source: str = ""  # the text in which its words stand, where the file has it
 
@@ -42,14 +42,15 @@ class _Lines:
     problem: Problem | None = None
     width: int = 0
     source: str = ""
+    id: str = ""
 
-    def sentence(self, path: str, labelled: bool, number: int) -> Sentence:
+    def sentence(self, path: str, labelled: bool) -> Sentence:
         return Sentence(
             f"{path}:{self.numbers[0]}",
             tuple(self.words),
             tuple(self.tags) if labelled else None,
             tuple(self.numbers),
-            str(number),
+            self.id,
             self.problem,
             self.source,
         )
@@ -90,16 +91,17 @@ def read_columns(
     comments = _comments(lines, columns)
     if not columns.treebank and data.text == "text":
         _refuse_numbered(path, lines, columns, comments)
-    number, here = 0, _Lines()
+    here = _Lines()
     for line_number, line in enumerate(lines, start=1):
         if line_number in comments:
             if line.startswith(_TEXT):
                 here.source = line.removeprefix(_TEXT).strip()
+            elif columns.treebank and line.startswith(_SENTENCE):
+                here.id = line.removeprefix(_SENTENCE).strip()
             continue
         if not line.strip(_BLANK) or _is_document_mark(line, columns):
             if here.words:
-                yield here.sentence(path, labelled, number)
-                number += 1
+                yield here.sentence(path, labelled)
             here = _Lines()
             continue
         fields = columns.cut(line)
@@ -112,7 +114,7 @@ def read_columns(
             here.tags.append("")
             here.numbers.append(line_number)
     if here.words:
-        yield here.sentence(path, labelled, number)
+        yield here.sentence(path, labelled)
 
 
 def _add(

@@ -16,6 +16,7 @@ from bertjax.tasks.sentences import (
     all_labelled,
     encode_sentences,
     read_sentences,
+    shown,
 )
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Rows
@@ -81,7 +82,7 @@ class MultiLabel(SentenceTask):
         """The labels from THRESHOLD on, and the probability of each."""
         return [
             {
-                "id": example.id,
+                **shown(example),
                 "prediction": [self.labels[i] for i in np.flatnonzero(score >= THRESHOLD)],
                 "probabilities": dict(zip(self.labels, map(float, score), strict=True)),
             }

@@ -15,7 +15,7 @@ from bertjax.tasks.label_values import is_missing, is_number, spelt, spelt_numbe
 from bertjax.tasks.race_file import is_race, read_race
 from bertjax.tasks.sentences import all_labelled, weighted_mean
 from bertjax.tasks.tables import read_table, row_account
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
@@ -172,6 +172,9 @@ class MultipleChoice:
         return [
             {
                 "id": example.id,
+                "text": example.texts[0],
+                "endings": list(example.texts[1:]),
+                **label_of(example.label),
                 "prediction": int(np.argmax(score)),
                 "choice": names[int(np.argmax(score))],
                 "probabilities": dict(zip(names, map(float, score), strict=True)),

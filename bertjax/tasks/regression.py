@@ -17,6 +17,7 @@ from bertjax.tasks.sentences import (
     all_labelled,
     encode_sentences,
     read_sentences,
+    shown,
 )
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Rows
@@ -68,7 +69,7 @@ class Regression(SentenceTask):
     def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
         """The number."""
         return [
-            {"id": example.id, "prediction": float(score[0])}
+            {**shown(example), "prediction": float(score[0])}
             for example, score in zip(examples, scores, strict=True)
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from bertjax.config import ExamplesConfig, FinetuneConfig
 from bertjax.tasks.encode import shares, truncate, windows
 from bertjax.tasks.label_column import Decided, LabelColumn
 from bertjax.tasks.tables import read_table
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
@@ -124,6 +125,12 @@ def _windowed(texts: list[Text], budget: int, data: ExamplesConfig) -> tuple[Par
 def all_labelled(examples: Sequence[Example]) -> bool:
     """Whether there are targets to train on or to score against."""
     return all(example.label is not None for example in examples)
+
+
+def shown(example: Example) -> dict[str, Any]:
+    """What a prediction says of the example: its id, its texts and its label."""
+    texts = dict(zip(("text", "text_pair"), example.texts, strict=False))
+    return {"id": example.id, **texts, **label_of(example.label)}
 
 
 def weighted_mean(

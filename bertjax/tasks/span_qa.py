@@ -14,7 +14,7 @@ from bertjax.metrics import cmrc, squad
 from bertjax.tasks.sentences import all_labelled
 from bertjax.tasks.span_candidates import SpanScores, best_candidates, vote
 from bertjax.tasks.span_windows import Context, Window, cut, read_context
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.text.tokenizer import Tokenizer
 
 SHOWN = 5  # candidates in a prediction
@@ -114,6 +114,7 @@ class SpanQA:
     def predict(self, examples: Sequence[Example], scores: Sequence[SpanScores]) -> list[dict]:
         """The best answer's text, empty for none, and the first of the candidates.
 
+        The label is the texts of all answers. Contexts, which questions share, are left out.
         With `task.no_answer` also `no_answer_score`: by how much "no answer" leads; null where the
         context holds nothing to answer with.
         """
@@ -121,6 +122,8 @@ class SpanQA:
         for example, score in zip(examples, scores, strict=True):
             prediction: dict[str, Any] = {
                 "id": example.id,
+                "question": example.texts[0],
+                **label_of(_answers(example)),
                 "prediction": self._answer(score),
                 "n_best": [
                     {name: candidate[name] for name in ("text", "start", "end", "probability")}
@@ -178,7 +181,7 @@ class SpanQA:
         for an empty prediction."""
         values = np.zeros((2, len(examples)))
         for i, (example, text) in enumerate(zip(examples, predicted, strict=True)):
-            answers = [answer for _, answer in example.label]
+            answers = _answers(example) or []
             for metric, measure in enumerate(_SCORINGS[self.task.scoring]):
                 values[metric, i] = measure(text, answers) if answers else float(not text)
         return values[0], values[1]
@@ -191,6 +194,10 @@ def _target(window: Window, example: Example) -> tuple[int, int]:
     start, text = example.label[0]
     pieces = window.context.pieces_of(start, len(text))
     return _NOWHERE if pieces is None else window.place(*pieces) or _CLS
+
+
+def _answers(example: Example) -> list[str] | None:
+    return None if example.label is None else [answer for _, answer in example.label]
 
 
 def _answerable(examples: Sequence[Example]) -> np.ndarray:

@@ -6,6 +6,7 @@ Hub, an object of the lists `text` and `answer_start`; in JSON Lines, JSON, Parq
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.json_rows import parse_json
 from bertjax.text.layouts import NAMES, Input
-from bertjax.text.records import read_records
+from bertjax.text.records import id_of, read_records
 from bertjax.text.stored import check_text, read_text
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
@@ -73,6 +74,7 @@ def read(
 def _questions(path: str, cfg: FinetuneConfig, labelled: bool, account: Account) -> Iterator[Item]:
     """The questions of a file, a directory or a data set."""
     layout = "" if cfg.data.layout == "squad" else cfg.data.layout
+    numbers = itertools.count()  # of rows, over all files
     for source in labelled_inputs(path, "context", account, layout):
         name = source.name
         if source.layout in ("", "text", "json"):
@@ -92,7 +94,7 @@ def _questions(path: str, cfg: FinetuneConfig, labelled: bool, account: Account)
             yield from _of_articles(name, content)
         else:
             rows = read_records(source, columns, Form(), account).rows
-            yield from _of_rows(rows)
+            yield from _of_rows(rows, numbers)
 
 
 def _is_nested(articles: Any) -> bool:
@@ -121,13 +123,16 @@ def _of_articles(name: str, content: Any) -> Iterator[Item]:
         ) from None
 
 
-def _of_rows(rows: Iterator[tuple[str, dict[str, Any] | Problem]]) -> Iterator[Item]:
-    """Questions a row; one without an id is called by its number, from 0."""
-    for number, (place, fields) in enumerate(rows):
+def _of_rows(
+    rows: Iterator[tuple[str, dict[str, Any] | Problem]], numbers: Iterator[int]
+) -> Iterator[Item]:
+    """Questions a row; one without an id is called by the next of `numbers`."""
+    for (place, fields), number in zip(rows, numbers, strict=False):
         if isinstance(fields, Problem):
             yield place, fields, {}
             continue
-        item = {"id": str(number)} | {k: v for k, v in fields.items() if v is not None}
+        item: dict[str, Any] = {"id": id_of(fields) or str(number)}
+        item |= {name: value for name, value in fields.items() if value is not None}
         answers = item.get("answers")
         try:
             if isinstance(answers, dict):

@@ -16,7 +16,7 @@ from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.inputs import find_inputs
 from bertjax.text.layouts import NAMES, Input
-from bertjax.text.records import ID_FIELDS, reach, read_records
+from bertjax.text.records import id_of, reach, read_records
 from bertjax.text.stored import check_text
 
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|dev|validation|valid|test)(?:[^a-z]|$)")
@@ -28,7 +28,7 @@ class Row:
     """What was asked of one row."""
 
     place: str  # "file:line"
-    id: str  # its field `id`, `index` or `idx`; without one its number, from 0
+    id: str  # its field `id`, `index` or `idx`; without one its number from 0, over all files
     texts: dict[str, str]  # by column
     labels: dict[str, Any] = field(default_factory=dict)  # by column, of whatever type
 
@@ -87,7 +87,7 @@ def read_table(
                     raise fields
                 row = Row(
                     place,
-                    _id(fields, number),
+                    id_of(fields) or str(number),
                     {column: _text(reach(fields, column), column) for column in texts},
                     {column: reach(fields, column) for column in labels},
                 )
@@ -122,11 +122,6 @@ def _no_table(name: str, layout: str) -> str:
         f"{name}: {what}, not a table: name it .tsv, .csv, .jsonl, .json or .parquet, also with "
         ".gz, .xz, .bz2 or .zst, or set data.layout"
     )
-
-
-def _id(fields: Mapping[str, Any], number: int) -> str:
-    found = (fields[name] for name in ID_FIELDS if name in fields)
-    return next((str(value) for value in found if value not in (None, "")), str(number))
 
 
 def _text(value: Any, column: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
@@ -19,6 +20,17 @@ _RECORDS = ("jsonl", "json", "parquet", "arrow", "saved", "tfds", "csv")
 
 
 def read_sentences(
+    path: str, cfg: FinetuneConfig, labelled: bool, account: Account
+) -> Iterator[Sentence]:
+    """Yield the sentences of `path`, those without an id called by their number from 0.
+
+    Raises UserError as `_sentences`.
+    """
+    for number, sentence in enumerate(_sentences(path, cfg, labelled, account)):
+        yield replace(sentence, id=sentence.id or str(number))
+
+
+def _sentences(
     path: str, cfg: FinetuneConfig, labelled: bool, account: Account
 ) -> Iterator[Sentence]:
     """Yield the sentences of a file, a directory or a data set; without a layout it is CoNLL.

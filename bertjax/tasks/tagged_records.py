@@ -11,7 +11,7 @@ from bertjax.tasks.conll import Sentence
 from bertjax.tasks.label_values import as_list
 from bertjax.tasks.tag_schemes import tags_of
 from bertjax.text.account import Problem
-from bertjax.text.records import Record, reach
+from bertjax.text.records import Record, id_of, reach
 from bertjax.text.stored import check_text
 
 _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -30,10 +30,11 @@ def read_tagged(
         number = int(place.rpartition(":")[2])
         words: tuple[str, ...] = ()
         tags: tuple[str, ...] | None = None
-        problem, source = None, ""
+        problem, source, id = None, "", ""
         try:
             if isinstance(fields, Problem):
                 raise fields
+            id = id_of(fields)
             if scheme:
                 words, tags = _cluener(fields, labelled, scheme)
             else:
@@ -47,7 +48,7 @@ def read_tagged(
         except Problem as found_problem:
             problem = Problem(found_problem.kind, str(found_problem), place)
         lines = (number,) * max(1, len(words))
-        yield Sentence(place, words, tags, lines, str(number - 1), problem, source)
+        yield Sentence(place, words, tags, lines, id, problem, source)
 
 
 def words_of(text: str) -> tuple[str, ...]:

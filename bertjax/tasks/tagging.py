@@ -37,7 +37,7 @@ from bertjax.tasks.tag_schemes import (
     tags_of,
 )
 from bertjax.tasks.tagged_files import read_sentences
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.tasks.word_text import text_of_words
 from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
@@ -122,14 +122,14 @@ class Tagging:
         self.data = cfg.data
         self.labels = labels
         self.scheme = cfg.task.train_scheme or cfg.task.scheme
+        self.file_scheme = cfg.task.scheme
         self.has_rules = cfg.head.crf and self.scheme != "none"  # which the head obeys
+        strict = ("strict_f1",) if self.scheme in STRICT else ()
         self.metrics: tuple[str, ...] = (
             ("accuracy", "macro_f1")
             if self.scheme == "none"
-            else ("f1", "precision", "recall", "accuracy")
+            else ("f1", "precision", "recall", *strict, "accuracy")
         )
-        if self.scheme in STRICT:
-            self.metrics = (*self.metrics[:3], "strict_f1", self.metrics[3])
         self._ids = {label: i for i, label in enumerate(labels)}
         for tag in labels if self.scheme != "none" else ():
             if not is_tag(tag, self.scheme) or OUTSIDE not in labels:
@@ -274,13 +274,18 @@ class Tagging:
         return np.array(path[::-1])
 
     def predict(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> list[dict]:
-        """The words with their tags, and the entities: type, words [start, end) and text."""
+        """The words with their tags, and the entities: type, words [start, end) and text.
+
+        Tags are in the scheme of the files; a tag that breaks the one that is learnt is seen only
+        where both are the same.
+        """
         predictions = []
         for example, tags in zip(examples, self._tags(scores), strict=True):
             found: dict[str, Any] = {
                 "id": example.id,
                 "tokens": list(example.texts),
-                "prediction": tags,
+                **label_of(self._as_in_files(example.label)),
+                "prediction": self._as_in_files(tags),
             }
             if self.scheme != "none":
                 entities = spans([tag or OUTSIDE for tag in tags])
@@ -291,6 +296,12 @@ class Tagging:
                 ]
             predictions.append(found)
         return predictions
+
+    def _as_in_files(self, tags: Sequence[str | None] | None) -> Sequence[str | None] | None:
+        """Tags of the scheme that is learnt in the one of the files."""
+        if tags is None or self.file_scheme == self.scheme:
+            return tags
+        return tags_of(spans([tag or OUTSIDE for tag in tags]), len(tags), self.file_scheme)
 
     def score(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> dict[str, Any]:
         """Accuracy of words; entities as conlleval and as strict seqeval count them; of plain tags

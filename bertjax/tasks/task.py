@@ -24,11 +24,18 @@ class Example:
     """One item of a file."""
 
     place: str  # "file:line", for messages
-    id: str  # what a prediction is filed under; the row's number where the file has none
+    id: str  # what a prediction is filed under; without one the number from 0, over all files
     texts: tuple[str, ...]  # by family: text(s) | words | question and context | text and endings
     label: Any = None  # by family; None where the file has none
     declared: tuple[str, ...] = ()  # all labels there are, in order, where the file says so
     source: str = ""  # tagging: the text in which the words stand, where the file has it
+
+
+def label_of(label: Any) -> dict[str, Any]:
+    """What a prediction holds of an example's label: nothing where there is none."""
+    if label is None:
+        return {}
+    return {"label": list(label) if isinstance(label, tuple) else label}
 
 
 @dataclass
@@ -99,7 +106,10 @@ class Task(Protocol):
         """Scores of an ensemble: `many` holds each model's scores of the same examples."""
 
     def predict(self, examples: Sequence[Example], scores: Sequence[Scores]) -> list[dict]:
-        """JSON objects, one an example, each with `id` and `prediction`."""
+        """JSON objects, one an example: `id`, its text, `label` if it has one, and `prediction`.
+
+        The label is written as the prediction is, so that the two compare.
+        """
 
     def score(self, examples: Sequence[Example], scores: Sequence[Scores]) -> dict[str, Any]:
         """Metrics over labelled examples: numbers by name, and tables under `report`."""

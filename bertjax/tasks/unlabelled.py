@@ -34,7 +34,7 @@ def read_unlabelled(
     A file of text, or a pipe of it, holds one text a line, blank lines aside. Where the run learnt
     from words in columns under the name `.txt`, such files are looked at: they may be either. For
     tagging a line's words are what whitespace separates, or its characters where it has none and
-    is Chinese. The id of an example is the number of its line.
+    is Chinese. The id of an example is the number of its line, from 0 and over all files.
 
     Raises:
         UserError: the file cannot be read, lines of text cannot be this task's input, or they
@@ -52,9 +52,12 @@ def read_unlabelled(
             + (" of pairs" if cfg.data.text_pair else "")
             + ": give a file laid out as the training file"
         )
-    examples = []
+    examples: list[Example] = []
+    behind = 0  # lines of the files before
     for source in found:
-        examples += _lines(source.name, cfg, account)
+        lines = text_lines(read_text(source.name, account))
+        examples += _lines(source.name, lines, behind, cfg, account)
+        behind += len(lines)
         account.read["text"] += 1
     if not examples:
         raise UserError(f"{path}: no text in it: give one text a line")
@@ -106,9 +109,11 @@ def _with_field_of_words(source: Input, cfg: FinetuneConfig) -> FinetuneConfig:
     return replace(cfg, data=replace(cfg.data, text=field))
 
 
-def _lines(name: str, cfg: FinetuneConfig, account: Account) -> list[Example]:
+def _lines(
+    name: str, lines: Sequence[str], behind: int, cfg: FinetuneConfig, account: Account
+) -> list[Example]:
     examples = []
-    for number, line in enumerate(text_lines(read_text(name, account)), start=1):
+    for number, line in enumerate(lines, start=1):
         text, place = line.strip(), f"{name}:{number}"
         if not text:
             account.aside["blank lines"] += 1
@@ -119,5 +124,5 @@ def _lines(name: str, cfg: FinetuneConfig, account: Account) -> list[Example]:
             account.leave(place, problem)
             continue
         texts = words_of(text) if cfg.task.family == "tagging" else (text,)
-        examples.append(Example(place, str(number), texts, source=text))
+        examples.append(Example(place, str(behind + number - 1), texts, source=text))
     return examples

@@ -60,6 +60,12 @@ def read_records(source: Input, columns: Sequence[str], form: Form, account: Acc
     return _table(opener(name), columns)
 
 
+def id_of(fields: Mapping[str, Any]) -> str:
+    """What the row is called by; empty if it has none of `ID_FIELDS`."""
+    found = (fields[name] for name in ID_FIELDS if name in fields)
+    return next((str(value) for value in found if value not in (None, "")), "")
+
+
 def reach(fields: Mapping[str, Any], column: str) -> Any:
     """The field of that name, or, where none has it whole, the nested one along its dots.
 

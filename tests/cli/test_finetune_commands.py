@@ -69,11 +69,18 @@ def test_what_was_learnt_is_evaluated_and_predicted(tuned, files, tmp_path, capf
     )
     out = tmp_path / "p.jsonl"
     assert main(["predict", str(tuned), "--input", dev, "--out", str(out)]) == 0
-    assert out.read_bytes() == (tuned / "dev.jsonl").read_bytes()
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    with_labels = [json.loads(line) for line in (tuned / "dev.jsonl").read_text().splitlines()]
+    assert [line | {"models": ["seed-0"]} for line in lines] == [
+        {name: value for name, value in line.items() if name != "label"} for line in with_labels
+    ]
+    assert "by        ft/seed-0\n" in capfd.readouterr().out
+    gold = [line.split("\t")[2] for line in (files / "dev.tsv").read_text().splitlines()[1:]]
+    assert [line["label"] for line in with_labels] == gold
     (tmp_path / "x.txt").write_text("The old river 5.\n\nThe city 1.\n")
     assert main(["predict", str(tuned), "--input", str(tmp_path / "x.txt"), "--out", str(out)]) == 0
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [line["id"] for line in lines] == ["1", "3"]
+    assert [line["id"] for line in lines] == ["0", "2"]
     assert all(abs(sum(line["probabilities"].values()) - 1) < 1e-6 for line in lines)
     assert main(["fill-mask", str(tuned), "a [MASK] b"]) == EXIT_BAD_INPUT
     assert "is a run of `bertjax finetune`: give a run of" in capfd.readouterr().err

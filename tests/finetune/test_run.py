@@ -202,9 +202,13 @@ def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp
     content = results(tmp_path / "run")
     assert set(content["splits"]) == {"out_of_fold"}
     lines = (tmp_path / "run" / "out_of_fold.jsonl").read_text().splitlines()
-    assert [json.loads(line)["id"] for line in lines] == [
-        e.id for e in read_examples(str(tables[0]), cfg)[0]
+    rows = [json.loads(line) for line in lines]
+    examples = read_examples(str(tables[0]), cfg)[0]
+    assert [(row["id"], row["text"], row["label"]) for row in rows] == [
+        (e.id, *e.texts, e.label) for e in examples
     ]
+    held = {place: f"seed-0-fold-{i}" for i, (_, dev) in enumerate(seen) for place in dev}
+    assert [row["models"] for row in rows] == [[held[e.place]] for e in examples]
 
 
 def test_early_stopping_and_the_best_epoch(tables, tmp_path):

@@ -160,7 +160,9 @@ def test_ensembles_are_weighted_means():
 def test_predictions():
     task = Classification(config(), ("a", "b"))
     made = task.predict([example("w1")], [np.array([0.25, 0.75])])
-    assert made == [{"id": "0", "prediction": "b", "probabilities": {"a": 0.25, "b": 0.75}}]
+    assert made == [
+        {"id": "0", "text": "w1", "prediction": "b", "probabilities": {"a": 0.25, "b": 0.75}}
+    ]
     json.dumps(made)
 
 
@@ -277,7 +279,9 @@ def test_regression(tmp_path, tokenizer):
     constant = task.score(examples, [np.array([2.5])] * 3)
     assert (constant["pearson"], constant["spearman"], constant["collapsed"]) == (0.0, 0.0, True)
     assert "all predictions are 2.5" in constant["report"]["note"]
-    assert task.predict(examples[:1], [np.array([0.5])]) == [{"id": "0", "prediction": 0.5}]
+    assert task.predict(examples[:1], [np.array([0.5])]) == [
+        {"id": "0", "text": "w1", "label": examples[0].label, "prediction": 0.5}
+    ]
 
 
 @pytest.mark.parametrize("value", ["good", "nan", "inf", "1,5"])

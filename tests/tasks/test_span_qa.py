@@ -191,7 +191,9 @@ def test_a_context_without_pieces_has_no_answer(tiny):
     rows = task.encode([example], tiny)
     scores = task.merge(rows, [{"logits": np.zeros((len(rows.tokens[0]), 2))}])
     (prediction,) = task.predict([example], scores)
-    assert prediction == {"id": "q", "prediction": "", "n_best": [], "no_answer_score": None}
+    assert prediction == {
+        "id": "q", "question": "it", "prediction": "", "n_best": [], "no_answer_score": None
+    }  # fmt: skip
 
 
 def scores_of(null=0.0, **logits):

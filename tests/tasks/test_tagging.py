@@ -30,6 +30,30 @@ def config(scheme: str = "IOB2", train_scheme: str = "", **data) -> FinetuneConf
     return FinetuneConfig(task=task, data=ExamplesConfig(**data))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "learnt", "written"),
+    [
+        ("IOB1", "IOB2", "I-PER I-PER O I-LOC B-LOC"),
+        ("IOB1", "IOBES", "I-PER I-PER O I-LOC B-LOC"),
+        ("IOB2", "IOBES", "B-PER I-PER O B-LOC B-LOC"),
+        ("IOBES", "IOB2", "B-PER E-PER O S-LOC S-LOC"),
+        ("IOB2", "", "B-PER I-PER O B-LOC B-LOC"),
+    ],
+)
+def test_predictions_are_in_the_scheme_of_the_file(tmp_path, scheme, learnt, written):
+    """Whatever scheme is learnt; so is the label beside them."""
+    words = ["paul", "yorker", "in", "new", "york"]
+    path = tmp_path / "a.conll"
+    path.write_text("\n".join(map(" ".join, zip(words, written.split(), strict=True))) + "\n")
+    cfg = config(scheme, learnt)
+    (example,), _ = read(str(path), cfg)
+    labels = all_tags(("LOC", "PER"), learnt or scheme)
+    right = WordScores(one_hot(example.label, labels), None)
+    (line,) = Tagging(cfg, labels).predict([example], [right])
+    assert line["tokens"] == words
+    assert line["prediction"] == line["label"] == written.split()
+
+
 def sentence(words: str, tags: str | None = None) -> Example:
     return Example("x:1", "0", tuple(words.split()), tuple(tags.split()) if tags else None)
 
