@@ -32,6 +32,7 @@ from bertjax.finetune import parameters
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.material import Material
 from bertjax.finetune.member import Member, Training
+from bertjax.finetune.progress import Progress
 from bertjax.finetune.settle import adopt_encoder, settle, task_shape
 from bertjax.finetune.splits import open_splits
 from bertjax.finetune.step import make_predict, make_steps
@@ -94,7 +95,7 @@ def ours(cfg, material: Material, mesh, start, seed: int, scratch: Path) -> dict
         predictor,
         material.training_forms,
         make_steps(cfg, shape, mesh),
-        Terminal(speaks=False),
+        Progress(Terminal(speaks=False)),
     )
     initial, _ = parameters.initial_parameters(cfg, shape, start.params, seed)
     busy = [time.process_time()]

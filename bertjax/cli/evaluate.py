@@ -36,7 +36,9 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         help="run of `finetune`; and data.NAME=VALUE where the file differs from the training file",
     )
     parser.add_argument(
-        "--every", action="store_true", help="all models of each run together, not its best one"
+        "--every",
+        action="store_true",
+        help="all models of each run together, not its best one; of folds all always",
     )
     parser.add_argument(
         "--weights", type=_numbers, default=[], help="of the runs in an ensemble, such as 2,1"

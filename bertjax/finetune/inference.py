@@ -44,15 +44,21 @@ class Predictor:
         """A plan's rows over the devices, in as many groups, `size` or a few more, as divide."""
         return to_devices(self.mesh, rows, plan, size, self.pad)
 
-    def outputs(self, params: Any, rows: Rows) -> list[dict[str, np.ndarray]]:
-        """What the model says of every row, without padding."""
+    def outputs(self, params: Any, rows: Rows) -> tuple[list[dict[str, np.ndarray]], float | None]:
+        """What the model says of every row, without padding, and its mean loss.
+
+        The loss is that of the task without dropout; None where rows have no targets.
+        """
         # Where training has them, or JAX would trace and compile for another place.
         params = jax.device_put(params, sharding.replicated(self.mesh))
         found: list[dict[str, np.ndarray]] = [{} for _ in rows.tokens]
-        waiting: list[tuple[np.ndarray, dict[str, jax.Array]]] = []
+        waiting: list[tuple[np.ndarray, Any]] = []
+        losses: list[tuple[float, float]] = []  # sum and weight of each batch
 
-        def collect(indices: np.ndarray, outputs: dict[str, jax.Array]) -> None:
-            arrays = jax.device_get(outputs)
+        def collect(indices: np.ndarray, said: Any) -> None:
+            arrays, loss = jax.device_get(said)
+            if loss is not None:
+                losses.append((float(loss[0]), float(loss[1])))
             for place, row in enumerate(indices):
                 sizes = {name: self._size(rows, row, a[place]) for name, a in arrays.items()}
                 found[row] = {n: arrays[n][place][: sizes[n]] for n in arrays}
@@ -64,11 +70,19 @@ class Predictor:
                 collect(*waiting.pop(0))
         for indices, outputs in waiting:
             collect(indices, outputs)
-        return found
+        total, weight = np.sum(losses, axis=0) if losses else (0.0, 0.0)
+        return found, float(total / weight) if weight else None
 
     def scores(self, params: Any, task: Task, rows: Rows) -> list[Scores]:
         """The scores of every example."""
-        return task.merge(rows, self.outputs(params, rows))
+        return self.scores_and_loss(params, task, rows)[0]
+
+    def scores_and_loss(
+        self, params: Any, task: Task, rows: Rows
+    ) -> tuple[list[Scores], float | None]:
+        """The scores of every example, and the mean loss of the rows (see `outputs`)."""
+        outputs, loss = self.outputs(params, rows)
+        return task.merge(rows, outputs), loss
 
     @staticmethod
     def _size(rows: Rows, row: int, array: np.ndarray) -> int | None:

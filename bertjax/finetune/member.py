@@ -3,13 +3,14 @@
 member directory (`seed-0/`, `seed-0-fold-3/`)
   checkpoints/          the newest state, for resuming
   best/                 parameters of the best epoch
-  metrics.jsonl         loss and rate as it went, dev metrics of each epoch
+  metrics.jsonl         loss as it went, losses and dev metrics of each epoch
   result.json           written last: what the run's results are made of
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -30,13 +31,13 @@ from bertjax.finetune.batches import Plan, training_plan
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.layout import Form
 from bertjax.finetune.material import Encoded
+from bertjax.finetune.progress import Progress
 from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import Steps, TuneState
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop
 from bertjax.tasks.task import Scores, Task
-from bertjax.terminal import Terminal, count, duration
 
 MAX_BAD_STEPS = 10  # non-finite steps in a row before giving up
 
@@ -110,19 +111,21 @@ class Training:
         predictor: Predictor,
         forms: Sequence[Form],
         steps: Steps,
-        terminal: Terminal,
+        progress: Progress,
     ):
         self.cfg, self.task, self.member = cfg, task, member
         self.train, self.dev = train, dev
         self.predictor, self.forms, self.steps = predictor, forms, steps
-        self.terminal = terminal
+        self.progress = progress
         member.directory.mkdir(exist_ok=True)
         self.newest = CheckpointStore(member.directory / "checkpoints", keep=1)
         self.best = CheckpointStore(member.directory / "best", keep=1)
         self.per_epoch = len(self._plan(0))
+        self.held_out = "dev" if member.fold is None else "the held-out fold"
         self.metric = cfg.task.metric or task.metrics[0]
         self.history: list[dict[str, Any]] = []  # one entry an epoch that was evaluated
         self.seconds = 0.0  # of training steps in the epoch so far
+        self.loss, self.losses = 0.0, 0  # their sum and number, in the epoch so far
         # Of dev, by the best epoch; None if that was before the run was resumed.
         self.best_scores: list[Scores] | None = None
         total = max(1, self.per_epoch * cfg.tune.epochs)
@@ -167,8 +170,9 @@ class Training:
         if found is None:
             return self.steps.init(trained), 0
         for reason in found.rejected:
-            self.terminal.say(f"passed over checkpoint {reason}")
+            self.progress.terminal.say(f"passed over checkpoint {reason}")
         self.history, self.seconds = found.meta["history"], found.meta["seconds"]
+        self.loss, self.losses = found.meta.get("loss", (0.0, 0))  # older ones have none
         return TuneState(**found.items["state"]), found.step
 
     def _is_over(self, step: int) -> bool:
@@ -193,22 +197,26 @@ class Training:
         """Train from `step` to the end of its epoch, evaluate and save."""
         cfg, epoch = self.cfg, step // self.per_epoch
         plans = self._plan(epoch)
-        began, since, pending = time.monotonic(), step, None
+        began, pending = time.monotonic(), None
+        total = self.per_epoch * cfg.tune.epochs
+        self.progress.begin(self.member.name, step, total, cfg.tune.batch_size)
         for plan in plans[step % self.per_epoch :]:
             batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
-            state, metrics = self.steps.train(state, self.kept, key, batch, self.turns)
+            what = f"the first step of {plan.form.lines}×{plan.form.width} tokens"
+            with self.progress.first_of(plan.form, what):
+                state, metrics = self.steps.train(state, self.kept, key, batch, self.turns)
             if pending is not None:
-                self._read(pending, step, began, since, log)
+                self._read(pending, step, log)
             pending, step = metrics, step + 1
             reason = stop()
             if reason is not None and step % self.per_epoch:
-                self._read(pending, step, began, since, log)
+                self._read(pending, step, log)
                 self.seconds += time.monotonic() - began
                 self._save(state, step)
                 self.newest.wait()
                 raise Interrupted(reason)
         if pending is not None:
-            self._read(pending, step, began, since, log)
+            self._read(pending, step, log)
         self.seconds += time.monotonic() - began
         self._evaluate(state, step, log)
         self._save(state, step)
@@ -219,7 +227,7 @@ class Training:
             raise Interrupted(reason)
         return state, step
 
-    def _read(self, metrics: dict, step: int, began: float, since: int, log: MetricsFile) -> None:
+    def _read(self, metrics: dict, step: int, log: MetricsFile) -> None:
         """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
         if int(metrics["bad_steps"]) >= MAX_BAD_STEPS:
             raise UserError(
@@ -227,37 +235,40 @@ class Training:
                 f"a row, last in step {step}: lower optim.learning_rate",
                 EXIT_NON_FINITE,
             )
+        values = {name: float(metrics[name]) for name in ("loss", "gradient_norm")}
+        if math.isfinite(values["loss"]):  # else the step changed nothing
+            self.loss, self.losses = self.loss + values["loss"], self.losses + 1
         if step % self.cfg.tune.log_every and step % self.per_epoch:
             return
-        values = {name: float(metrics[name]) for name in ("loss", "gradient_norm")}
         log.write("train", step, values)
-        total = self.per_epoch * self.cfg.tune.epochs
-        rate = (time.monotonic() - began) / max(1, step - since)
-        self.terminal.progress(
-            f"{self.member.name} · step {step:>{len(str(total))}}/{total} · "
-            f"loss {values['loss']:.4f} · {count(self.cfg.tune.batch_size / rate)} examples/s · "
-            f"ETA {duration(rate * (total - step))}"
-        )
+        self.progress.step(step, values["loss"])
 
     def _evaluate(self, state: TuneState, step: int, log: MetricsFile) -> None:
-        params = parameters.join(state.params, self.kept)
-        scores = self.predictor.scores(params, self.task, self.dev.rows)
-        found = self.task.score(self.dev.examples, scores)
-        numbers = metric_values(found)
-        entry = {"epoch": step // self.per_epoch, "dev": finite(numbers), "seconds": self.seconds}
+        params, name = parameters.join(state.params, self.kept), self.member.name
+        what = f"predicting {len(self.dev.examples):,} examples of {self.held_out}"
+        self.progress.waiting(name, what)
+        with self.progress.first_of("prediction", what):
+            scores, dev_loss = self.predictor.scores_and_loss(params, self.task, self.dev.rows)
+        numbers = metric_values(self.task.score(self.dev.examples, scores))
+        losses = {"train_loss": self.loss / self.losses if self.losses else None}
+        losses["dev_loss"] = dev_loss
+        epoch = step // self.per_epoch
+        entry = {"epoch": epoch, **finite(losses), "dev": finite(numbers), "seconds": self.seconds}
         self.history.append(entry)
-        self.seconds = 0.0
-        log.write("evaluation", step, {"epoch": entry["epoch"], **numbers})
+        self.seconds, self.loss, self.losses = 0.0, 0.0, 0
+        log.write("evaluation", step, {"epoch": epoch, **losses, **numbers})
         names = dict.fromkeys((self.metric, *self.task.metrics[:3]))
-        shown = " · ".join(f"{name} {numbers[name]:.4f}" for name in names)
-        self.terminal.say(f"{self.member.name} · epoch {entry['epoch']} · {shown}")
+        shown = [f"{name} {numbers[name]:.4f}" for name in names]
+        shown += [f"{n.replace('_', ' ')} {x:.4f}" for n, x in losses.items() if x is not None]
+        self.progress.terminal.say(f"{name} · epoch {epoch} · {' · '.join(shown)}")
         if self._best_epoch() == len(self.history):
             self.best_scores = scores
-            meta = {"epoch": entry["epoch"], "dev": entry["dev"]}
+            meta = {"epoch": epoch, "dev": entry["dev"]}
             self.best.save(step, {"params": params}, meta)
 
     def _save(self, state: TuneState, step: int) -> None:
-        meta = {"history": self.history, "seconds": self.seconds}
+        loss = (self.loss, self.losses)
+        meta = {"history": self.history, "seconds": self.seconds, "loss": loss}
         self.newest.save(step, {"state": state._asdict()}, meta)
 
     def _result(self) -> dict[str, Any]:
@@ -277,7 +288,10 @@ class Training:
             "tokens": best * sum(map(len, self.train.rows.tokens)),
             "epochs": len(self.history),
             "dev": self.history[best - 1]["dev"],
-            "history": [{"epoch": e["epoch"], **e["dev"]} for e in self.history],
+            "history": [
+                {name: e.get(name) for name in ("epoch", "train_loss", "dev_loss")} | e["dev"]
+                for e in self.history
+            ],
             "seconds_per_epoch": float(np.median([e["seconds"] for e in self.history])),
         }
         write_json(self.member.result, result)

@@ -1,49 +1,85 @@
-"""Pictures of a run: the metric by epoch, and what is taken for what."""
+"""Pictures of a run: losses and the metric by epoch, and what is taken for what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+_NAMED = 12  # models in a legend
+_SPLITS = {"out_of_fold": "held-out folds"}
 
-def draw(
-    directory: Path, content: Mapping[str, Any], histories: Sequence[tuple[str, list[dict]]]
-) -> bool:
-    """Write curve.png, and confusion.png where the task has classes.
 
-    `histories` has, for every model, its name and the metrics of each epoch. Returns whether
-    there is something to draw with: matplotlib comes with the extra `bertjax[plots]`.
+def draw(directory: Path, content: Mapping[str, Any]) -> bool:
+    """Write curve.png, and confusion-SPLIT.png for each split where the task has classes.
+
+    `content` is that of results.json. Returns whether there is something to draw with: matplotlib
+    comes with the extra `bertjax[plots]`.
     """
     try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         return False
-    metric = content["metric"]
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="epoch", ylabel=f"dev {metric}", title=content["task"])
-    for name, epochs in histories:
-        axes.plot([e["epoch"] for e in epochs], [e[metric] for e in epochs], marker="o", label=name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    if len(histories) > 1:
-        axes.legend(fontsize="small")
-    figure.savefig(directory / "curve.png", dpi=120)
-    for entry in content["splits"].values():
+    _curve(directory / "curve.png", content)
+    for split, entry in content["splits"].items():
         report = entry["report"] or {}
         if "confusion" in report:
-            _confusion(directory / "confusion.png", **report["confusion"])
-            break
+            title = f"{content['task']} on {_SPLITS.get(split, split)}\n{_who(content, entry)}"
+            _confusion(directory / f"confusion-{split}.png", title, **report["confusion"])
     return True
 
 
-def _confusion(path: Path, labels: list[str], counts: list[list[int]]) -> None:
+def _who(content: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    """Which models a split's report is of, and their metric."""
+    metric, models = content["metric"], content["models"]
+    if entry["ensemble"]:
+        return f"{len(models)} models together: {metric} {entry['ensemble'][metric]:.4f}"
+    who = models[0]["name"] if len(models) == 1 else "each by the model that did not see it"
+    return f"{who}: {metric} {entry['models'][metric]['values'][0]:.4f}"
+
+
+def _curve(path: Path, content: Mapping[str, Any]) -> None:
+    """The metric above, with the epoch that is kept, and the losses below."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    models, metric = content["models"], content["metric"]
+    held_out = "dev" if models[0]["fold"] is None else "held-out fold"
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure.suptitle(f"{content['task']}: the epoch with the best {metric} (★) is kept")
+    above, below = figure.subplots(2, 1, sharex=True)
+    for i, model in enumerate(models):
+        epochs = [entry["epoch"] for entry in model["history"]]
+        colour = f"C{i % 10}"
+        values = [_value(entry[metric]) for entry in model["history"]]
+        above.plot(epochs, values, marker=".", color=colour, label=model["name"])
+        best = model["best_epoch"]
+        above.plot(best, values[best - 1], marker="*", markersize=14, color=colour)
+        for name, style in (("train_loss", ":"), ("dev_loss", "-")):
+            losses = [_value(entry[name]) for entry in model["history"]]
+            below.plot(epochs, losses, style, marker=".", color=colour)
+    above.set_ylabel(f"{metric} on {held_out}")
+    below.set_ylabel(f"loss: dotted train, solid {held_out}")
+    below.set_xlabel("epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    if 1 < len(models) <= _NAMED:
+        figure.legend(loc="outside lower center", ncols=4, fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def _value(number: float | None) -> float:
+    return float("nan") if number is None else number
+
+
+def _confusion(path: Path, title: str, labels: list[str], counts: list[list[int]]) -> None:
     """Rows are what is, columns what was said; each row's shares are coloured."""
     from matplotlib.figure import Figure
 
     size = max(3.0, 0.45 * len(labels) + 1.5)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    figure = Figure(figsize=(size + 1.5, size + 0.5), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
     axes = figure.add_subplot(xlabel="predicted", ylabel="label")
     shares = [[n / max(1, sum(row)) for n in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

@@ -96,7 +96,10 @@ def with_convention(report: Mapping[str, Any] | None) -> Mapping[str, Any] | Non
     return {**(report or {}), "convention": said} if said else report
 
 
-_KEPT = ("seed", "fold", "best_epoch", "epochs", "steps", "tokens", "dev", "seconds_per_epoch")
+_KEPT = (
+    "seed", "fold", "best_epoch", "epochs", "steps", "tokens", "dev",
+    "seconds_per_epoch", "history",
+)  # fmt: skip
 
 
 def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:

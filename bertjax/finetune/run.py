@@ -6,7 +6,7 @@ ft/sst2/
   seed-0/ ...           one directory a model (bertjax.finetune.member)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
-  curve.png, confusion.png
+  curve.png, confusion-dev.png ...   losses and metric by epoch; what is taken for what, by split
   results.json          written last: every score, its mean and noise, and what was cut
 """
 
@@ -33,6 +33,7 @@ from bertjax.finetune.features import frozen_states
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.material import Encoded, Material, Start
 from bertjax.finetune.member import Interrupted, Member, Training, read_result
+from bertjax.finetune.progress import Progress
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import Splits, folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
@@ -104,7 +105,7 @@ class FinetuneRun:
         terminal: Terminal,
     ):
         self.cfg, self.directory, self.material, self.start = cfg, directory, material, start
-        self.mesh, self.terminal = mesh, terminal
+        self.mesh, self.terminal, self.progress = mesh, terminal, Progress(terminal)
         self.shape = task_shape(cfg)
         self.known: dict[Member, list[Scores] | None] = {}  # what the best epochs said of dev
 
@@ -130,7 +131,7 @@ class FinetuneRun:
         steps = make_steps(cfg, self.shape, self.mesh)
         self._announce(member, train, dev, len(plan), fresh)
         training = Training(
-            cfg, material.task, member, train, dev, self.predictor(), forms, steps, self.terminal
+            cfg, material.task, member, train, dev, self.predictor(), forms, steps, self.progress
         )
         result = training.run(initial, stop)
         self.known[member] = training.best_scores
@@ -161,8 +162,7 @@ class FinetuneRun:
             predictions = joint.predict(examples, together)
             by = self._predictors(name, members, len(examples))
             results.write_predictions(self.directory.path / f"{name}.jsonl", predictions, by)
-        histories = [(m.name, result["history"]) for m, result in zip(members, found, strict=True)]
-        if not plots.draw(self.directory.path, content, histories):
+        if not plots.draw(self.directory.path, content):
             self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
         write_json(self.directory.path / "results.json", content)
         self.terminal.say(results.table(content))
@@ -205,6 +205,9 @@ class FinetuneRun:
             own = self.known.get(member) or score(material.parts(member.fold)[1].rows)
             for name, made in scores.items():
                 is_own = name == "dev" and member.fold is None
+                if not is_own:
+                    many = len(material.encoded[name].examples)
+                    self.progress.waiting(member.name, f"predicting {many:,} examples of {name}")
                 made.append(own if is_own else score(material.encoded[name].rows))
             if member.fold is not None:
                 if member.fold == 0:

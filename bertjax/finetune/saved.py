@@ -59,7 +59,17 @@ class SavedRun:
 
     @property
     def best(self) -> Member:
-        """The model with the best metric on dev (or on its fold)."""
+        """The model with the best metric on dev.
+
+        Raises:
+            UserError: its models were scored on different folds, so that none is the best.
+        """
+        if self.cfg.tune.folds:
+            raise UserError(
+                f"{self.path} has models of {self.cfg.tune.folds} folds, each scored on other "
+                f"examples, so that none is the best: name one, as in `bertjax export {self.path} "
+                f"--model {self.members[0].name}`"
+            )
         best = first_best([e["dev"][self.results["metric"]] for e in self.results["models"]])
         return self.members[best or 0]  # every model was chosen by a metric that is a number
 
@@ -117,7 +127,7 @@ def ensemble(
     """What each model of the runs says, and all together.
 
     `weights` has one a run (empty: all equal); a run's models share its weight. With `every` all
-    models of each run take part, else its best one.
+    models of each run take part, else its best one, or of folds all.
 
     Raises:
         UserError: the runs do not predict the same, or the weights do not fit.
@@ -136,7 +146,7 @@ def ensemble(
         raise UserError(f"--weights {weights} for {len(runs)} runs: give one of 0 or more a run")
     named, shares, threshold = [], [], 0.0
     for run, weight in zip(runs, weights, strict=True):
-        members = run.members if every else [run.best]
+        members = run.members if every or run.cfg.tune.folds else [run.best]
         threshold += run.null_threshold(members) * weight / sum(weights)
         for member, scores in zip(members, run.scores(members, examples), strict=True):
             named.append(Judged(f"{run.path.name}/{member.name}", run.judge([member]), scores))

@@ -40,7 +40,9 @@ class Steps(NamedTuple):
     train: Callable[[TuneState, Any, Array, Batch, Turns], tuple[TuneState, dict[str, Array]]]
 
 
-Predict = Callable[[Any, Batch], dict[str, Array]]  # all parameters, batch -> outputs
+# All parameters, batch -> outputs of rows; and (sum, weight) of the loss, where there are targets.
+Predict = Callable[[Any, Batch], tuple[dict[str, Array], tuple[Array, Array] | None]]
+_TARGETS = {"label", "tags", "span"}
 
 
 def compute_of(cfg: FinetuneConfig, mesh: Mesh) -> Compute:
@@ -106,10 +108,11 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
 def make_predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
     """The compile-once function from parameters and a batch to what the task makes of it."""
 
-    def predict(params, batch: Batch) -> dict[str, Array]:
+    def predict(params, batch: Batch):
         compute = compute_of(cfg, mesh)
         outputs = apply_task(cfg.model, cfg.head, shape, params, batch, compute=compute)
-        return task_losses.probabilities(shape, outputs, batch)
+        loss = task_losses.loss(shape, outputs, batch) if _TARGETS & batch.keys() else None
+        return task_losses.probabilities(shape, outputs, batch), loss
 
     everywhere = sharding.replicated(mesh)
     places = (everywhere, sharding.batch_sharding(mesh))

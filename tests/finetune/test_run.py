@@ -75,7 +75,52 @@ def test_it_learns_and_writes_what_it_did(unbroken, tables):
     assert right == pytest.approx(content["splits"]["dev"]["models"]["accuracy"]["mean"])
     assert not (unbroken / "seed-0" / "checkpoints").exists()
     assert (unbroken / "curve.png").stat().st_size > 1000
-    assert (unbroken / "confusion.png").stat().st_size > 1000
+    assert (unbroken / "confusion-dev.png").stat().st_size > 1000
+
+
+def test_results_hold_the_losses_of_every_epoch(unbroken, tables):
+    """That of dev is the mean negative log-likelihood, which the probabilities of dev give."""
+    (model,) = results(unbroken)["models"]
+    assert [entry["epoch"] for entry in model["history"]] == [1, 2, 3]
+    lines = [json.loads(line) for line in (unbroken / "dev.jsonl").read_text().splitlines()]
+    likelihoods = [line["probabilities"][line["label"]] for line in lines]
+    kept = model["history"][model["best_epoch"] - 1]
+    assert kept["dev_loss"] == pytest.approx(-np.mean(np.log(likelihoods)), rel=1e-4)
+    logged = [
+        json.loads(line)
+        for line in (unbroken / "seed-0" / "metrics.jsonl").read_text().splitlines()
+    ]
+    first, last = (
+        np.mean(
+            [row["loss"] for row in logged if row["kind"] == "train" and low < row["step"] <= up]
+        )
+        for low, up in ((0, 12), (24, 36))
+    )  # every second step
+    losses = [entry["train_loss"] for entry in model["history"]]
+    assert losses[0] == pytest.approx(first, rel=0.3) and losses[0] > losses[2]
+    assert losses[2] == pytest.approx(last, rel=0.3)
+
+
+def test_pictures_say_what_they_are_of(tables, tmp_path, monkeypatch):
+    """By the titles, axes and legends that are drawn."""
+    figure = pytest.importorskip("matplotlib.figure")
+    drawn = {}
+    monkeypatch.setattr(figure.Figure, "savefig", lambda f, path, dpi: drawn.update({path.stem: f}))
+    cfg = config(*tables, data={"test": str(tables[1])}, tune={"seeds": (0, 1), "epochs": 2})
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    assert set(drawn) == {"curve", "confusion-dev", "confusion-test"}
+    for split in ("dev", "test"):
+        title = drawn[f"confusion-{split}"].get_suptitle()
+        accuracy = results(tmp_path / "run")["splits"][split]["ensemble"]["accuracy"]
+        assert title == f"tiny on {split}\n2 models together: accuracy {accuracy:.4f}"
+    above, below = drawn["curve"].axes
+    assert above.get_ylabel() == "accuracy on dev" and "loss" in below.get_ylabel()
+    assert len(below.lines) == 4  # train and dev of each model
+    (legend,) = drawn["curve"].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["seed-0", "seed-1"]
+    drawn["curve"].canvas.draw()
+    box = legend.get_window_extent()
+    assert not any(axes.get_window_extent().overlaps(box) for axes in (above, below))
 
 
 def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
@@ -201,6 +246,14 @@ def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp
     assert len(places) == 192 == sum(len(held) for _, held in seen)
     content = results(tmp_path / "run")
     assert set(content["splits"]) == {"out_of_fold"}
+    saved = open_saved(tmp_path / "run")
+    with pytest.raises(UserError, match=r"3 folds, .* none is the best: name one, as in `bertjax"):
+        saved.best  # noqa: B018
+    few = read_examples(str(tables[1]), cfg)[0][:4]
+    (_, *others), together = ensemble([saved], few, [], every=False)
+    assert len(others) == 2 and np.allclose(
+        together.scores, np.mean(saved.scores(saved.members, few), axis=0)
+    )
     lines = (tmp_path / "run" / "out_of_fold.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     examples = read_examples(str(tables[0]), cfg)[0]
