@@ -21,6 +21,7 @@ import transformers
 
 from bertjax.cli.main import in_one_line
 from bertjax.config import FinetuneConfig
+from bertjax.errors import UserError
 from bertjax.finetune.splits import open_splits
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.tasks.families import task_of
@@ -52,6 +53,11 @@ class TorchModel:
     """One of transformers' classes, trained on our rows."""
 
     def __init__(self, directory: Path, cfg: FinetuneConfig, total: int, seed: int):
+        if cfg.task.family == "span_qa" and cfg.head.dropout:
+            raise UserError(
+                f"head.dropout={cfg.head.dropout} with task.family=span_qa: the class of "
+                "transformers has none there; compare with head.dropout=0"
+            )
         torch.manual_seed(seed)
         self.cfg, self.family = cfg, cfg.task.family
         classes = 1 if self.family == "regression" else len(cfg.task.labels)
@@ -60,6 +66,7 @@ class TorchModel:
             directory,
             hidden_dropout_prob=cfg.model.hidden_dropout,
             attention_probs_dropout_prob=cfg.model.attention_dropout,
+            classifier_dropout=cfg.head.dropout,
             **options,
         )
         named = list(self.model.named_parameters())

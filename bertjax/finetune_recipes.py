@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bertjax.config import ExamplesConfig, FinetuneConfig, OptimConfig, TaskConfig, TuneConfig
+from bertjax.config import (
+    ExamplesConfig,
+    FinetuneConfig,
+    HeadConfig,
+    OptimConfig,
+    TaskConfig,
+    TuneConfig,
+)
 
 # Learning rate, weight decay, epochs, batch size.
 _MOSAIC_BERT = {
@@ -54,11 +61,13 @@ def devlin_2019(
 
     AdamW with decay 0.01, linear decay after 10 % of warm-up (google-research/bert optimization.py
     and run_classifier.py). Departure: Adam's bias correction is on, without which small data sets
-    often fail to train (Mosbach et al. 2021; Zhang et al. 2021).
+    often fail to train (Mosbach et al. 2021; Zhang et al. 2021). The head has the dropout of
+    theirs: 0.1 before the classifier, and none before the spans of run_squad.py.
     """
     return FinetuneConfig(
         task=task,
         data=data,
+        head=HeadConfig(dropout=0.0 if task.family == "span_qa" else 0.1),
         optim=OptimConfig(
             learning_rate=learning_rate,
             bias_correction=True,

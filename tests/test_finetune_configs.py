@@ -48,6 +48,27 @@ def test_mosaic_berts_decay_is_theirs_after_the_rate():
         assert optim.weight_decay * optim.learning_rate == pytest.approx(decay)
 
 
+CLASSES = {
+    "classification": "BertForSequenceClassification",
+    "regression": "BertForSequenceClassification",
+    "multi_label": "BertForSequenceClassification",
+    "tagging": "BertForTokenClassification",
+    "span_qa": "BertForQuestionAnswering",
+    "multiple_choice": "BertForMultipleChoice",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_has_the_dropout_that_the_class_of_transformers_has(name):
+    transformers = pytest.importorskip("transformers")
+    head, family = preset(name).head, preset(name).task.family
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 9}
+    cfg = transformers.BertConfig(**sizes, intermediate_size=8, classifier_dropout=head.dropout)
+    theirs = getattr(transformers, CLASSES[family])(cfg)
+    rates = [m.p for n, m in theirs.named_modules() if n == "dropout"]
+    assert rates == ([head.dropout] if head.dropout else [])
+
+
 # Preset, file, examples, labels; the counts of the data's own README.
 FILES = [
     ("sst2", "glue/SST-2/train.tsv.xz", 67_349, 2),

@@ -138,7 +138,7 @@ class HeadConfig:
     sequence: str = "none"  # a bilstm or a cnn over the tokens
     sequence_size: int = 252  # its width: both directions, or all three filter widths, together
     crf: bool = False  # tagging: a linear-chain CRF over the words (Lafferty et al. 2001)
-    dropout: float = 0.1  # before the last layer
+    dropout: float = 0.1  # before the last layer; run_squad.py has none
 
     def __post_init__(self) -> None:
         one_of("head.pooling", self.pooling, POOLINGS)

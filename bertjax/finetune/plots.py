@@ -24,18 +24,22 @@ def draw(directory: Path, content: Mapping[str, Any]) -> bool:
     for split, entry in content["splits"].items():
         report = entry["report"] or {}
         if "confusion" in report:
-            title = f"{content['task']} on {_SPLITS.get(split, split)}\n{_who(content, entry)}"
+            who = _who(content, split)
+            title = f"{content['task']} on {_SPLITS.get(split, split)}\n{who}"
             _confusion(directory / f"confusion-{split}.png", title, **report["confusion"])
     return True
 
 
-def _who(content: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+def _who(content: Mapping[str, Any], split: str) -> str:
     """Which models a split's report is of, and their metric."""
-    metric, models = content["metric"], content["models"]
-    if entry["ensemble"]:
-        return f"{len(models)} models together: {metric} {entry['ensemble'][metric]:.4f}"
-    who = models[0]["name"] if len(models) == 1 else "each by the model that did not see it"
-    return f"{who}: {metric} {entry['models'][metric]['values'][0]:.4f}"
+    metric, entry = content["metric"], content["splits"][split]
+    values = entry["models"][metric]["values"]
+    if split == "out_of_fold":
+        who = "each by models that did not see it"
+    else:
+        who = content["models"][0]["name"] if len(values) == 1 else f"{len(values)} models together"
+    value = entry["ensemble"][metric] if entry["ensemble"] else values[0]
+    return f"{who}: {metric} {value:.4f}"
 
 
 def _curve(path: Path, content: Mapping[str, Any]) -> None:
