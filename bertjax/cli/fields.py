@@ -29,7 +29,12 @@ def add_config(parser: argparse.ArgumentParser, example: str) -> None:
         required=True,
         help="Python file with get_config(), its name in configs/, or the config.json of a run",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"such as {example}")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help=f"such as {example}; `bertjax options VERB` lists all",
+    )
 
 
 def read_config(path: Path, expected: type[T]) -> T:

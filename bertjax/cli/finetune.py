@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
 from bertjax.cli.fields import add_config, check_architecture, read_config
 from bertjax.cli.signals import StopSignals
-from bertjax.config import FinetuneConfig, ModelConfig
+from bertjax.config import FinetuneConfig, ModelConfig, PretrainConfig
+from bertjax.errors import UserError
 from bertjax.finetune.material import Start
 from bertjax.finetune.run import finetune
 from bertjax.finetune.saved import open_saved
@@ -19,6 +21,9 @@ from bertjax.overrides import apply_overrides
 from bertjax.pretrained import open_pretrained
 from bertjax.runs.kinds import Kind, kind_of
 from bertjax.terminal import Terminal
+from bertjax.text.tokenizer import load_tokenizer
+
+RANDOM = "random"  # given to --init
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser, "tune.epochs=5")
     parser.add_argument(
         "--init",
-        type=Path,
         required=True,
-        help="run of pretrain or finetune, or Hugging Face directory, to start from",
+        help="run of pretrain or finetune, or Hugging Face directory, to start from; "
+        "random: new weights",
+    )
+    parser.add_argument(
+        "--architecture",
+        type=Path,
+        metavar="RECIPE",
+        help="with --init random: the pretraining recipe whose model.* it has, such as bert_mini",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        type=Path,
+        help="with --init random: a vocab.txt, tokenizer.json or .model, or a directory with one",
     )
     parser.add_argument(
         "--workdir", type=Path, required=True, help="the run's directory; resumed if it holds one"
@@ -39,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, evaluate and write results; returns the exit code."""
     require_devices()
     recipe = read_config(args.config, FinetuneConfig)
-    architecture, start = _start(args.init)
+    architecture, start = _start(args, recipe)
     sections = adopt_encoder(recipe, architecture)
     cfg = apply_overrides(recipe, args.overrides, **sections)
     check_architecture(args.overrides, cfg.model, architecture, start.source)
@@ -55,8 +71,17 @@ def run(args: argparse.Namespace) -> int:
     return signals.exit_code(done.stopped)
 
 
-def _start(path: Path) -> tuple[ModelConfig, Start]:
+def _start(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConfig, Start]:
     """The architecture, and what to start from."""
+    if args.init == RANDOM:
+        return _random(args, recipe)
+    for name in ("architecture", "tokenizer"):
+        if getattr(args, name) is not None:
+            raise UserError(
+                f"--{name} {getattr(args, name)} with --init {args.init}: its model brings its "
+                f"own; leave the option out, or start with --init {RANDOM}"
+            )
+    path = Path(args.init)
     if kind_of(path) is Kind.FINETUNING:
         saved = open_saved(path)
         params = saved.parameters(saved.best)
@@ -67,3 +92,32 @@ def _start(path: Path) -> tuple[ModelConfig, Start]:
     if found.tokenizer is None:
         raise no_tokenizer(path)
     return found.cfg, Start(found.source, found.params, found.tokenizer)
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """What is set by model.* alone, before the rest of the config can be checked against it."""
+
+    model: ModelConfig
+
+
+def _random(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConfig, Start]:
+    """A new model, of which every seed makes its own weights."""
+    if args.tokenizer is None:
+        raise UserError(
+            f"--init {RANDOM} without --tokenizer: give a vocab.txt, a tokenizer.json or a "
+            "directory with one, such as that in a corpus or a run"
+        )
+    tokenizer = load_tokenizer(args.tokenizer)
+    model = recipe.model
+    if args.architecture is not None:
+        model = read_config(args.architecture, PretrainConfig).model
+    typed = [item for item in args.overrides if item.startswith("model.")]
+    model = apply_overrides(_Architecture(model), typed).model
+    size = model.vocab_size or tokenizer.vocab_size
+    if size < tokenizer.vocab_size:
+        raise UserError(
+            f"model.vocab_size={size}, but {args.tokenizer} has {tokenizer.vocab_size} pieces: "
+            "use at least that many, or leave the option out"
+        )
+    return replace(model, vocab_size=size), Start("random weights", {}, tokenizer)

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bertjax import __version__
 from bertjax.cli.compilation import keep_compiled
@@ -30,6 +30,7 @@ VERBS = {
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),
     "import": ("bertjax.cli.import_", "Hugging Face directory -> run, to continue pretraining"),
+    "options": ("bertjax.cli.options", "every option of a verb, its default and what it means"),
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }
 
@@ -85,22 +86,28 @@ def _dispatch(argv: list[str]) -> int:
     verb = argv[0]
     if verb not in VERBS:
         raise UserError(f"unknown command {verb!r}: {nearest(verb, VERBS)}")
-    module_name, summary = VERBS[verb]
     if verb in COMPUTES:
         keep_freed_memory()
     if verb in TRAINS:
         take_gpu_memory(alone=verb != "bench")  # which may run PyTorch as well
     if verb in COMPILES:
         keep_compiled()
-    module = importlib.import_module(module_name)
-    parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
-    module.add_arguments(parser)
+    module, parser = parser_of(verb)
     options = [option for action in parser._actions for option in action.option_strings]
     arguments = argv[1:]
     if verb in TAKES_FIELDS:
         arguments = _without_dashes(arguments, options)
     _check_options(verb, arguments, options)
     return module.run(parser.parse_intermixed_args(arguments)) or 0
+
+
+def parser_of(verb: str) -> tuple[Any, argparse.ArgumentParser]:
+    """The module of a verb, and the parser with its options."""
+    module_name, summary = VERBS[verb]
+    module = importlib.import_module(module_name)
+    parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
+    module.add_arguments(parser)
+    return module, parser
 
 
 def _expand_home(item: str) -> str:

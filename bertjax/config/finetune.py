@@ -25,14 +25,14 @@ QA_SCORINGS = ("squad", "cmrc")
 class TaskConfig:
     """What is predicted, and how it is scored."""
 
-    family: str = "classification"
+    family: str = "classification"  # or multi_label, regression, tagging, span_qa, multiple_choice
     name: str = "task"  # in results, file names and model cards
     labels: tuple[str, ...] = ()  # in order of their ids; empty: those of the training file, sorted
     metric: str = ""  # chooses the best epoch; empty: the family's first
     positive: str = ""  # classification of two labels: the one that f1 is of; empty: the second
     balanced: bool = False  # classes weigh inversely to their frequency in the training file
     class_weights: tuple[float, ...] = ()  # or one weight a label
-    scheme: str = "none"  # tagging: how entities are written in the files; none: plain tags
+    scheme: str = "none"  # tagging, of the files: none (plain tags) | IO | IOB1 | IOB2 | IOBES
     train_scheme: str = ""  # tagging: the scheme that is learnt; empty: that of the files
     no_answer: bool = False  # span_qa: questions may have none (SQuAD 2.0)
     max_query: int = 64  # span_qa: tokens of the question
@@ -98,11 +98,12 @@ class ExamplesConfig:
     dev: str = ""  # empty: a share of train is held out
     test: str = ""  # empty: none
     dev_share: float = 0.1  # of train, by hash of the example, when there is no dev
-    layout: str = ""  # one of LAYOUTS; empty: by suffix and content
+    layout: str = ""  # tsv, csv, jsonl, json, parquet, arrow, conll, conllu, cluener or squad;
+    # empty: by suffix and content
     header: bool = True  # tsv and csv: the first line names the columns
     separator: str = ""  # tsv and csv: between fields; empty: by the columns that are found
     quotes: str = "auto"  # tsv and csv: literal text | how a field has one: doubled, backslash
-    text: str = "text"
+    text: str = "text"  # column of the text; of words in tagging
     text_pair: str = ""  # second text of a pair; empty: single texts
     choices: tuple[str, ...] = ()  # multiple_choice: columns of the endings
     label: str = "label"  # multi_label: also several columns with 0 or 1, such as toxic,insult
@@ -134,7 +135,7 @@ class HeadConfig:
 
     pooling: str = "cls"  # of sentence tasks: BERT's pooler over [CLS] | mean over real tokens
     fusion: str = "none"  # of the last `fusion_layers`: concat, mean or scalar_mix (ELMo)
-    fusion_layers: int = 4
+    fusion_layers: int = 4  # how many of the top layers are fused
     sequence: str = "none"  # a bilstm or a cnn over the tokens
     sequence_size: int = 252  # its width: both directions, or all three filter widths, together
     crf: bool = False  # tagging: a linear-chain CRF over the words (Lafferty et al. 2001)
@@ -158,9 +159,9 @@ class HeadConfig:
 class TuneConfig:
     """Epochs, which parameters move and how fast, and how often it is all repeated."""
 
-    epochs: int = 3
+    epochs: int = 3  # at most; the best one on dev is kept
     batch_size: int = 32  # examples
-    evaluation_batch_size: int = 64
+    evaluation_batch_size: int = 64  # examples, at most
     layers: int = -1  # the top so many encoder layers are trained; -1: all and the embeddings
     layer_decay: float = 1.0  # rate of each layer relative to the one above it
     head_rate: float = 1.0  # rate of new parameters relative to the top layer's
@@ -168,9 +169,9 @@ class TuneConfig:
     patience: int = 0  # epochs without a better metric before stopping; 0: never
     seeds: tuple[int, ...] = (0,)  # one model a seed
     folds: int = 0  # cross-validation: models a seed, each on all but one fold; 0: none
-    compute_dtype: str = "float32"
+    compute_dtype: str = "float32"  # float32 | bfloat16; parameters stay float32
     row_lengths: int = 8  # 1: one shape of batches; else a second where compiling it pays
-    log_every: int = 10
+    log_every: int = 10  # steps
 
     def __post_init__(self) -> None:
         within("tune.epochs", self.epochs, 1, 10**6)

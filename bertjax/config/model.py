@@ -28,15 +28,15 @@ class ModelConfig:
     """The encoder (Devlin et al. 2019, section 3; defaults are BERT-base)."""
 
     family: str = "bert"  # the system of Hugging Face that it is exported as; computes nothing
-    vocab_size: int = 0  # V; 0: the size of the corpus's tokenizer
-    hidden_size: int = 768  # D
-    num_layers: int = 12  # L
+    vocab_size: int = 0  # V; 0: as many as the tokenizer has
+    hidden_size: int = 768  # D, of the state of a token
+    num_layers: int = 12  # L, of the encoder
     layer_groups: int = 0  # sets of weights that the layers share in turn (ALBERT: 1); 0: one each
-    num_heads: int = 12  # N
-    intermediate_size: int = 3072  # F
+    num_heads: int = 12  # N, attention heads of a layer
+    intermediate_size: int = 3072  # F, inside the feed-forward network
     # Embeddings: tables of width E, summed, normed, dropped out, and projected to D if E is given.
     embedding_size: int = 0  # E; 0: D, and no projection
-    embedding_norm: bool = True
+    embedding_norm: bool = True  # whether their sum is normed
     positions: str = "table"  # learned | rotary: queries and keys are turned (Su et al. 2021)
     max_positions: int = 512  # longest row
     position_offset: int = 0  # rows of the table before position 0 (RoBERTa: 2)
@@ -48,16 +48,16 @@ class ModelConfig:
     global_every: int = 1  # layers 0, n, 2n ... see whole rows, the others are local
     rotary_base: float = 10_000.0  # θ of layers that see whole rows
     local_rotary_base: float = 10_000.0  # θ of local ones
-    feed_forward: str = "dense"  # | glu: the activated half gates another (Shazeer 2020)
+    feed_forward: str = "dense"  # dense | glu: the activated half gates another (Shazeer 2020)
     activation: str = "gelu"  # of the layers: gelu (erf) | gelu_tanh (Google's BERT) | relu | silu
-    linear_bias: bool = True
+    linear_bias: bool = True  # of the products in the layers
     norm: str = "post"  # after each residual sum (BERT) | pre: before each branch
-    norm_kind: str = "layer"  # | rms
+    norm_kind: str = "layer"  # layer | rms
     norm_bias: bool = True  # of layer norms
-    layer_norm_eps: float = 1e-12
+    layer_norm_eps: float = 1e-12  # added to the variance
     first_norm: bool = True  # pre-norm only: attention of layer 0 has one (ModernBERT's has none)
-    hidden_dropout: float = 0.1
-    attention_dropout: float = 0.1
+    hidden_dropout: float = 0.1  # of embeddings and of each branch, in training
+    attention_dropout: float = 0.1  # of attention probabilities, in training
     initializer_range: float = 0.02  # truncated normal, cut at two standard deviations
     scaled_init: bool = False  # what ends a branch begins 1/√(2L) as large (Megatron)
     # Heads.

@@ -14,20 +14,20 @@ SCHEDULES = ("linear", "polynomial", "cosine", "wsd", "constant")
 class OptimConfig:
     """Optimizer and learning-rate schedule (defaults: google-research/bert optimization.py)."""
 
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-4
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-6
+    optimizer: str = "adamw"  # adamw | lamb | muon
+    learning_rate: float = 1e-4  # at its peak
+    b1: float = 0.9  # decay of the mean of gradients
+    b2: float = 0.999  # decay of the mean of squared gradients
+    eps: float = 1e-6  # added to the root of the latter
     weight_decay: float = 0.01  # matrices and embeddings only; multiplied by the learning rate
     bias_correction: bool = False  # BERT's Adam has none
     clip_norm: float = 1.0  # global gradient norm; 0: no clipping
     muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative; decay too
-    schedule: str = "linear"
-    warmup_fraction: float = 0.01  # of train.steps
+    schedule: str = "linear"  # after warm-up: linear | polynomial | cosine | wsd | constant
+    warmup_fraction: float = 0.01  # of all steps
     decay_from_zero: bool = False  # the decay line starts at step 0, not after warm-up: BERT's kink
-    decay_fraction: float = 0.2  # wsd: last share of train.steps, in which the rate falls
-    power: float = 1.0  # polynomial
+    decay_fraction: float = 0.2  # wsd: last share of all steps, in which the rate falls
+    power: float = 1.0  # of optim.schedule=polynomial
     final_fraction: float = 0.0  # rate at the last step, relative to the peak
 
     def __post_init__(self) -> None:

@@ -34,11 +34,11 @@ class DataConfig:
     """How a corpus becomes batches (input formats: RoBERTa, Liu et al. 2019, section 4.2)."""
 
     corpus: str = ""  # directory made by `bertjax prepare`
-    format: str = "segment_pair"
+    format: str = "segment_pair"  # or sentence_pair, full_sentences, doc_sentences, full_rows
     pairs: str = "nsp"  # label of the pair formats, unused by others; sop: ALBERT's, leak included
     short_seq_prob: float = 0.1  # share of documents cut to a random shorter length
     max_packed: int = 1  # M; above 1, short examples share a row and do not see each other
-    phases: tuple[Phase, ...] = (Phase(),)
+    phases: tuple[Phase, ...] = (Phase(),)  # one after another; a number names one
     workers: int = 0  # Grain worker processes; 0: in the training process
     prefetch: int = 2  # batches made ahead by each worker
 
@@ -84,22 +84,22 @@ class MaskingConfig:
     The published variants are the presets in `bertjax.objectives.presets`.
     """
 
-    rate: float = 0.15
+    rate: float = 0.15  # share of the tokens that is predicted
     slots: int = 0  # K; 0: the most that `rate` can ask for in a row
-    unit: str = "piece"
+    unit: str = "piece"  # masked together: piece | word | ngram | span
     count: str = "rounded"  # max(1, round(rate·n)), 0 at rate 0 | fairseq | bernoulli | floor
     count_unit: str = "piece"  # n counts pieces or units (fairseq counts words)
     count_specials: bool = True  # n includes [CLS] and [SEP] (Google, ELECTRA)
-    mask_share: float = 0.8
-    random_share: float = 0.1  # the rest is kept
+    mask_share: float = 0.8  # of the predicted tokens: replaced by [MASK]
+    random_share: float = 0.1  # replaced by a random token; the rest is kept
     exact_shares: bool = False  # shares as exact counts per row (cramming), not draws
     share_unit: str = "piece"  # one mask/random/keep draw per piece or per unit
-    random_ids: str = "non_special"
+    random_ids: str = "non_special"  # drawn from: vocabulary | non_special | row_max
     mask_specials: bool = False  # [CLS] and [SEP] may be chosen (cramming, ModernBERT)
     with_replacement: bool = False  # positions drawn with replacement, duplicates merged (ELECTRA)
     max_ngram: int = 3  # ngram: n words, 1 ≤ n ≤ max_ngram, p(n) ∝ 1/n
     span_p: float = 0.2  # span: length ~ Geometric(span_p) words, at most span_max
-    span_max: int = 10
+    span_max: int = 10  # words of a span at most
     static_copies: int = 0  # 0: a new mask each epoch; n: n fixed masks in turn (dupe_factor)
 
     def __post_init__(self) -> None:
@@ -151,9 +151,9 @@ class ReplacedTokensConfig:
 class MeshConfig:
     """Devices along each mesh axis; -1 for `data` takes all that the others leave."""
 
-    data: int = -1
-    fsdp: int = 1
-    tensor: int = 1
+    data: int = -1  # devices that share the rows; -1: all that are left
+    fsdp: int = 1  # devices that share rows, parameters and optimizer
+    tensor: int = 1  # devices that share heads and feed-forward layers
 
     def __post_init__(self) -> None:
         require(
@@ -167,8 +167,9 @@ class MeshConfig:
 class TrainConfig:
     """The loop: how long, in what precision, on which mesh, and what is written when."""
 
-    steps: int = 1_000_000
-    minutes: float = 0.0  # above 0: train for so long instead, however many steps that makes
+    steps: int = 1_000_000  # updates
+    minutes: float = 0.0  # above 0: train so long instead, compiling the step included; the last
+    # evaluation and saving come after
     pace: str = ""  # run of train.minutes, or its pace.json, to repeat step for step
     accumulate: int = 1  # micro-batches per step; each holds batch_size / accumulate rows
     compute_dtype: str = "float32"  # float32 | bfloat16; parameters and optimizer stay float32
@@ -178,7 +179,7 @@ class TrainConfig:
     dropout_prng: str = "threefry2x32"  # or rbg: cheaper on GPU and TPU, not the same on any mesh
     next_sentence_loss: bool = True  # where rows are pairs; false: pairs without it, for ablations
     mesh: MeshConfig = field(default_factory=MeshConfig)
-    log_every: int = 10
+    log_every: int = 10  # steps
     eval_every: int = 1000  # also after the last step
     eval_rows: int = 1024  # held-out rows per evaluation
     checkpoint_every: int = 1000  # also after the last step
@@ -216,7 +217,7 @@ class PretrainConfig:
     replaced_tokens: ReplacedTokensConfig = field(default_factory=ReplacedTokensConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    seed: int = 0
+    seed: int = 0  # of parameters, order of rows, masks and dropout
 
     def __post_init__(self) -> None:
         within("seed", self.seed, 0, 2**32 - 1)

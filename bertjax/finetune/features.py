@@ -34,7 +34,8 @@ def frozen_states(
     They lie in a memory-mapped file in `directory`, which may be large (4 bytes · tokens · D, times
     the fused layers) and is removed at the end.
     """
-    if cfg.tune.layers != 0 or cfg.tune.reinit_layers or not cfg.tune.epochs:
+    same_for_all = bool(encoder) and not cfg.tune.reinit_layers
+    if cfg.tune.layers != 0 or not same_for_all or not cfg.tune.epochs:
         yield
         return
     shape = task_shape(cfg)

@@ -20,7 +20,7 @@ class Start:
     """What a run starts from."""
 
     source: str  # for people, and for results
-    params: model.Params
+    params: model.Params  # empty: random ones, of each seed its own
     tokenizer: Tokenizer
     task: str = ""  # of the fine-tuned run it comes from, such as mnli; empty: pretrained only
 

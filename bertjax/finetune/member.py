@@ -245,7 +245,7 @@ class Training:
 
     def _evaluate(self, state: TuneState, step: int, log: MetricsFile) -> None:
         params, name = parameters.join(state.params, self.kept), self.member.name
-        what = f"predicting {len(self.dev.examples):,} examples of {self.held_out}"
+        what = f"the prediction of {len(self.dev.examples):,} examples of {self.held_out}"
         self.progress.waiting(name, what)
         with self.progress.first_of("prediction", what):
             scores, dev_loss = self.predictor.scores_and_loss(params, self.task, self.dev.rows)

@@ -207,7 +207,9 @@ class FinetuneRun:
                 is_own = name == "dev" and member.fold is None
                 if not is_own:
                     many = len(material.encoded[name].examples)
-                    self.progress.waiting(member.name, f"predicting {many:,} examples of {name}")
+                    self.progress.waiting(
+                        member.name, f"the prediction of {many:,} examples of {name}"
+                    )
                 made.append(own if is_own else score(material.encoded[name].rows))
             if member.fold is not None:
                 if member.fold == 0:
@@ -245,8 +247,9 @@ class FinetuneRun:
         tokens = sum(map(len, train.rows.tokens))
         self.terminal.say(
             f"run    {self.directory.path}\n"
-            f"start  {self.start.source}; new: "
-            f"{', '.join(sorted({p.rpartition('/')[0] for p in fresh})) or 'nothing'}\n"
+            f"start  {self.start.source}"
+            + (f"; new: {_parts(fresh) or 'nothing'}" if self.start.params else "")
+            + f"\nmodel  {cfg.model.num_layers} layers × {cfg.model.hidden_size}\n"
             f"task   {cfg.task.name}, {cfg.task.family}"
             + (f", {len(cfg.task.labels)} labels" if cfg.task.labels else "")
             + f"\ndata   {len(train.examples):,} examples, {len(train.rows.tokens):,} rows, "
@@ -269,6 +272,10 @@ class FinetuneRun:
                 )
         for line in self.material.splits.report():
             self.terminal.say(line)
+
+
+def _parts(paths: list[str]) -> str:
+    return ", ".join(sorted({path.rpartition("/")[0] for path in paths}))
 
 
 def best_parameters(cfg: FinetuneConfig, member: Member) -> model.Params:

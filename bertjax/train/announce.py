@@ -63,5 +63,5 @@ def announce(
 
 def _length(cfg: PretrainConfig) -> str:
     if cfg.train.minutes:
-        return f"{cfg.train.minutes:g} minutes"
+        return f"{cfg.train.minutes:g} minutes, then evaluation and saving"
     return f"at the pace of {cfg.train.pace}" if cfg.train.pace else f"{cfg.train.steps} steps"

@@ -7,12 +7,18 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from bertjax.cli.main import main
+from bertjax.config import PretrainConfig
 from bertjax.errors import EXIT_BAD_INPUT
+from bertjax.finetune.saved import open_saved
+from bertjax.overrides import load_config
+from bertjax.tasks.families import read_examples
 from bertjax.terminal import count
+from bertjax.tree import flatten
 
 CONFIG = """
 from bertjax.config import *
@@ -107,6 +113,49 @@ def test_export_with_its_head_and_without(tuned, tmp_path, capfd):
     assert main(["export", str(tuned), "--out", str(tmp_path / "encoder"), "--encoder"]) == 0
     names = load_file(tmp_path / "encoder" / "model.safetensors").keys()
     assert names and not any(name.startswith("classifier") for name in names)
+
+
+def random_argv(files, workdir, corpus, recipe, *more) -> list[str]:
+    tokenizer = ["--tokenizer", str(corpus / "tokenizer"), "--architecture", str(recipe)]
+    return [*argv(files, workdir, "random", *more), *tokenizer]
+
+
+@pytest.mark.parametrize("layers", ["-1", "0"])
+def test_random_weights_are_those_of_each_seed(layers, files, corpus, recipe, tmp_path, capfd):
+    """Of a pretraining recipe's model, also where the encoder does not move."""
+    more = ["tune.seeds=0,1", f"tune.layers={layers}", "model.intermediate_size=96"]
+    assert main(random_argv(files, tmp_path / "ft", corpus, recipe, *more)) == 0
+    assert "start  random weights\nmodel  1 layers × 32\n" in capfd.readouterr().err
+    saved = open_saved(tmp_path / "ft")
+    assert saved.results["convention"]["start"] == "random weights"
+    asked = load_config(recipe, PretrainConfig).model
+    assert saved.cfg.model.hidden_size == asked.hidden_size
+    assert saved.cfg.model.intermediate_size == 96
+    one, two = (flatten(saved.parameters(member)) for member in saved.members)
+    table = "embeddings/word_embeddings/embedding"
+    assert not np.array_equal(one[table], two[table])
+    # What is told of dev is what these weights say of the file.
+    examples, _ = read_examples(str(files / "dev.tsv"), saved.cfg)
+    said = saved.scores(saved.members, examples)
+    told = saved.results["splits"]["dev"]["models"]["accuracy"]["values"]
+    assert [saved.task.score(examples, scores)["accuracy"] for scores in said] == told
+
+
+def test_what_random_weights_need_is_asked_for(files, corpus, recipe, trained, tmp_path, capfd):
+    for given, says in (
+        (argv(files, tmp_path / "r", "random"), "--init random without --tokenizer"),
+        (random_argv(files, tmp_path / "r", corpus, recipe)[:-1] + ["bert_tine"], "'bert_tiny'"),
+        (random_argv(files, tmp_path / "r", corpus, recipe, "model.vocab_size=9"), "at least that"),
+        (random_argv(files, tmp_path / "r", corpus, recipe, "model.layers=9"), "model.num_layers"),
+        (
+            [*argv(files, tmp_path / "r", trained), "--architecture", "bert_tiny"],
+            "its model brings its own",
+        ),
+    ):
+        assert main(given) == EXIT_BAD_INPUT
+        said = capfd.readouterr().err
+        assert says in said and said.count("\n") == 1
+    assert not (tmp_path / "r").exists()
 
 
 @pytest.fixture(scope="module")

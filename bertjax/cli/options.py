@@ -1,0 +1,55 @@
+"""`bertjax options`: every option of a verb, its default, and what it means."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from bertjax.cli.main import TAKES_FIELDS, VERBS, parser_of
+from bertjax.config import FinetuneConfig, PretrainConfig
+from bertjax.config.options import Option, options
+from bertjax.errors import UserError, nearest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `bertjax options`."""
+    parser.add_argument("verb", metavar="VERB", help="such as pretrain, finetune or prepare")
+    parser.add_argument(
+        "prefix", nargs="?", default="", metavar="PREFIX", help="only those that begin so: optim."
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the list."""
+    if args.verb not in VERBS:
+        raise UserError(f"unknown command {args.verb!r}: {nearest(args.verb, VERBS)}")
+    every = [*_flags(args.verb), *_fields(args.verb)]
+    shown = [option for option in every if option.name.startswith(args.prefix)]
+    if not shown:
+        known = {option.name.partition(".")[0] for option in every} | {o.name for o in every}
+        raise UserError(
+            f"{args.verb} has no option that begins with {args.prefix!r}: "
+            f"{nearest(args.prefix, known)}"
+        )
+    for name, value, meaning in shown:
+        typed = f"{name} {value}".rstrip() if name.startswith("--") else f"{name}={value}"
+        print(f"{typed:<38} {meaning}")
+
+
+def _flags(verb: str) -> Iterator[Option]:
+    """What comes with dashes; a flag without a value has none to show."""
+    _, parser = parser_of(verb)
+    for action in parser._actions:
+        if action.dest == "help" or not action.option_strings:
+            continue
+        value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+        default = "" if action.default in (None, "", False, []) else f" (default {action.default})"
+        needed = "needed: " if action.required else ""
+        meaning = f"{needed}{action.help or ''}{default}"
+        yield Option(action.option_strings[-1], str(value), meaning)
+
+
+def _fields(verb: str) -> Iterator[Option]:
+    """The fields of the config, with the values they have where no recipe sets them."""
+    if verb in TAKES_FIELDS:
+        yield from options(FinetuneConfig() if verb == "finetune" else PretrainConfig())
