@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     if args.verb not in VERBS:
         raise UserError(f"unknown command {args.verb!r}: {nearest(args.verb, VERBS)}")
     every = [*_flags(args.verb), *_fields(args.verb)]
-    shown = [option for option in every if option.name.startswith(args.prefix)]
+    shown = [option for option in every if option.name.removeprefix("--").startswith(args.prefix)]
     if not shown:
         known = {option.name.partition(".")[0] for option in every} | {o.name for o in every}
         raise UserError(
@@ -32,21 +32,23 @@ def run(args: argparse.Namespace) -> None:
             f"{nearest(args.prefix, known)}"
         )
     for name, value, meaning in shown:
-        typed = f"{name} {value}".rstrip() if name.startswith("--") else f"{name}={value}"
+        typed = name if name == value else f"{name}={value}"
+        if name.startswith("--"):
+            typed = f"{name} {value}".rstrip()
         print(f"{typed:<38} {meaning}")
 
 
 def _flags(verb: str) -> Iterator[Option]:
-    """What comes with dashes; a flag without a value has none to show."""
+    """What comes with dashes or by its place; a flag without a value has none to show."""
     _, parser = parser_of(verb)
     for action in parser._actions:
-        if action.dest == "help" or not action.option_strings:
+        if action.dest == "help":
             continue
-        value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+        value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
         default = "" if action.default in (None, "", False, []) else f" (default {action.default})"
         needed = "needed: " if action.required else ""
-        meaning = f"{needed}{action.help or ''}{default}"
-        yield Option(action.option_strings[-1], str(value), meaning)
+        name, *_ = action.option_strings or [value]
+        yield Option(name, value, f"{needed}{action.help or ''}{default}")
 
 
 def _fields(verb: str) -> Iterator[Option]:

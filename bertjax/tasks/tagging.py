@@ -17,15 +17,12 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.metrics.classification import Counts, accuracy, confusion_matrix
-from bertjax.metrics.entities import entity_scores
 from bertjax.tasks.conll import Sentence
 from bertjax.tasks.encode import truncate
 from bertjax.tasks.labels import label_id
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.tag_schemes import (
     OUTSIDE,
-    STRICT,
     all_tags,
     allowed_transitions,
     is_tag,
@@ -33,9 +30,9 @@ from bertjax.tasks.tag_schemes import (
     problem,
     spans,
     split,
-    strict_spans,
     tags_of,
 )
+from bertjax.tasks.tag_scores import score_tags, tag_metrics
 from bertjax.tasks.tagged_files import read_sentences
 from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.tasks.word_text import text_of_words
@@ -124,12 +121,7 @@ class Tagging:
         self.scheme = cfg.task.train_scheme or cfg.task.scheme
         self.file_scheme = cfg.task.scheme
         self.has_rules = cfg.head.crf and self.scheme != "none"  # which the head obeys
-        strict = ("strict_f1",) if self.scheme in STRICT else ()
-        self.metrics: tuple[str, ...] = (
-            ("accuracy", "macro_f1")
-            if self.scheme == "none"
-            else ("f1", "precision", "recall", *strict, "accuracy")
-        )
+        self.metrics = tag_metrics(self.scheme)
         self._ids = {label: i for i, label in enumerate(labels)}
         for tag in labels if self.scheme != "none" else ():
             if not is_tag(tag, self.scheme) or OUTSIDE not in labels:
@@ -304,41 +296,11 @@ class Tagging:
         return tags_of(spans([tag or OUTSIDE for tag in tags]), len(tags), self.file_scheme)
 
     def score(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> dict[str, Any]:
-        """Accuracy of words; entities as conlleval and as strict seqeval count them; of plain tags
-        macro F1.
-        """
-        predicted = self._tags(scores)
-        truth = np.concatenate([self._tag_ids(example) for example in examples])
-        # A word about which nothing is said counts as taken for another tag.
-        flat = [tag for tags in predicted for tag in tags]
-        other = (truth + 1) % len(self.labels)
-        guessed = np.array(
-            [
-                int(wrong) if tag is None else self._ids[tag]
-                for tag, wrong in zip(flat, other, strict=True)
-            ]
-        )
-        confusion = confusion_matrix(truth, guessed, len(self.labels))
-        result: dict[str, Any] = {"accuracy": accuracy(confusion)}
-        result["collapsed"] = bool(len(np.unique(guessed)) == 1 < len(np.unique(truth)))
-        if self.scheme == "none":
-            counts = Counts.of_classes(confusion)
-            result["macro_f1"] = counts.macro_f1()
-            result["report"] = {
-                "classes": counts.table(self.labels),
-                "confusion": {"labels": list(self.labels), "counts": confusion.tolist()},
-            }
-            return result
-        guesses = [[tag or OUTSIDE for tag in tags] for tags in predicted]
-        entities = [spans(example.label) for example in examples]
-        table = entity_scores(entities, list(map(spans, guesses)))
-        everything = table.pop("")
-        result |= {name: everything[name] for name in ("f1", "precision", "recall")}
-        if self.scheme in STRICT:
-            strict = [strict_spans(tags, self.scheme) for tags in guesses]
-            result["strict_f1"] = entity_scores(entities, strict)[""]["f1"]
-        result["report"] = {"entities": table}
-        return result
+        """See `score_tags`. Raises UserError for a tag that was not learnt."""
+        for example in examples:
+            self._tag_ids(example)
+        truth = [example.label for example in examples]
+        return score_tags(truth, self._tags(scores), self.labels, self.scheme)
 
     def _tags(self, scores: Sequence[WordScores]) -> list[list[str | None]]:
         """The likeliest tags; None for a word that was cut off where no tag means "none"."""

@@ -144,7 +144,7 @@ def test_random_weights_are_those_of_each_seed(layers, files, corpus, recipe, tm
 def test_what_random_weights_need_is_asked_for(files, corpus, recipe, trained, tmp_path, capfd):
     for given, says in (
         (argv(files, tmp_path / "r", "random"), "--init random without --tokenizer"),
-        (random_argv(files, tmp_path / "r", corpus, recipe)[:-1] + ["bert_tine"], "'bert_tiny'"),
+        ([*random_argv(files, tmp_path / "r", corpus, recipe)[:-1], "bert_tine"], "'bert_tiny'"),
         (random_argv(files, tmp_path / "r", corpus, recipe, "model.vocab_size=9"), "at least that"),
         (random_argv(files, tmp_path / "r", corpus, recipe, "model.layers=9"), "model.num_layers"),
         (

@@ -36,7 +36,7 @@ def test_the_list_is_of_what_begins_with_the_prefix(capsys):
     assert main(["options", "finetune", "tune.e"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["tune.epochs=3", "tune.evaluation_batch_size=64"]
-    assert main(["options", "prepare", "--held"]) == 0
+    assert main(["options", "prepare", "held"]) == 0
     assert "(default 0.01)" in capsys.readouterr().out
     assert main(["options", "finetune", "tunes"]) == EXIT_BAD_INPUT
     assert "did you mean 'tune'" in capsys.readouterr().err
