@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
@@ -33,7 +34,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run of `finetune`; and data.NAME=VALUE where the file differs from the training file",
+        help="run of `finetune`; and data.NAME=VALUE where the file differs from the training file, "
+        "or task.positive=LABEL",
     )
     parser.add_argument(
         "--every",
@@ -48,21 +50,27 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 def open_runs(arguments: list[str]) -> tuple[list[SavedRun], FinetuneConfig]:
     """The runs, and the config by which a file is read: the first one's with the overrides.
 
+    All runs are judged by its `task.positive`, so that one F1 is told.
+
     Raises:
-        UserError: a run cannot be opened, or an override is not about reading.
+        UserError: a run cannot be opened, or an override is not about reading or judging.
     """
     overrides = [item for item in arguments if "=" in item and not Path(item).exists()]
     for item in overrides:
-        if not item.startswith("data."):
+        if not item.startswith(("data.", "task.positive=")):
             raise UserError(
                 f"{item}: a trained run keeps its config; only data.NAME=VALUE, how the file is "
-                "read, may differ"
+                "read, and task.positive, the class that f1 is of, may differ"
             )
     paths = [Path(item) for item in arguments if item not in overrides]
     if not paths:
         raise UserError("no RUN given: name the --workdir of `bertjax finetune`")
     runs = [open_saved(path) for path in paths]
-    return runs, apply_overrides(runs[0].cfg, overrides)
+    cfg = apply_overrides(runs[0].cfg, overrides)
+    positive = {"positive": cfg.task.positive}
+    return [
+        replace(run, cfg=replace(run.cfg, task=replace(run.cfg.task, **positive))) for run in runs
+    ], cfg
 
 
 def run(args: argparse.Namespace) -> None:
@@ -85,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
         + (f", {account.count:,} left out" if account.count else "")
     )
     print_account(account)
-    said = conventions(runs[0].cfg.task, metric_values(content[named[0].name]))
+    said = conventions(cfg.task, metric_values(content[named[0].name]))
     for metric in runs[0].task.metrics:
         print(f"by        {metric}: {said[metric]}")
     if args.out:

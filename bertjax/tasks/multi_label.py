@@ -19,7 +19,7 @@ from bertjax.tasks.sentences import (
     shown,
 )
 from bertjax.tasks.tables import row_account
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
@@ -79,15 +79,19 @@ class MultiLabel(SentenceTask):
         return rows
 
     def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
-        """The labels from THRESHOLD on, and the probability of each."""
+        """The labels from THRESHOLD on, and the probability of each; all in order of ids."""
         return [
             {
                 **shown(example),
+                **label_of(self._ordered(example.label)),
                 "prediction": [self.labels[i] for i in np.flatnonzero(score >= THRESHOLD)],
                 "probabilities": dict(zip(self.labels, map(float, score), strict=True)),
             }
             for example, score in zip(examples, scores, strict=True)
         ]
+
+    def _ordered(self, label: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if label is None else tuple(name for name in self.labels if name in label)
 
     def score(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> dict[str, Any]:
         """Metrics and a table of classes; `exact_match` counts examples with no label wrong."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tiny_task import config, start, write_table
 
 from bertjax import sharding
+from bertjax.cli.main import main
 from bertjax.config import MeshConfig
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetune import run
@@ -97,6 +98,21 @@ def test_results_hold_the_losses_of_every_epoch(unbroken, tables):
     losses = [entry["train_loss"] for entry in model["history"]]
     assert losses[0] == pytest.approx(first, rel=0.3) and losses[0] > losses[2]
     assert losses[2] == pytest.approx(last, rel=0.3)
+
+
+@pytest.mark.parametrize("positive", ["bad", "good"])
+def test_f1_is_told_of_the_class_that_is_asked_for(unbroken, tables, positive, tmp_path, capfd):
+    oracle = pytest.importorskip("sklearn.metrics")
+    out = tmp_path / "scores.json"
+    argv = ["evaluate", str(unbroken), "--data", str(tables[1]), f"task.positive={positive}"]
+    assert main([*argv, "--out", str(out)]) == 0
+    content = json.loads(out.read_text())
+    lines = [json.loads(line) for line in (unbroken / "dev.jsonl").read_text().splitlines()]
+    truth, predicted = ([line[name] for line in lines] for name in ("label", "prediction"))
+    theirs = oracle.f1_score(truth, predicted, pos_label=positive)
+    assert content["scores"]["run/seed-0"]["f1"] == pytest.approx(theirs)
+    assert f"f1: {content['conventions']['f1']}" in capfd.readouterr().out
+    assert content["conventions"]["f1"].startswith(f"of '{positive}'")
 
 
 def test_pictures_say_what_they_are_of(tables, tmp_path, monkeypatch):

@@ -249,6 +249,8 @@ def test_multi_label(tmp_path, tokenizer):
         [],
         ["x", "y"],
     ]
+    backwards = [replace(examples[0], label=("y", "x"))]
+    assert task.predict(backwards, scores[:1])[0]["label"] == ["x", "y"]
     assert task.score(examples, [np.array([0.1, 0.9])] * 3)["collapsed"] is True
     json.dumps(result)
 
