@@ -34,8 +34,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run of `finetune`; and data.NAME=VALUE where the file differs from the training file, "
-        "or task.positive=LABEL",
+        help="run of `finetune`; and data.NAME=VALUE where the file differs from the training "
+        "file, or task.positive=LABEL",
     )
     parser.add_argument(
         "--every",
@@ -67,10 +67,12 @@ def open_runs(arguments: list[str]) -> tuple[list[SavedRun], FinetuneConfig]:
         raise UserError("no RUN given: name the --workdir of `bertjax finetune`")
     runs = [open_saved(path) for path in paths]
     cfg = apply_overrides(runs[0].cfg, overrides)
-    positive = {"positive": cfg.task.positive}
-    return [
-        replace(run, cfg=replace(run.cfg, task=replace(run.cfg.task, **positive))) for run in runs
-    ], cfg
+    return [_judged_by(run, cfg.task.positive) for run in runs], cfg
+
+
+def _judged_by(run: SavedRun, positive: str) -> SavedRun:
+    task = replace(run.cfg.task, positive=positive)
+    return replace(run, cfg=replace(run.cfg, task=task))
 
 
 def run(args: argparse.Namespace) -> None:

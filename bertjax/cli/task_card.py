@@ -60,8 +60,8 @@ def _evaluation(saved: SavedRun, member: Member) -> Evaluation:
     over_models: dict[str, Any] = splits[split]["models"]
     at = saved.members.index(member)
     scores = []
-    names = sorted(over_models, key=lambda name: name != saved.results["metric"])
-    for metric, said in conventions(saved.cfg.task, names).items():
+    metrics = sorted(over_models, key=lambda name: name != saved.results["metric"])
+    for metric, said in conventions(saved.cfg.task, metrics).items():
         found = over_models[metric]
         own = entry["dev"].get(metric) if split == "out_of_fold" else found["values"][at]
         scores.append(Score(metric, own, found["mean"], found["sd"], said))

@@ -98,8 +98,7 @@ class ExamplesConfig:
     dev: str = ""  # empty: a share of train is held out
     test: str = ""  # empty: none
     dev_share: float = 0.1  # of train, by hash of the example, when there is no dev
-    layout: str = ""  # tsv, csv, jsonl, json, parquet, arrow, conll, conllu, cluener or squad;
-    # empty: by suffix and content
+    layout: str = ""  # tsv csv jsonl json parquet arrow conll conllu cluener squad; empty: is told
     header: bool = True  # tsv and csv: the first line names the columns
     separator: str = ""  # tsv and csv: between fields; empty: by the columns that are found
     quotes: str = "auto"  # tsv and csv: literal text | how a field has one: doubled, backslash

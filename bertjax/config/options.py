@@ -1,6 +1,6 @@
 """Every option of a config with its value and what it means, read off the dataclasses.
 
-What a field means is the comment beside it, which goes on in the lines of comment below it.
+What a field means is the comment beside it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ def _typed(value: Any) -> str:
 def _comments(cls: type) -> dict[str, str]:
     """The comment of each field of a dataclass."""
     source = inspect.getsource(cls)
-    lines = source.splitlines()
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
     found = {}
@@ -60,10 +59,5 @@ def _comments(cls: type) -> dict[str, str]:
     assert isinstance(body, ast.ClassDef)
     for node in body.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            line = node.end_lineno or node.lineno
-            parts = [comments.get(line, "")]
-            while line < len(lines) and lines[line].lstrip().startswith("#"):
-                line += 1
-                parts.append(comments[line])
-            found[node.target.id] = " ".join(parts)
+            found[node.target.id] = comments.get(node.end_lineno or node.lineno, "")
     return found

@@ -168,8 +168,7 @@ class TrainConfig:
     """The loop: how long, in what precision, on which mesh, and what is written when."""
 
     steps: int = 1_000_000  # updates
-    minutes: float = 0.0  # above 0: train so long instead, compiling the step included; the last
-    # evaluation and saving come after
+    minutes: float = 0.0  # above 0: for so long instead; the last evaluation and saving come after
     pace: str = ""  # run of train.minutes, or its pace.json, to repeat step for step
     accumulate: int = 1  # micro-batches per step; each holds batch_size / accumulate rows
     compute_dtype: str = "float32"  # float32 | bfloat16; parameters and optimizer stay float32
