@@ -60,7 +60,7 @@ def _curve(path: Path, content: Mapping[str, Any]) -> None:
         best = model["best_epoch"]
         above.plot(best, values[best - 1], marker="*", markersize=14, color=colour)
         for name, style in (("train_loss", ":"), ("dev_loss", "-")):
-            losses = [_value(entry[name]) for entry in model["history"]]
+            losses = [_value(entry.get(name)) for entry in model["history"]]  # old runs: none
             below.plot(epochs, losses, style, marker=".", color=colour)
     above.set_ylabel(f"{metric} on {held_out}")
     below.set_ylabel(f"loss: dotted train, solid {held_out}")

@@ -177,7 +177,8 @@ def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path):
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    tiny_run.finish(tiny_run.start(argv))
+    said = tiny_run.finish(tiny_run.start(argv))
+    assert "train  0.3 minutes, then evaluation and saving, adamw" in said
 
     pace = Recorded(tiny_run.stored_config(timed), _stretches(timed))
     assert pace.progress(tiny_run.newest_step(timed / "checkpoints")) >= 1 - 1e-9
