@@ -49,7 +49,7 @@ def chosen(saved: SavedRun, member: Member) -> str:
     if len(models) == 1:
         return f"{of}: the one with the best {metric} on dev"
     if saved.cfg.tune.folds or member != saved.best:
-        return f"{of}: one of {len(models)} models, by its name"
+        return f"{of}: one of {len(models)} models"
     return f"{of}: the best of {len(models)} models by {metric} on dev"
 
 
@@ -68,6 +68,8 @@ def _evaluation(saved: SavedRun, member: Member) -> Evaluation:
     choice = f"It is {chosen(saved, member)}."
     if split != "test":
         choice += " These examples chose it, so the numbers flatter it."
+    if split == "out_of_fold":
+        choice += " It is scored on the fold that it did not see, the mean is of all folds."
     data, names = saved.cfg.data, {"out_of_fold": "held-out folds"}
     files = {"test": data.test, "dev": data.dev or f"{data.dev_share:g} of {data.train}"}
     return Evaluation(
