@@ -15,7 +15,7 @@ quickstart: $(VENV)/installed
 test: $(VENV)/installed-for-tests lint types
 	$(BIN)/python -m pytest $(TWO) -m "not alone and not optimized"
 	$(BIN)/python -m pytest $(TWO) --optimized -m optimized
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m alone
 
 # The fast part on the newest releases instead of the locked ones: make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
@@ -25,7 +25,7 @@ test-newest: .venv-newest/installed
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:
 # what a GPU needs to run is ten times as large.
 test-extras: .venv-extras/installed
-	.venv-extras/bin/python -m pytest $(TWO) --optimized tests/data/test_beam.py tests/plan
+	.venv-extras/bin/python -m pytest $(TWO) --optimized -m extra tests/data/test_beam.py tests/plan
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import gc
 import importlib.util
 import os
 import shutil
@@ -31,6 +32,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else this is a worker, or t
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
     atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+# Tracing makes so many objects that a tenth of the time went into looking for cycles among them.
+gc.set_threshold(100_000, 50, 100)
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])

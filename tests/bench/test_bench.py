@@ -20,7 +20,7 @@ from bertjax.objectives.choice import objective_of
 MODEL = ModelConfig(
     vocab_size=500,
     hidden_size=32,
-    num_layers=2,
+    num_layers=1,
     num_heads=2,
     intermediate_size=64,
     max_positions=32,

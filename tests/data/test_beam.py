@@ -27,6 +27,7 @@ from bertjax.text.account import Account
 from bertjax.text.sources import find_sources
 from bertjax.text.tokenizer import load_tokenizer
 
+pytestmark = pytest.mark.extra
 needs_beam = pytest.mark.usefixtures("apache_beam")
 
 

@@ -73,6 +73,7 @@ def test_gpus_are_planned_without_a_compiler_too(recipe, tmp_path, capfd, no_cud
     assert phase["collectives"]["all-reduce"]["bytes"] == phase["arguments"]["parameters"]
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("attention", ["reference", "triton"])
 def test_a_gpu_host_is_compiled_for(recipe, tmp_path, capfd, attention):
     """A tiny step for two H100, Triton's kernel down to its machine code; no GPU is there."""
@@ -104,6 +105,7 @@ def test_without_a_corpus_berts_vocabulary_is_assumed_and_said(recipe, capfd, no
     assert "activations are not counted" in said.out
 
 
+@pytest.mark.extra
 def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
     """A tiny step for four chips of v5e, its attention by the splash kernel."""
     assert plan(recipe, "--topology", "v5e:2x2", "--json", tmp_path / "plan.json") == 0
@@ -124,6 +126,7 @@ def test_a_tpu_slice_is_compiled_for(recipe, tmp_path, capfd, needs_libtpu):
     assert moved == pytest.approx(held["parameters"] + 4 * 1024 * 128, rel=0.01)
 
 
+@pytest.mark.extra
 def test_what_does_not_fit_is_refused_with_what_it_needs(refuse, needs_libtpu):
     line = refuse(
         "--topology", "v5e:1x1", "data.phases.0.batch_size=1", "model.hidden_size=8192",

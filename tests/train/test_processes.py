@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ from processes import HOST, finish_all, start_work, variables
 from tiny_run import finish, metrics, newest_step, pretrain_argv, start, state
 
 from bertjax.cluster import EXIT_LOST_PROCESS
-from bertjax.config import PretrainConfig
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_PREEMPTED
-from bertjax.overrides import load_config
+from bertjax.pretrained import run_config
 from bertjax.train.data import open_data
 
 # They wait for one another with limits of seconds, some of them not ours to set.
@@ -41,70 +39,35 @@ def said_until(process: subprocess.Popen[str], pattern: str) -> None:
     assert any(re.match(pattern, line) for line in process.stderr), f"never said {pattern!r}"
 
 
-def test_processes_read_disjoint_rows_that_make_the_same_batch(tmp_path, recipe, corpus):
-    work = """
-import dataclasses
-import numpy as np
-from bertjax import sharding
-from bertjax.config import PretrainConfig
-from bertjax.data.loader import load_batches
-from bertjax.overrides import load_config
-from bertjax.train.data import open_data
-from bertjax.train.devices import make_mesh
-cfg = load_config(Path(os.environ["RECIPE"]), PretrainConfig)
-cfg = dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, corpus=os.environ["CORPUS"]))
-cfg, data = open_data(cfg)
-rows = sharding.process_rows(make_mesh(cfg), 16, cfg.train.accumulate)
-with load_batches(data.training(cfg, 0), 3, 5, 0, 1, rows) as stream:
-    for step, batch in enumerate(stream, start=3):
-        np.savez(Path(os.environ["OUT"], f"{step}-{rows.start}.npz"), **batch)
-"""
-    cfg = load_config(recipe, PretrainConfig)
-    cfg = replace(cfg, data=replace(cfg.data, corpus=str(corpus)))
-    cfg, data = open_data(cfg)
-    whole = data.training(cfg, 0)
-    for count in (2, 4):
-        out = tmp_path / str(count)
-        out.mkdir()
-        places = {"RECIPE": str(recipe), "CORPUS": str(corpus), "OUT": str(out)}
-        finish_all(start_work(work, variables(count), **places), 0)
-        starts = range(0, 16, 16 // count)
-        assert {path.name for path in out.iterdir()} == {
-            f"{step}-{start}.npz" for step in (3, 4) for start in starts
-        }
-        for step in (3, 4):
-            shares = [np.load(out / f"{step}-{start}.npz") for start in starts]
-            for name, expected in whole.batch(step).items():
-                parts = [share[name] for share in shares]
-                assert all(len(part) == 16 // count for part in parts)
-                assert np.concatenate(parts).tobytes() == expected.tobytes(), name
-
-
-def argv_of(workdir: Path, recipe: Path, corpus: Path) -> list[str]:
-    phases = '[{"seq_len": 16, "batch_size": 16, "fraction": 1.0}]'
-    few = (f"data.phases={phases}", "model.num_layers=1")  # each is compiled
+def argv_of(workdir: Path, recipe: Path, corpus: Path, *options: str) -> list[str]:
+    phases = '[{"seq_len": 16, "batch_size": 16, "fraction": 1.0}]'  # each is compiled
     steps = (f"train.steps={STEPS}", f"optim.learning_rate={RATE}")
-    return pretrain_argv(workdir, recipe, corpus, *few, *steps)
+    return pretrain_argv(workdir, recipe, corpus, f"data.phases={phases}", *steps, *options)
 
 
-def train_alone(workdir: Path, recipe: Path, corpus: Path, devices: int = 1) -> Path:
-    """The same run by one process."""
-    finish(start(argv_of(workdir, recipe, corpus), devices))
+@pytest.fixture(scope="module")
+def by_one(tmp_path_factory, recipe, corpus) -> Path:
+    """The same run by one process with two devices."""
+    workdir = tmp_path_factory.mktemp("by_one") / "run"
+    finish(start(argv_of(workdir, recipe, corpus), devices=2))
     return workdir
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory, recipe, corpus) -> Path:
-    return train_alone(tmp_path_factory.mktemp("alone") / "run", recipe, corpus)
+def by_two(tmp_path_factory, recipe, corpus) -> Path:
+    """The same run by two processes with a device each."""
+    workdir = tmp_path_factory.mktemp("by_two") / "run"
+    finish_all(start_training(argv_of(workdir, recipe, corpus), 2), 0)
+    return workdir
 
 
-def assert_same_run(workdir: Path, alone: Path) -> None:
-    ours, theirs = state(workdir, STEPS), state(alone, STEPS)
+def assert_same_run(workdir: Path, by_one: Path) -> None:
+    ours, theirs = state(workdir, STEPS), state(by_one, STEPS)
     assert ours.keys() == theirs.keys()
     for name in ours:
         if name.startswith("params/"):
             np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=FLOOR, err_msg=name)
-    rows, expected = metrics(workdir), metrics(alone)
+    rows, expected = metrics(workdir), metrics(by_one)
     assert [(r["kind"], r["step"]) for r in rows] == [(r["kind"], r["step"]) for r in expected]
     for loss in ("masked_lm_loss", "next_sentence_loss"):
         np.testing.assert_allclose(
@@ -113,31 +76,25 @@ def assert_same_run(workdir: Path, alone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_are_bit_for_bit_one_with_two_devices(tmp_path, recipe, corpus, alone):
-    two = tmp_path / "two"
-    finish_all(start_training(argv_of(two, recipe, corpus), 2), 0)
-    one = train_alone(tmp_path / "one", recipe, corpus, devices=2)
-    tiny_run.assert_same_bits(state(two), state(one))
-    assert metrics(two) == metrics(one)
-    assert_same_run(two, alone)
+def test_two_processes_are_bit_for_bit_one_with_two_devices(by_two, by_one):
+    tiny_run.assert_same_bits(state(by_two), state(by_one))
+    assert metrics(by_two) == metrics(by_one)
 
 
-@pytest.mark.slow
-def test_four_processes_train_the_same_model(tmp_path, recipe, corpus, alone):
-    finish_all(start_training(argv_of(tmp_path / "run", recipe, corpus), 4), 0)
-    assert_same_run(tmp_path / "run", alone)
-
-
-RESTORE = """
+# Each process restores a run whole and reads its rows of two batches.
+WORK = """
 import numpy as np
 from jax.experimental import multihost_utils
 from bertjax import sharding
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import MeshConfig
+from bertjax.data.loader import load_batches
 from bertjax.pretrained import run_config
+from bertjax.train.data import open_data
+from bertjax.train.devices import make_mesh
 from bertjax.train.state import abstract_state, checkpoint_items
 from bertjax.tree import flatten
-run = Path(os.environ["RUN"])
+run, out = Path(os.environ["RUN"]), Path(os.environ["OUT"])
 mesh = sharding.make_mesh(MeshConfig(fsdp=2))
 wanted = checkpoint_items(abstract_state(run_config(run), mesh))
 found = CheckpointStore(run / "checkpoints", keep=1).restore(wanted)
@@ -145,26 +102,56 @@ whole = {
     name: multihost_utils.process_allgather(leaf, tiled=True)
     for name, leaf in flatten(found.items).items()
 }
-np.savez(run.parent / f"restored-{me}.npz", **whole)
+np.savez(out / f"restored-{me}.npz", **whole)
+cfg, data = open_data(run_config(run))
+rows = sharding.process_rows(make_mesh(cfg), 16, cfg.train.accumulate)
+with load_batches(data.training(cfg, 0), 3, 5, 0, 1, rows) as stream:
+    for step, batch in enumerate(stream, start=3):
+        np.savez(out / f"{step}-{rows.start}.npz", **batch)
 """
 
 
+def assert_restored_and_read(workdir: Path, out: Path, count: int) -> None:
+    """By so many processes: all bits by each of them, and each batch by all of them together."""
+    out.mkdir()
+    finish_all(start_work(WORK, variables(count), RUN=str(workdir), OUT=str(out)), 0)
+    for index in range(count):
+        restored = dict(np.load(out / f"restored-{index}.npz"))
+        tiny_run.assert_same_bits(restored, state(workdir))
+    cfg, data = open_data(run_config(workdir))
+    whole, starts = data.training(cfg, 0), range(0, 16, 16 // count)
+    assert {path.name for path in out.glob("?-*")} == {
+        f"{step}-{start}.npz" for step in (3, 4) for start in starts
+    }
+    for step in (3, 4):
+        shares = [np.load(out / f"{step}-{start}.npz") for start in starts]
+        for name, expected in whole.batch(step).items():
+            parts = [share[name] for share in shares]
+            assert all(len(part) == 16 // count for part in parts)
+            assert np.concatenate(parts).tobytes() == expected.tobytes(), name
+
+
 @pytest.mark.slow
-def test_stopped_by_a_signal_to_one_and_resumed_by_four(tmp_path, recipe, corpus, alone):
+def test_what_two_have_saved_four_restore_and_their_rows_make_its_batches(by_two, tmp_path):
+    assert_restored_and_read(by_two, tmp_path / "four", 4)
+
+
+@pytest.mark.slow
+def test_four_stopped_by_a_signal_to_one_are_the_same_run_gone_on_with_by_two(
+    tmp_path, recipe, corpus, by_one
+):
     workdir = tmp_path / "run"
     argv = argv_of(workdir, recipe, corpus)
-    two = start_training(argv, 2)
-    said_until(two[0], "eval   step 6 ")
-    two[1].send_signal(signal.SIGTERM)
-    finish_all(two, EXIT_PREEMPTED)
+    four = start_training(argv, 4)
+    said_until(four[0], "eval   step 6 ")
+    four[1].send_signal(signal.SIGTERM)
+    finish_all(four, EXIT_PREEMPTED)
     saved = newest_step(workdir / "checkpoints")
     assert 6 < saved < STEPS
-    finish_all(start_work(RESTORE, variables(4), RUN=str(workdir)), 0)
-    for index in range(4):
-        tiny_run.assert_same_bits(dict(np.load(tmp_path / f"restored-{index}.npz")), state(workdir))
-    said = finish_all(start_training(argv, 4), 0)
-    assert f"resuming after step {saved}\n" in said[0] and "4 data" in said[0]
-    assert_same_run(workdir, alone)
+    assert_restored_and_read(workdir, tmp_path / "two", 2)
+    said = finish_all(start_training(argv, 2), 0)
+    assert f"resuming after step {saved}\n" in said[0] and "2 data" in said[0]
+    assert_same_run(workdir, by_one)
 
 
 @pytest.mark.slow
@@ -189,7 +176,7 @@ def test_other_configs_and_other_corpora_are_refused_before_the_first_step(
 @pytest.mark.slow
 def test_a_process_killed_in_training_costs_no_checkpoint(tmp_path, recipe, corpus):
     workdir = tmp_path / "run"
-    argv = pretrain_argv(workdir, recipe, corpus, "train.steps=100000")
+    argv = argv_of(workdir, recipe, corpus, "train.steps=100000")
     processes = start_training(argv, 2, BERTJAX_LOST_SECONDS="5")
     said_until(processes[0], "eval   step 12 ")
     while (newest_step(workdir / "checkpoints") or 0) < 10:  # it is written while training goes on
