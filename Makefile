@@ -13,13 +13,12 @@ quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
 
 test: $(VENV)/installed-for-tests lint types
-	$(BIN)/python -m pytest $(TWO) -m "not alone and not optimized"
-	$(BIN)/python -m pytest $(TWO) --optimized -m optimized
+	$(BIN)/python -m pytest $(TWO) -m "not alone"
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m alone
 
 # The fast part on the newest releases instead of the locked ones: make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
-	.venv-newest/bin/python -m pytest $(TWO) -m "not slow and not alone and not optimized"
+	.venv-newest/bin/python -m pytest $(TWO) -m "not slow and not alone"
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:

@@ -103,6 +103,7 @@ FILES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "file", "count", "labels"), FILES)
 def test_real_files_are_read_whole(shared_data, name, file, count, labels):
     cfg = preset(name)

@@ -124,6 +124,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_instant_leaves_a_step_that_restores_exactly(tmp_path):
     rng = random.Random(7)
     base = jax.random.normal(jax.random.key(0), (64, 1024))
@@ -158,6 +159,7 @@ class Killed(BaseException):
     """Stands for the process ending at this instant."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_kill_before_any_single_file_operation_leaves_a_good_step(
     tmp_path, saved, monkeypatch, replaced

@@ -151,6 +151,7 @@ def test_a_finished_run_stays_as_it_is(trained_copy, recipe, corpus, capfd):
     assert (trained_copy / "command.txt").read_text().count("\n") == 2
 
 
+@pytest.mark.slow
 def test_a_run_is_rebuilt_from_its_config_json(tmp_path, trained, corpus, capfd):
     """The same numbers without executing the recipe."""
     workdir = tmp_path / "run"
@@ -247,6 +248,7 @@ def test_a_next_sentence_head_that_nothing_would_train_is_not_made(tmp_path, rec
     assert config["architectures"] == ["BertForMaskedLM"]
 
 
+@pytest.mark.slow
 def test_a_masking_variant_by_name(tmp_path, recipe, corpus, capfd):
     argv = pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=1", "masking.rate=0.2")
     assert main([*argv, "--masking", "googel_wwm"]) == EXIT_BAD_INPUT

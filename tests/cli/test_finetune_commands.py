@@ -223,6 +223,7 @@ def test_refusals_are_one_line_and_make_nothing(options, says, files, trained, t
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_runs_that_predict_other_labels_are_no_ensemble(tuned, files, trained, tmp_path, capfd):
     more = ['task.labels=["1","3","5","7"]']
     assert main(argv(files, tmp_path / "c", trained, *more)) == EXIT_BAD_INPUT
@@ -271,6 +272,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tuned, files, tmp_pat
     assert (files / "dev.tsv").read_bytes() == before and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_regression_is_exported(files, trained, tmp_path):
     workdir = tmp_path / "ft"
     assert main(argv(files, workdir, trained, "task.family=regression")) == 0

@@ -138,6 +138,7 @@ def command(directory: Path, vocab: Path, text: str) -> list[str]:
     return [sys.executable, str(script), text, "--out", str(out), "--tokenizer", str(vocab)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_full_disk(vocab, tmp_path, share: float) -> None:
     """Stand-in for a full disk: no file may pass a limit under the largest one written."""

@@ -137,6 +137,7 @@ def test_pictures_say_what_they_are_of(tables, tmp_path, monkeypatch):
     assert not any(axes.get_window_extent().overlaps(box) for axes in (above, below))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
     assert finetune(config(*tables), tmp_path / "run", start()).stopped is None
     assert_same_run(tmp_path / "run", unbroken)
@@ -194,6 +195,7 @@ def test_another_config_is_refused_and_nothing_is_lost(unbroken, tables):
     assert (unbroken / "results.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_other_weights_tokenizers_and_examples_are_refused(unbroken, tables, tmp_path):
     before = {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file() and p.name != "lock"}
     moved = jax.tree.map(lambda x: x + 1, tiny_task.encoder())
@@ -212,6 +214,7 @@ def test_other_weights_tokenizers_and_examples_are_refused(unbroken, tables, tmp
         finetune(config(edited, tables[1]), tmp_path / "run", start())
 
 
+@pytest.mark.slow
 def test_a_model_that_was_damaged_after_it_was_done_is_trained_again(unbroken, tables, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(unbroken, run)
@@ -244,6 +247,7 @@ def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
     np.testing.assert_allclose(two.scores, best)
 
 
+@pytest.mark.slow
 def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp_path, monkeypatch):
     seen = []
     original = Training.__init__
@@ -278,6 +282,7 @@ def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp
     assert [row["models"] for row in rows] == [[held[e.place]] for e in examples]
 
 
+@pytest.mark.slow
 def test_early_stopping_and_the_best_epoch(tables, tmp_path):
     """At a rate of zero no epoch is better than the first."""
     cfg = config(*tables, optim={"learning_rate": 0.0}, tune={"epochs": 9, "patience": 2})
@@ -297,6 +302,7 @@ def say(monkeypatch, *values):
     monkeypatch.setattr(Classification, "score", instead)
 
 
+@pytest.mark.slow
 def test_what_is_not_a_number_is_never_the_best(tables, tmp_path, monkeypatch):
     run, nan = tmp_path / "run", float("nan")
     say(monkeypatch, nan, 0.4, nan, nan)  # of the epochs, and of the best one again
@@ -312,6 +318,7 @@ def test_what_is_not_a_number_is_never_the_best(tables, tmp_path, monkeypatch):
     assert open_saved(run).best.name == "seed-0"
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_never_a_number_is_said_and_ends_the_run(tables, tmp_path, monkeypatch):
     say(monkeypatch, *[float("nan")] * 3)
     for _ in range(2):  # trained once; the same command says the same
@@ -383,6 +390,7 @@ def questions(path, count, seed):
     return path
 
 
+@pytest.mark.slow
 def test_no_answer_has_a_threshold_of_each_model_and_one_of_all(tmp_path):
     train, dev = questions(tmp_path / "train.json", 96, 0), questions(tmp_path / "dev.json", 48, 1)
     cfg = config(

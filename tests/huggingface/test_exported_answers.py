@@ -10,26 +10,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_run
 import torch
 import transformers
-
-from bertjax.cli.main import main
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "finetune"
 ROWS = 200
 QUICK = ("tune.epochs=1", "optim.learning_rate=2e-4")
 LENGTH, STEP, ANSWER = 128, 64, 30  # of windows; so short that paragraphs take several
 
-pytestmark = [pytest.mark.slow, pytest.mark.optimized]
+pytestmark = pytest.mark.slow
+
+
+def bertjax(*argv: str) -> None:
+    """A command as users run it: compiled with all optimizations, for one device."""
+    tiny_run.finish(tiny_run.start(list(argv), XLA_FLAGS=""))
 
 
 def answers_of_both(config: str, checkpoint: Path, rows: Path, tmp_path: Path, *options: str):
     """Fine-tune; our predictions for the file `rows`, and where the model was exported to."""
     run, said, out = (str(tmp_path / name) for name in ("ft", "said.jsonl", "hf"))
-    argv = ["finetune", "--config", str(CONFIGS / config), "--init", str(checkpoint)]
-    assert main([*argv, "--workdir", run, *QUICK, *options]) == 0
-    assert main(["predict", run, "--input", str(rows), "--out", said]) == 0
-    assert main(["export", run, "--out", out]) == 0
+    start = ("--config", str(CONFIGS / config), "--init", str(checkpoint))
+    bertjax("finetune", *start, "--workdir", run, *QUICK, *options)
+    bertjax("predict", run, "--input", str(rows), "--out", said)
+    bertjax("export", run, "--out", out)
     predictions = [json.loads(line) for line in Path(said).read_text("utf-8").splitlines()]
     assert len(predictions) == ROWS
     return predictions, out

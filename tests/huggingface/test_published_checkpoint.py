@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 import transformers
+import xla_flags
 
 from bertjax import huggingface, model
 
 B, T = 20, 64
-
-pytestmark = pytest.mark.optimized
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_token_embeddings_equal_those_of_transformers(checkpoint, sentences) -> 
     assert tokenizer is not None
     theirs = transformers.AutoTokenizer.from_pretrained(checkpoint)
     reference = transformers.BertModel.from_pretrained(checkpoint).eval()
-    hidden = jax.jit(partial(_hidden, imported.cfg))
+    hidden = jax.jit(partial(_hidden, imported.cfg), compiler_options=xla_flags.OPTIMIZED)
     lengths = []
     for start in range(0, 100, B):
         texts = sentences[start : start + B]

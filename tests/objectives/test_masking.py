@@ -58,6 +58,7 @@ def draws_of(cfg: MaskingConfig, ids, seq_len):
     return jax.vmap(lambda i: masking.draw(masking.row_key(cfg, 0, i), seq_len))(ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_equals_the_plain_oracle(name):
     cfg = PRESETS[name]
@@ -153,6 +154,7 @@ def many_draws(cfg: MaskingConfig, epochs: int = 40):
     return np.concatenate(before), np.concatenate(after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(0.8, 0.1), (1.0, 0.0), (0.0, 0.5), (0.85, 0.0)])
 def test_branch_shares_pass_a_chi_square(shares):
     """`random` may draw the original; that shows as kept, and is expected so."""
@@ -174,6 +176,7 @@ def test_branch_shares_pass_a_chi_square(shares):
         assert stats.chisquare(seen[live], expected[live]).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_random_ids_are_uniform_over_their_support():
     cfg = MaskingConfig(rate=0.5, mask_share=0.0, random_share=1.0)
     _, after = many_draws(cfg)
@@ -232,6 +235,7 @@ def test_a_row_with_nothing_to_mask_has_no_predictions():
 EACH_WAY = ["google_wwm", "electra", "albert_ngram", "hf", "fairseq", "fairseq_wwm", "flax_models"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_WAY)
 def test_at_rate_zero_nothing_is_predicted(name):
     batch = make_batch(2, rows=6)

@@ -232,6 +232,7 @@ def test_runs_files_are_checked_before_anything_is_submitted(bench, text, said):
     refused(bench.run(bench.arguments("slurm_array.sh")), "slurm_array.sh", said)
 
 
+@pytest.mark.slow
 def test_shellcheck_finds_nothing():
     shellcheck = shutil.which("shellcheck") or shutil.which(
         "shellcheck", path=Path(sys.executable).parent

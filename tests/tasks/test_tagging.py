@@ -269,6 +269,7 @@ def test_layouts(tmp_path):
         read(str(clue), config(layout="cluener"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "cfg", "count"),
     [

@@ -62,6 +62,7 @@ print(*[train_tokenizer(kind, lines, 5000).fingerprint for kind in {kinds!r}])
 """
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_bytes_in_any_process(lines: list[str]) -> None:
     """The trainers hash with random seeds and share work among as many threads as there are."""
     here = [train_tokenizer(kind, iter(lines), 5000).fingerprint for kind in KINDS]

@@ -69,6 +69,7 @@ def test_stopped_in_a_thread_and_gone_on_with_without_the_weights(cfg, start_fro
     assert capfd.readouterr().err == ""  # silent without a terminal
 
 
+@pytest.mark.slow
 def test_other_weights_are_refused_whatever_they_are_called(cfg, start_from, tmp_path):
     cfg = replace(cfg, train=replace(cfg.train, init="m", steps=2))
     pretrain(cfg, tmp_path / "run", start_from=start_from)

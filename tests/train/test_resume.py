@@ -172,6 +172,7 @@ def assert_close_losses(workdir: Path, unbroken: Path) -> None:
 # Damaged.
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_costs_one_checkpoint_and_is_named(tmp_path, recipe, corpus, unbroken, capfd):
     workdir = tiny_run.rewind(unbroken, tmp_path / "run", STEPS)
     damaged = tiny_run.largest_file(workdir / "checkpoints" / "24" / "params")
