@@ -26,6 +26,9 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = xla_flags.devices(8)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+# PyTorch's threads wait for one another by spinning: 17 times the time beside other processes.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # where each operation was written
 # Subprocesses of tests share it too; compilation is most of the suite's time.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else this is a worker, or the user has one
     _cache = tempfile.mkdtemp(prefix="bertjax-xla-")
