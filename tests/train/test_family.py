@@ -64,6 +64,7 @@ def plainly(name: str):
     return trained(run(name), (1, 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", MEMBERS)
 def test_no_mesh_and_no_way_of_computing_changes_what_is_learnt(name, way):
