@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Neighbours share what is compiled and made, so each process has half of the list until one is done.
 TWO := -n 2 --dist worksteal
+# Of processes that wait for one another, a file each: one waits where the other computes.
+APART := -n 2 --dist loadfile
 
 .PHONY: quickstart test test-newest test-extras lint types lock clean
 
@@ -14,7 +16,7 @@ quickstart: $(VENV)/installed
 
 test: $(VENV)/installed-for-tests lint types
 	$(BIN)/python -m pytest $(TWO) -m "not alone"
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m alone
+	$(BIN)/python -m pytest $(APART) -m alone
 
 # The fast part on the newest releases instead of the locked ones: make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
