@@ -1,4 +1,4 @@
-"""The encoder against a NumPy one, transformers' parameter counts, and its own promises."""
+"""The encoder against a NumPy one, and its own promises."""
 
 from __future__ import annotations
 
