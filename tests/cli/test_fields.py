@@ -45,7 +45,7 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setattr("bertjax.cli.pretrain.pretrain", work)
     monkeypatch.setattr("bertjax.cli.pretrain.open_pretrained", lambda *_: source)
     monkeypatch.setattr("bertjax.cli.finetune.finetune", work)
-    monkeypatch.setattr("bertjax.cli.finetune._start", lambda _: (ENCODER, Start("m", {}, None)))
+    monkeypatch.setattr("bertjax.cli.finetune._start", lambda *_: (ENCODER, Start("m", {}, None)))
 
     def run(verb: str, config: str, *argv: str):
         workplace = ["--config", config, "--workdir", str(tmp_path / "run")]
