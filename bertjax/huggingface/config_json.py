@@ -10,7 +10,7 @@ from typing import Any
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.names import Architecture
-from bertjax.huggingface.systems import SYSTEMS, System
+from bertjax.huggingface.systems import SYSTEMS, System, short, value_of
 from bertjax.text.special import SpecialIds
 
 MAX_JSON_BYTES = 1 << 20  # a config.json has about 1,000
@@ -144,7 +144,7 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
         )
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise UserError(f"{source}: {error}") from None
     _check_size(cfg, source)
     return cfg
@@ -182,15 +182,10 @@ def _activation(content: dict[str, Any], key: str, source: Path) -> str:
 
 def typed(content: dict[str, Any], key: str, kind: type, default: Any, source: Path) -> Any:
     """Return a field of `config.json` that must be of a kind; UserError if it is another."""
-    value = content.get(key, default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 1e9 else value
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(
-            f"{source}: {key}={short(value)} is no {'number' if kind is float else 'integer'}: "
-            "correct the file or download it again"
-        )
-    return value
+    try:
+        return value_of(content, key, kind, default)
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
 def _check_size(cfg: ModelConfig, source: Path) -> None:
@@ -205,9 +200,3 @@ def _check_size(cfg: ModelConfig, source: Path) -> None:
             f"{rows} positions make {count:,} parameters: use a vocabulary of at least 1 and at "
             f"most {MAX_PARAMETERS:,} parameters"
         )
-
-
-def short(value: Any) -> str:
-    """Return a value as a message shows it."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

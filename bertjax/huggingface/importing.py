@@ -20,8 +20,8 @@ from bertjax.huggingface.names import (
     Architecture,
     Tensor,
     architecture_of,
+    hub_names,
     hub_tensors,
-    paths_of,
 )
 from bertjax.huggingface.stored_names import canonical, is_encoders, model_type_of, words
 from bertjax.huggingface.systems import SYSTEMS, System
@@ -64,7 +64,7 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
     stored, ignored = separate_heads(stored, cfg, architecture, directory)
     tied = content.get("tie_word_embeddings", True) is not False
     stored = _tie(stored, cfg, architecture, directory / "config.json", tied=tied)
-    tensors = hub_tensors(cfg, architecture, paths_of(cfg, architecture))
+    tensors = hub_tensors(cfg, architecture)
     missing = [tensor for tensor in tensors if tensor.name not in stored]
     fresh = [path for tensor in missing for path in tensor.paths if path.startswith(_HEADS)]
     absent = [tensor.name for tensor in missing if not tensor.paths[0].startswith(_HEADS)]
@@ -123,7 +123,7 @@ def separate_heads(
 ) -> tuple[dict[str, StoredTensor], list[str]]:
     """Split off heads of other tasks; refuse what would be a part of the encoder."""
     system = architecture.system
-    known = {one.name for one in hub_tensors(cfg, architecture, paths_of(cfg, architecture))}
+    known = {tensor.name for tensor in hub_tensors(cfg, architecture)}
     known |= {f"{architecture.decoder}.weight", f"{architecture.decoder}.bias"}
     constants = [architecture.prefix + name for name in system.constants(cfg)]
     unknown = [name for name in stored if name not in known and name not in constants]
@@ -155,8 +155,7 @@ def _tie(
         return dict(stored)
     kept, table = dict(stored), architecture.prefix + words(architecture.system)
     module = architecture.decoder
-    names = [one.name for one in hub_tensors(cfg, architecture, ["masked_lm/bias"])]
-    bias = names[0] if names else ""
+    bias = hub_names(cfg, architecture).get("masked_lm/bias", "")
     decoder = kept.pop(f"{module}.weight", None)
     decoder_bias = None if bias == f"{module}.bias" else kept.pop(f"{module}.bias", None)
     if decoder_bias is not None:

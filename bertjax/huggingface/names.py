@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.systems import Head, Names, System, system_of
-from bertjax.model import abstract_params
-from bertjax.model.task import SENTENCE_FAMILIES, TaskShape, abstract_task_params
-from bertjax.tree import flatten
+from bertjax.model import describe
+from bertjax.model.task import SENTENCE_FAMILIES, TaskShape, describe_task
 
 # Of what lies in a module; where a name pairs a single parameter, it is the tensor's.
 _LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight", "bias": "bias"}
@@ -121,15 +121,15 @@ class Tensor:
 
 
 def hub_tensors(
-    cfg: ModelConfig, architecture: Architecture, paths: Iterable[str]
+    cfg: ModelConfig, architecture: Architecture, paths: Iterable[str] | None = None
 ) -> tuple[Tensor, ...]:
-    """The tensors of a class, for a model whose parameters have these paths.
+    """The tensors of a class, for a model whose parameters have these paths; None: all it may have.
 
     Names of parts that the model does not have are passed over, and so are parameters of heads
     that the class does not have. Raises UserError for one of the encoder that it has no name for.
     """
     system, head = architecture.system, architecture.head
-    there = set(paths)
+    there = _every_path(cfg) if paths is None else frozenset(paths)
     encoder = {**system.encoder, **(system.pooler if head.pooler else {})}
     found = [
         *_expanded(cfg, encoder, architecture.prefix, there),
@@ -145,38 +145,22 @@ def hub_tensors(
     return tuple(found)
 
 
-def hub_names(cfg: ModelConfig, architecture: Architecture | None = None) -> dict[str, str]:
-    """Map the path of every parameter (`layer_0/attention/query/kernel`) to its tensor's name.
-
-    Without an architecture it is that of pretraining; raises UserError where `architecture_of`
-    does.
-    """
-    architecture = architecture or architecture_of(cfg)
-    tensors = hub_tensors(cfg, architecture, paths_of(cfg, architecture))
+def hub_names(cfg: ModelConfig, architecture: Architecture) -> dict[str, str]:
+    """Map the path of every parameter that a class holds to the name of its tensor."""
+    tensors = hub_tensors(cfg, architecture)
     return {path: tensor.name for tensor in tensors for path in tensor.paths}
 
 
-def paths_of(cfg: ModelConfig, architecture: Architecture) -> set[str]:
-    """Paths of all parameters of the model that a class holds."""
-    roots = _roots(architecture.head.names)
-    if "head" in roots or architecture.head.suffix == "Model":
-        sentence = HeadConfig(), TaskShape("classification", 2)
-        shapes = flatten(abstract_task_params(cfg, *sentence))
-        if architecture.head.suffix == "Model":
-            roots = {"pooler"} if architecture.head.pooler else set()
-        elif architecture.head.pooler:
-            roots |= {"pooler"}
-    else:
-        pairs, replaced = "next_sentence" in roots, "replaced_token" in roots
-        heads = replace(cfg, next_sentence_head=pairs, replaced_token_head=replaced)
-        shapes = flatten(abstract_params(heads))
-        roots |= {"pooler"} if pairs else set()
-        roots |= set() if replaced else {"masked_lm"}
-    others = {"head", "masked_lm", "pooler", "next_sentence", "replaced_token"} - roots
-    return {path for path in shapes if path.partition("/")[0] not in others}
+@lru_cache(maxsize=64)
+def _every_path(cfg: ModelConfig) -> frozenset[str]:
+    """Paths of the encoder and of every head that a class may have on it."""
+    pretraining = replace(cfg, next_sentence_head=True, replaced_token_head=False)
+    detecting = replace(cfg, next_sentence_head=False, replaced_token_head=True)
+    task = describe_task(cfg, HeadConfig(), TaskShape("classification", 2))
+    return frozenset().union(describe(pretraining), describe(detecting), task)
 
 
-def _expanded(cfg: ModelConfig, names: Names, prefix: str, there: set[str]) -> list[Tensor]:
+def _expanded(cfg: ModelConfig, names: Names, prefix: str, there: frozenset[str]) -> list[Tensor]:
     """Tensors of a table, layer by layer, whose parameters are there."""
     found: dict[str, tuple[str, ...]] = {}
     for ours, theirs in names.items():

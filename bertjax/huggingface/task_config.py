@@ -8,9 +8,9 @@ from typing import Any
 
 from bertjax.config import HeadConfig
 from bertjax.errors import UserError
-from bertjax.huggingface.config_json import short, typed
+from bertjax.huggingface.config_json import typed
 from bertjax.huggingface.names import Architecture, task_class_families
-from bertjax.huggingface.systems import SYSTEMS, Head, System
+from bertjax.huggingface.systems import SYSTEMS, Head, System, short
 from bertjax.model.task import TaskShape
 
 # Families that one class of transformers tells apart by this field.

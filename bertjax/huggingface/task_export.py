@@ -19,7 +19,7 @@ from bertjax.huggingface.export import (
 )
 from bertjax.huggingface.importing import open_model
 from bertjax.huggingface.model_card import CardFacts
-from bertjax.huggingface.names import encoder_architecture, paths_of, task_architecture
+from bertjax.huggingface.names import encoder_architecture, hub_names, task_architecture
 from bertjax.huggingface.task_config import to_task_fields
 from bertjax.huggingface.task_importing import import_task_model, read_whole
 from bertjax.model.task import TaskShape, abstract_task_params
@@ -85,7 +85,7 @@ def export_encoder(
     """
     given = flatten(params)
     architecture = encoder_architecture(cfg, pooler="pooler/dense/kernel" in given)
-    wanted = paths_of(cfg, architecture)
+    wanted = hub_names(cfg, architecture)
     params = unflatten({path: leaf for path, leaf in given.items() if path in wanted})
     shapes = flatten(_abstract_encoder(cfg))
     check_params(unflatten({path: shapes[path] for path in wanted}), params)

@@ -147,40 +147,45 @@ def _scanned(
     left before and after the turns is compiled by itself.
     """
     graphs, params = zip(*map(nnx.split, blocks), strict=True)
-    start, turn, turns = _repetition(graphs)
+    start, turn, turns = _repetition([graphs.index(graph) for graph in graphs])
     end = start + turn * turns
-    functions = [_block_function(graph, remat) for graph in graphs[start : start + turn]]
+    places = range(start, start + turn)
+    functions = [_block_function(graphs[i], remat) for i in places]
+    # Layers that share weights need them once.
+    shared = [params[i] if len(set(map(id, blocks[i:end:turn]))) == 1 else None for i in places]
 
     def body(x_RD, layer):
         states = []
-        for function, params, key in zip(functions, *layer, strict=True):
-            x_RD = function(params, x_RD, context, key)
+        for function, mine, own, key in zip(functions, shared, *layer, strict=True):
+            x_RD = function(own if mine is None else mine, x_RD, context, key)
             states.append(x_RD)
         return x_RD, states
 
-    def stacked(leaves):  # for each place in a turn, that of all turns
-        return [
-            jax.tree.map(lambda *x: jnp.stack(x), *leaves[start + i : end : turn])
-            for i in range(turn)
-        ]
+    def stack(leaves):
+        return jax.tree.map(lambda *x: jnp.stack(x), *leaves)
 
+    apart = [
+        stack(params[i:end:turn]) if mine is None else None
+        for i, mine in zip(places, shared, strict=True)
+    ]
     states = _unrolled(blocks[:start], remat, x_RD, context, keys[:start])
     x_RD = states[-1] if states else x_RD
-    x_RD, looped = jax.lax.scan(body, x_RD, (stacked(params), stacked(keys)))
+    layers_of_turns = apart, [stack(keys[i:end:turn]) for i in places]
+    x_RD, looped = jax.lax.scan(body, x_RD, layers_of_turns, length=turns)
     states += [looped[i % turn][i // turn] for i in range(turn * turns)]
     return states + _unrolled(blocks[end:], remat, x_RD, context, keys[end:])
 
 
-def _repetition(graphs: Sequence[nnx.GraphDef]) -> tuple[int, int, int]:
-    """Where layers begin to repeat, after how many, and how often: the most layers in turns.
+def _repetition(kinds: Sequence[int]) -> tuple[int, int, int]:
+    """Where kinds of layers begin to repeat, after how many, and how often: the most in turns.
 
     Of equals the shortest turn, then the earliest.
     """
-    count = len(graphs)
+    count = len(kinds)
 
     def turns(start: int, turn: int) -> int:
         same = 0
-        while start + turn + same < count and graphs[start + same] == graphs[start + turn + same]:
+        while start + turn + same < count and kinds[start + same] == kinds[start + turn + same]:
             same += 1
         return 1 + same // turn
 

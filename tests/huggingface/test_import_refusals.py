@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from bertjax import huggingface
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import from_hub_config
+from bertjax.huggingface.systems import SYSTEMS
 from bertjax.huggingface.weights import open_weights
 
 CFG = oracle.random_config(5, num_layers=1, vocab_size=130)
@@ -185,12 +186,16 @@ KEYS = [
     "model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
     "hidden_act", "layer_norm_eps", "max_position_embeddings", "pad_token_id", "auto_map",
     "is_decoder", "position_embedding_type", "pruned_heads", "hidden_dropout_prob",
+    "rope_parameters", "rope_theta", "layer_types", "local_attention", "decoder_bias", "norm_bias",
+    "global_attn_every_n_layers", "embedding_size", "num_hidden_groups", "inner_group_num",
+    "n_embd", "afn", "n_layers", "num_key_value_heads", "use_task_id", "task_type_vocab_size",
+    "rotary_value", "tie_word_embeddings",
 ]  # fmt: skip
 
 
 @settings(max_examples=300)
 @given(
-    st.sampled_from(["bert", "roberta", "roberta-prelayernorm"]),
+    st.sampled_from(sorted(SYSTEMS)),
     st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3),
 )
 def test_any_config_is_read_or_refused(model_type, fields) -> None:

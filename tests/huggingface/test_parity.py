@@ -13,7 +13,7 @@ from family import FAMILY
 
 from bertjax import huggingface, model
 from bertjax.huggingface.export import to_hub_tensors
-from bertjax.huggingface.names import hub_names
+from bertjax.huggingface.names import architecture_of, hub_names
 from bertjax.tree import flatten
 
 ROBERTA = {"family": "roberta", "next_sentence_head": False}
@@ -139,7 +139,7 @@ def test_imported_model_gives_the_same_logits(kind, activation, tmp_path) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_has_one_name(kind) -> None:
     cfg = oracle.random_config(0, **KINDS[kind][0])
-    names = hub_names(cfg)
+    names = hub_names(cfg, architecture_of(cfg))
     assert names.keys() == flatten(model.abstract_params(cfg)).keys()
     joined = {name for name in names.values() if "Wqkv" in name or "Wi" in name or "c_attn" in name}
     apart = [name for name in names.values() if name not in joined]

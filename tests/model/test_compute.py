@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import tiny_model
 from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_model import MODEL, largest_difference
 
 from bertjax import model
 from bertjax.model import layers
-from bertjax.model.encoder import Encoder
+from bertjax.model.encoder import Encoder, _repetition
 
 DROPPING = replace(MODEL, num_layers=3, hidden_dropout=0.1, attention_dropout=0.1)
 
@@ -78,12 +80,40 @@ def test_a_scanned_model_is_one_layer_of_program_and_full_remat_needs_less_memor
 @pytest.mark.parametrize(
     "other", [{"activation": "relu"}, {"layer_norm_eps": 0.1}, {"attention_dropout": 0.5}]
 )
-def test_blocks_that_differ_are_not_scanned(other):
-    """They have the same parameters, and the loop would do to all what it does to the first."""
-    compute = model.Compute(scan_layers=True)
-    encoder = Encoder(MODEL, compute, nnx.Rngs(0))
-    encoder.layer_1 = layers.Block(replace(MODEL, **other), compute, nnx.Rngs(1))
-    with pytest.raises(ValueError, match=r"layer_1 is not computed as layer_0 .*scan_layers=false"):
-        jax.eval_shape(lambda batch: encoder.encode(batch, None), inputs()[1])
-    encoder.compute = model.Compute()
-    jax.eval_shape(lambda batch: encoder.encode(batch, None), inputs()[1])
+def test_blocks_that_differ_stay_what_they_are_in_a_scanned_model(other):
+    """They have the same parameters: a loop must not do to all what it does to the first."""
+    encoder = Encoder(replace(MODEL, num_layers=3), model.Compute(), nnx.Rngs(0))
+    different = replace(MODEL, **other)
+    encoder.layer_1 = layers.Block(different, different.layer(1), model.Compute(), nnx.Rngs(1))
+    batch, key = inputs()[1], jax.random.key(1)
+    plain = encoder.encode(batch, key).states
+    encoder.compute = model.Compute(scan_layers=True)
+    scanned = encoder.encode(batch, key).states
+    for ours, expected in zip(scanned, plain, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=9))
+def test_the_longest_stretch_that_repeats_is_found(kinds):
+    start, turn, turns = _repetition(kinds)
+    unit = kinds[start : start + turn]
+    assert kinds[start : start + turn * turns] == unit * turns
+    longest = max(
+        (
+            size * count
+            for first in range(len(kinds))
+            for size in range(1, len(kinds) - first + 1)
+            for count in range(2, len(kinds) // size + 1)
+            if kinds[first : first + size * count] == kinds[first : first + size] * count
+        ),
+        default=1,
+    )
+    assert turn * turns == longest
+    assert turns > 1 or longest == 1
+
+
+def test_layers_that_repeat_in_turns_are_one_loop():
+    local = replace(MODEL, num_layers=10, norm="pre", first_norm=False, local_window=2)
+    modern = replace(local, global_every=3)
+    specs = list(modern.layer_specs)
+    assert _repetition([specs.index(spec) for spec in specs]) == (1, 3, 3)

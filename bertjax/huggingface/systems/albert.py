@@ -16,6 +16,7 @@ from bertjax.huggingface.systems.system import (
     System,
     dropouts,
     epsilon,
+    refuse_unless,
     sizes,
     task_heads,
 )
@@ -42,10 +43,7 @@ _head = partial(Head, dropout="classifier_dropout_prob", default_dropout=0.1)
 
 
 def _read(content: Content) -> dict[str, Any]:
-    if content.get("inner_group_num", 1) != 1:
-        raise ValueError(
-            f"inner_group_num={content['inner_group_num']}: only groups of one layer are supported"
-        )
+    refuse_unless(content, "inner_group_num", 1, reason="only groups of one layer are supported")
     return {}
 
 

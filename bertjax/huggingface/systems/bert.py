@@ -21,6 +21,7 @@ from bertjax.huggingface.systems.system import (
     epsilon,
     sizes,
     task_heads,
+    value_of,
 )
 from bertjax.text.special import SpecialIds
 
@@ -72,7 +73,7 @@ BERT = System(
 
 
 def _read_ernie(content: Content) -> dict[str, Any]:
-    return {} if content.get("use_task_id", False) else {"task_vocab_size": 0}
+    return {} if value_of(content, "use_task_id", bool, False) else {"task_vocab_size": 0}
 
 
 def _write_ernie(cfg: ModelConfig, special: SpecialIds) -> Content:

@@ -20,6 +20,7 @@ from bertjax.huggingface.systems.system import (
     epsilon,
     sizes,
     task_heads,
+    value_of,
 )
 from bertjax.text.special import SpecialIds
 
@@ -38,9 +39,10 @@ _CHOICE = {"pooler/dense": "sequence_summary.summary"} | CLASSIFIER
 
 def table_width(content: Content, default: int | None) -> int:
     """Of the tables; 0 where they are as wide as the layers, and no projection follows."""
-    width = content.get("embedding_size", default)
-    hidden = content.get("hidden_size", 256 if default else 768)
-    return 0 if width in (None, hidden) else width
+    if content.get("embedding_size", default) is None:
+        return 0
+    width = value_of(content, "embedding_size", int, default)
+    return 0 if width == content.get("hidden_size", 256 if default else 768) else width
 
 
 def _read(content: Content) -> dict[str, Any]:

@@ -16,25 +16,25 @@ from bertjax.huggingface.systems.system import (
     Head,
     System,
     epsilon,
+    refuse_unless,
     sizes,
+    value_of,
 )
 from bertjax.text.special import SpecialIds
 
 
 def _read_euro(content: Content) -> dict[str, Any]:
     for key in ("attention_bias", "mlp_bias"):
-        if content.get(key):
-            raise ValueError(f"{key}=true: only models without biases are supported")
-    heads = content.get("num_key_value_heads")
-    if heads not in (None, content.get("num_attention_heads", 12)):
-        raise ValueError(f"num_key_value_heads={heads}: each head has keys of its own here")
-    rotation = content.get("rope_parameters") or {}
-    if rotation.get("rope_type", "default") != "default":
-        raise ValueError(f"rope_type={rotation['rope_type']}: only plain rotation is supported")
-    base: Any = rotation.get("rope_theta", content.get("rope_theta", 250_000.0))
+        refuse_unless(content, key, False, reason="only models without biases are supported")
+    heads = content.get("num_attention_heads", 12)
+    reason = "each head has keys of its own here"
+    refuse_unless(content, "num_key_value_heads", heads, reason=reason)
+    rotation = value_of(content, "rope_parameters", dict, {})
+    refuse_unless(rotation, "rope_type", "default", reason="only plain rotation is supported")
+    older = value_of(content, "rope_theta", float, 250_000.0)
     return {
         "positions": "rotary",
-        "rotary_base": float(base),
+        "rotary_base": value_of(rotation, "rope_theta", float, older),
         "norm": "pre",
         "norm_kind": "rms",
         "linear_bias": False,
@@ -44,7 +44,7 @@ def _read_euro(content: Content) -> dict[str, Any]:
         "hidden_dropout": 0.0,
         "head_transform": False,
         "head_bias": False,
-        "tied_head": content.get("tie_word_embeddings", False) is not False,
+        "tied_head": value_of(content, "tie_word_embeddings", bool, False),
     }
 
 

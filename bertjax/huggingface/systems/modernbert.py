@@ -16,8 +16,11 @@ from bertjax.huggingface.systems.system import (
     Head,
     System,
     epsilon,
+    refuse_unless,
+    short,
     sizes,
     task_heads,
+    value_of,
 )
 from bertjax.text.special import SpecialIds
 
@@ -40,41 +43,42 @@ _TASK = _TRANSFORM | CLASSIFIER
 
 def _bases(content: Content) -> tuple[float, float]:
     """θ of layers that see whole rows, and of local ones: as today's files say it, or older."""
-    parameters = content.get("rope_parameters") or {}
+    parameters = value_of(content, "rope_parameters", dict, {})
 
     def base(kind: str, older: str, default: float) -> float:
-        of_kind = parameters.get(kind) or {}
-        if of_kind.get("rope_type", "default") != "default":
-            raise ValueError(f"rope_type={of_kind['rope_type']}: only plain rotation is supported")
-        found = of_kind.get("rope_theta") or content.get(older)
-        return float(default if found is None else found)
+        of_kind = value_of(parameters, kind, dict, {})
+        refuse_unless(of_kind, "rope_type", "default", reason="only plain rotation is supported")
+        return value_of(of_kind, "rope_theta", float, value_of(content, older, float, default))
 
     whole = base("full_attention", "global_rope_theta", 160_000.0)
     return whole, base("sliding_attention", "local_rope_theta", 10_000.0)
 
 
+def _global_every(content: Content) -> int:
+    """n, of layers 0, n, 2n ... that see whole rows: as today's files say it, or older."""
+    kinds = value_of(content, "layer_types", list, [])
+    if not kinds:
+        return value_of(content, "global_attn_every_n_layers", int, 3)
+    whole = [i for i, kind in enumerate(kinds) if kind == "full_attention"]
+    every = whole[1] if len(whole) > 1 else len(kinds)
+    if whole != list(range(0, len(kinds), every)):
+        raise ValueError(
+            f"layer_types has whole rows in layers {short(whole)}: only every n-th from layer 0 on "
+            "is supported"
+        )
+    return every
+
+
 def _read_modern(content: Content) -> dict[str, Any]:
     for key in ("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"):
-        if content.get(key):
-            raise ValueError(f"{key}=true: only models without biases are supported")
-    every = content.get("global_attn_every_n_layers", 3)
-    kinds = content.get("layer_types")
-    if kinds:
-        count = len(kinds)
-        whole = [i for i, kind in enumerate(kinds) if kind == "full_attention"]
-        every = whole[1] if len(whole) > 1 else count
-        if whole != list(range(0, count, every)):
-            raise ValueError(
-                f"layer_types has whole rows in layers {whole}: only every n-th from layer 0 on "
-                "is supported"
-            )
+        refuse_unless(content, key, False, reason="only models without biases are supported")
     whole_base, local_base = _bases(content)
     return {
         "positions": "rotary",
         "rotary_base": whole_base,
         "local_rotary_base": local_base,
-        "local_window": content.get("local_attention", 128) // 2,
-        "global_every": every,
+        "local_window": value_of(content, "local_attention", int, 128) // 2,
+        "global_every": _global_every(content),
         "norm": "pre",
         "norm_bias": False,
         "first_norm": False,
@@ -82,7 +86,7 @@ def _read_modern(content: Content) -> dict[str, Any]:
         "feed_forward": "glu",
         "type_vocab_size": 0,
         "pooler": "transform",
-        "head_bias": content.get("decoder_bias", True),
+        "head_bias": value_of(content, "decoder_bias", bool, True),
     }
 
 

@@ -12,7 +12,9 @@ from bertjax.huggingface.systems.system import (
     System,
     dropouts,
     epsilon,
+    refuse_unless,
     sizes,
+    value_of,
 )
 from bertjax.text.special import SpecialIds
 
@@ -33,12 +35,10 @@ _AFN = {"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 
 
 def _read_gpt(content: Content) -> dict[str, Any]:
-    name = content.get("afn", "gelu")
-    if name not in tuple(_AFN):
-        raise ValueError(f"afn={name!r}: known are {', '.join(_AFN)}")
+    refuse_unless(content, "afn", *_AFN, reason=f"known are {', '.join(_AFN)}")
     return {
-        "intermediate_size": 4 * content.get("n_embd", 768),
-        "activation": _AFN[name],
+        "intermediate_size": 4 * value_of(content, "n_embd", int, 768),
+        "activation": _AFN[content.get("afn") or "gelu"],
         "attention": "causal",
         "embedding_norm": False,
         "type_vocab_size": 0,

@@ -17,6 +17,7 @@ from bertjax.huggingface.systems.system import (
     System,
     dropouts,
     epsilon,
+    refuse_unless,
     sizes,
     task_heads,
 )
@@ -24,8 +25,7 @@ from bertjax.text.special import SpecialIds
 
 
 def _read_roformer(content: Content) -> dict[str, Any]:
-    if content.get("rotary_value"):
-        raise ValueError("rotary_value=true: only queries and keys are turned")
+    refuse_unless(content, "rotary_value", False, reason="only queries and keys are turned")
     # The classifier's curve is that of the layers.
     return {"embedding_size": table_width(content, None), "positions": "rotary", "pooler": "gelu"}
 

@@ -72,6 +72,34 @@ class System:
     written_as: str = ""  # model type of the same network that exports are written as
 
 
+_KINDS = {int: "integer", float: "number", bool: "true or false", dict: "object", list: "list"}
+
+
+def value_of(content: Content, key: str, kind: type, default: Any) -> Any:
+    """A value of a config.json that must be of a kind; ValueError if it is another."""
+    value = content.get(key, default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 1e9 else value
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise ValueError(
+            f"{key}={short(value)} is no {_KINDS[kind]}: correct the file or download it again"
+        )
+    return value
+
+
+def refuse_unless(content: Content, key: str, *harmless: Any, reason: str) -> None:
+    """Raise a ValueError for a value that asks for what no encoder here computes."""
+    value = content.get(key)
+    if value is not None and value not in harmless:
+        raise ValueError(f"{key}={short(value)}: {reason}")
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def sizes(
     names: str = "hidden_size num_hidden_layers num_attention_heads intermediate_size",
     defaults: tuple[int, ...] = (768, 12, 12, 3072),
