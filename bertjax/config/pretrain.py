@@ -177,6 +177,7 @@ class TrainConfig:
     remat: str = "none"  # computed again in the backward pass, to save memory: none | dots | full
     dropout_prng: str = "threefry2x32"  # or rbg: cheaper on GPU and TPU, not the same on any mesh
     next_sentence_loss: bool = True  # where rows are pairs; false: pairs without it, for ablations
+    z_loss: float = 0.0  # weight of log² of the softmax's sum at each prediction (PaLM: 1e-4)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     log_every: int = 10  # steps
     eval_every: int = 1000  # also after the last step
@@ -202,6 +203,7 @@ class TrainConfig:
         one_of("train.dropout_prng", self.dropout_prng, ("threefry2x32", "rbg"))
         for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints"):
             within(f"train.{name}", getattr(self, name), 1, 10**9)
+        within("train.z_loss", self.z_loss, 0.0, 1.0)
         within("train.eval_rows", self.eval_rows, 1, 10**9)
         within("train.max_bad_steps", self.max_bad_steps, 1, 10**6)
 
@@ -248,6 +250,11 @@ class PretrainConfig:
             self.generator is None or self.model.attention == "full",
             f"replaced_tokens.weight={self.replaced_tokens.weight:g} with model.attention=causal: "
             "a causal model is trained on the next token; set one of them back",
+        )
+        require(
+            self.generator is None or not self.train.z_loss,
+            f"train.z_loss={self.train.z_loss:g} with replaced_tokens.weight="
+            f"{self.replaced_tokens.weight:g}: ELECTRA has none; set one of them to 0",
         )
 
     @property

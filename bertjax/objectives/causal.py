@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 from jax import Array
 
 from bertjax import model
 from bertjax.config import ModelConfig
-from bertjax.objectives.losses import Mean, cross_entropy
+from bertjax.objectives.losses import Mean, cross_entropy, z_loss
 from bertjax.objectives.objective import Batch
 from bertjax.text.special import SpecialIds
 
@@ -25,10 +25,15 @@ class CausalLM:
 
     cfg: ModelConfig
     special: SpecialIds
+    z_weight: float = 0.0  # of `losses.z_loss` at all predictions
 
     selects = "causal_lm_loss"
     shown = {"loss": "causal_lm_loss", "acc": "causal_lm_accuracy"}  # noqa: RUF012 (a constant)
-    weights = {"causal_lm_loss": 1.0}  # noqa: RUF012
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the next token, and of what keeps its logits in place."""
+        return {"causal_lm_loss": 1.0} | ({"z_loss": self.z_weight} if self.z_weight else {})
 
     @property
     def never_predicted(self) -> tuple[int, ...]:
@@ -48,23 +53,22 @@ class CausalLM:
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Tokens that follow one of their example."""
-        return {"causal_lm_loss": jnp.sum(batch["predict_weights"])}
+        return dict.fromkeys(("causal_lm_loss", "z_loss"), jnp.sum(batch["predict_weights"]))
 
     def sums(
         self, params: model.Params, batch: Batch, compute: model.Compute, key: Array | None
     ) -> dict[str, Mean]:
-        """`causal_lm_loss` (nats) and `causal_lm_accuracy`."""
+        """`causal_lm_loss` (nats) and `causal_lm_accuracy`; `z_loss`."""
         outputs = model.apply(self.cfg, params, batch, compute=compute, key=key)
-        return cross_entropy(
-            "causal_lm",
-            outputs["masked_lm_logits"],
-            batch["predict_labels"],
-            batch["predict_weights"],
-        )
+        logits, weights = outputs["masked_lm_logits"], batch["predict_weights"]
+        sums = cross_entropy("causal_lm", logits, batch["predict_labels"], weights)
+        if self.z_weight:
+            sums["z_loss"] = z_loss(logits, weights)
+        return sums
 
     def evaluation(self) -> CausalLM:
         """As in training."""
-        return self
+        return replace(self, z_weight=0.0)
 
     def predictions(self, seq_len: int) -> float:
         """All but the first."""

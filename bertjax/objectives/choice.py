@@ -17,9 +17,9 @@ def objective_of(cfg: PretrainConfig, special: SpecialIds, pieces: int = 0) -> O
     the model has rows.
     """
     if cfg.model.attention == "causal":
-        return CausalLM(cfg.model, special)
+        return CausalLM(cfg.model, special, cfg.train.z_loss)
     pieces = pieces or cfg.model.vocab_size
     if cfg.generator:
         return ReplacedTokens(cfg, cfg.masking, special, pieces, cfg.seed)
     pairs = cfg.data.pairs if cfg.predicts_pairs else ""
-    return MaskedLM(cfg.model, cfg.masking, special, pieces, cfg.seed, pairs)
+    return MaskedLM(cfg.model, cfg.masking, special, pieces, cfg.seed, pairs, cfg.train.z_loss)

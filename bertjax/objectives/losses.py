@@ -30,6 +30,16 @@ def cross_entropy(name: str, logits: Array, labels: Array, weights: Array) -> di
     }
 
 
+def z_loss(logits: Array, weights: Array) -> Mean:
+    """log² of the softmax's sum: [..., C] and the weight of each place.
+
+    It keeps logits from drifting off together, which the cross-entropy does not feel (Chowdhery et
+    al. 2022, section 5).
+    """
+    log_sum = jax.nn.logsumexp(logits.astype(jnp.float32), axis=-1)
+    return Mean(jnp.sum(log_sum**2 * weights), jnp.sum(weights))
+
+
 @jax.custom_vjp
 def nll_of(logits: Array, labels: Array) -> tuple[Array, Array]:
     """-log softmax at the label, and whether nothing beats it, which spares an argmax.

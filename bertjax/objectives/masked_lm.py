@@ -10,7 +10,7 @@ from jax import Array
 from bertjax import model
 from bertjax.config import MaskingConfig, ModelConfig
 from bertjax.objectives import masking
-from bertjax.objectives.losses import Mean, cross_entropy
+from bertjax.objectives.losses import Mean, cross_entropy, z_loss
 from bertjax.objectives.objective import EVALUATION_MASKING, EVALUATION_SEED, Batch
 from bertjax.text.special import SpecialIds
 
@@ -29,13 +29,16 @@ class MaskedLM:
     pieces: int  # ids below it may stand in for a token
     seed: int
     pairs: str = ""  # what their label is called: nsp, sop, sop_strict; empty: not predicted
+    z_weight: float = 0.0  # of `losses.z_loss` at the masks
 
     selects = "masked_lm_loss"
 
     @property
     def weights(self) -> dict[str, float]:
-        """Both losses weigh the same (bert run_pretraining.py)."""
-        return {"masked_lm_loss": 1.0} | ({"next_sentence_loss": 1.0} if self.pairs else {})
+        """Masks and pairs weigh the same (bert run_pretraining.py)."""
+        pairs = {"next_sentence_loss": 1.0} if self.pairs else {}
+        z = {"z_loss": self.z_weight} if self.z_weight else {}
+        return {"masked_lm_loss": 1.0} | pairs | z
 
     @property
     def shown(self) -> dict[str, str]:
@@ -56,7 +59,8 @@ class MaskedLM:
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Masks and pairs."""
-        counts = {"masked_lm_loss": jnp.sum(batch["predict_weights"])}
+        masks = jnp.sum(batch["predict_weights"])
+        counts = {"masked_lm_loss": masks, "z_loss": masks}
         if self.pairs:
             counts["next_sentence_loss"] = jnp.sum(batch["pair_labels"] >= 0).astype(jnp.float32)
         return counts
@@ -64,16 +68,18 @@ class MaskedLM:
     def sums(
         self, params: model.Params, batch: Batch, compute: model.Compute, key: Array | None
     ) -> dict[str, Mean]:
-        """`masked_lm_loss` (nats) and `masked_lm_accuracy`; with pairs `next_sentence_*`."""
+        """`masked_lm_loss` (nats), `masked_lm_accuracy`; with pairs `next_sentence_*`; `z_loss`."""
         outputs = model.apply(self.cfg, params, batch, compute=compute, key=key)
         sums = masked_lm_sums(outputs["masked_lm_logits"], batch)
+        if self.z_weight:
+            sums["z_loss"] = z_loss(outputs["masked_lm_logits"], batch["predict_weights"])
         if self.pairs:
             sums |= next_sentence_sums(outputs["next_sentence_logits"], batch["pair_labels"])
         return sums
 
     def evaluation(self) -> MaskedLM:
         """On BERT's masks."""
-        return replace(self, masking=EVALUATION_MASKING, seed=EVALUATION_SEED)
+        return replace(self, masking=EVALUATION_MASKING, seed=EVALUATION_SEED, z_weight=0.0)
 
     def predictions(self, seq_len: int) -> float:
         """The rate's share, or as many as there are slots."""

@@ -17,7 +17,7 @@ from tiny_model import MODEL, ROWS, RUN, SPECIAL, VOCAB, by_path, largest_differ
 from bertjax import model
 from bertjax.objectives import masked_lm, objective
 from bertjax.objectives.choice import objective_of
-from bertjax.objectives.losses import cross_entropy
+from bertjax.objectives.losses import cross_entropy, z_loss
 
 ROW_COUNT, SLOTS, CLASSES = 3, 4, 7
 SWITCHED_OFF = replace(RUN, train=replace(RUN.train, next_sentence_loss=False))
@@ -49,6 +49,23 @@ def test_cross_entropy_is_pytorchs(labels, weights, seed, scale):
     assert float(found["x_loss"].weight) == weight.sum() == found["x_accuracy"].weight
     gradient = gradient_of_sum(logits, label, weight).reshape(-1, CLASSES)
     np.testing.assert_allclose(gradient, flat.grad, atol=2e-5)  # a sum of 100's in float32
+
+
+def test_z_loss_is_the_square_of_pytorchs_logsumexp_and_is_off_in_evaluation():
+    torch = pytest.importorskip("torch")
+    logits = np.random.default_rng(0).normal(3, 2, (ROW_COUNT, SLOTS, CLASSES)).astype(np.float32)
+    weights = np.float32(np.arange(12).reshape(ROW_COUNT, SLOTS) % 3 > 0)
+    flat = torch.tensor(logits).double().requires_grad_()
+    wanted = (torch.logsumexp(flat, -1) ** 2 * torch.tensor(weights)).sum()
+    wanted.backward()
+    total, gradient = jax.value_and_grad(lambda x: z_loss(x, weights).total)(logits)
+    assert float(total) == pytest.approx(wanted.item(), rel=1e-6)
+    np.testing.assert_allclose(gradient, flat.grad, rtol=1e-5, atol=1e-6)
+    for attention in ("full", "causal"):
+        network = replace(MODEL, attention=attention)
+        cfg = replace(RUN, model=network, train=replace(RUN.train, z_loss=1e-4))
+        asked = objective_of(cfg.with_trained_heads(), SPECIAL)
+        assert asked.weights["z_loss"] == 1e-4 and "z_loss" not in asked.evaluation().weights
 
 
 def test_label_zero_counts_and_a_slot_of_weight_zero_does_not():
