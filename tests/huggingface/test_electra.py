@@ -33,7 +33,7 @@ def test_both_networks_are_exported_and_read_back(tmp_path):
     tokenizer = oracle.tiny_tokenizer(150, 0, tmp_path)
     draw = np.random.default_rng(0)
     params = jax.jit(networks.init, static_argnums=0)(PAIR, jax.random.key(0))
-    params = jax.tree.map(lambda x: np.float32(x + draw.normal(0, 0.1, x.shape)), params)
+    params = jax.tree.map(lambda x: np.array(x + draw.normal(0, 0.1, x.shape), np.float32), params)
     params["embeddings"]["word_embeddings"]["embedding"][150:] = 0
     params["generator"]["masked_lm"]["bias"][150:] = 0
     nets = {"ElectraForPreTraining": (PAIR.model, networks.model_of(params))}

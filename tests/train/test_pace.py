@@ -179,7 +179,7 @@ def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path, ca
     process.kill()
     process.communicate()
     said = tiny_run.finish(tiny_run.start(argv))
-    assert "train  0.3 minutes, then evaluation and saving, adamw" in said
+    assert "train  0.2 minutes, then evaluation and saving, adamw" in said
 
     pace = Recorded(tiny_run.stored_config(timed), _stretches(timed))
     assert pace.progress(tiny_run.newest_step(timed / "checkpoints")) >= 1 - 1e-9
