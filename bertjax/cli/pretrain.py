@@ -17,6 +17,7 @@ from bertjax.cli.fields import add_config, check_architecture, read_config, type
 from bertjax.cli.signals import StopSignals
 from bertjax.config import MaskingConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
+from bertjax.huggingface import obstacle_to_export
 from bertjax.objectives.presets import PRESETS
 from bertjax.overrides import apply_overrides
 from bertjax.pretrained import Pretrained, is_imported, open_imported, open_pretrained, run_config
@@ -77,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
         if start_from is not None:
             start_from.check_corpus(Path(cfg.data.corpus))
             check_architecture(args.overrides, cfg.model, start_from.cfg, start_from.source)
+        for network in cfg.with_trained_heads().networks:
+            if obstacle := obstacle_to_export(network):
+                terminal.say(f"note   this cannot be exported as it is: {obstacle}")
         done = pretrain(
             cfg,
             args.workdir,

@@ -1,5 +1,6 @@
 """Hugging Face directories, both ways. No torch, no transformers: only files."""
 
+from bertjax.huggingface.config_json import obstacle_to_export
 from bertjax.huggingface.export import ExportReport, export_model, without_next_sentence_head
 from bertjax.huggingface.importing import Imported, import_model, no_tokenizer
 from bertjax.huggingface.model_card import CardFacts, Evaluation, Score
@@ -19,5 +20,6 @@ __all__ = [
     "import_model",
     "import_task_model",
     "no_tokenizer",
+    "obstacle_to_export",
     "without_next_sentence_head",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
-from bertjax.huggingface.names import Architecture
+from bertjax.huggingface.names import Architecture, architecture_of
 from bertjax.huggingface.systems import SYSTEMS, System, short, value_of
 from bertjax.text.special import SpecialIds
 
@@ -83,6 +83,16 @@ def to_hub_config(
     content |= system.write(cfg, special)
     _refuse_others(cfg, content, architecture)
     return content
+
+
+def obstacle_to_export(cfg: ModelConfig) -> str:
+    """Why no class of transformers holds a model, whatever its weights; empty if one does."""
+    sized = dataclasses.replace(cfg, vocab_size=cfg.vocab_size or 1)
+    try:
+        to_hub_config(sized, SpecialIds(0, 1, 2, 3, 4), architecture_of(sized))
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _refuse_others(cfg: ModelConfig, content: dict[str, Any], architecture: Architecture) -> None:

@@ -114,3 +114,12 @@ def test_a_recipe_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):
 def test_a_home_after_an_equals_sign_is_expanded(monkeypatch, given, expanded):
     monkeypatch.setenv("HOME", "/home/me")
     assert _expand_home(given) == expanded
+
+
+def test_a_model_that_no_class_holds_is_named_before_it_is_trained(asked, capsys):
+    asked("pretrain", "bert_tiny", "model.activation=silu", "model.norm_kind=rms")
+    said = capsys.readouterr().err
+    assert "cannot be exported as it is: model.norm_kind=rms: BertForPreTraining" in said
+    for recipe in ("bert_tiny", "modernbert_base", "electra_small", "budget_mini"):
+        asked("pretrain", recipe)
+        assert "cannot be exported" not in capsys.readouterr().err
