@@ -119,10 +119,10 @@ def _muon() -> optax.GradientTransformation:
         of_kind: dict[str, list] = {}
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             of_kind.setdefault(kind(path, leaf), []).append(leaf)
-        return {kind: jnp.stack(leaves) for kind, leaves in of_kind.items()}
+        return {name: jnp.stack(leaves) for name, leaves in of_kind.items()}
 
     def unstack(stacked, like):
-        matrices = {kind: iter(array) for kind, array in stacked.items()}
+        matrices = {name: iter(array) for name, array in stacked.items()}
         return jax.tree_util.tree_map_with_path(lambda *leaf: next(matrices[kind(*leaf)]), like)
 
     def update(grads, state, params=None):

@@ -65,7 +65,8 @@ def test_the_loss_is_pytorchs_over_each_example_by_itself():
 
 def test_no_token_knows_what_follows():
     """Leakage probe: another token changes no logits before its own, nor of another example."""
-    run = jax.jit(lambda batch: model.apply(CAUSAL.model, params(), batch)["masked_lm_logits"])
+    weights = params()  # not first made inside a trace
+    run = jax.jit(lambda batch: model.apply(CAUSAL.model, weights, batch)["masked_lm_logits"])
     batch = prepared()
     before = np.asarray(run(batch))
     at = 5
