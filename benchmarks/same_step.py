@@ -4,8 +4,9 @@
     python benchmarks/same_step.py ../before . --config configs/bert_base.py --rows 4
 
 Each checkout takes the same steps on the same random text, in processes of its own that take
-turns. Prints the digest of its parameters, its median step, and the ratio of the two; exits with 1
-if the digests differ.
+turns. Prints the digest of its parameters, what its step was compiled to, its median time, and the
+ratio of the two; exits with 1 if the digests differ. A busy machine moves the times, and not what
+was compiled: `--rounds 1` is enough for that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
-import dataclasses, json, os, sys, time
+import collections, dataclasses, json, os, re, sys, time
 import jax, bertjax
 from bertjax.bench.corpus import random_corpus
 from bertjax.bench.ours import Bench
@@ -48,9 +49,18 @@ with jax.set_mesh(mesh):
     for index in range(1, same):
         step(index)
     digest = fingerprint(jax.device_get(bench.state.params))
+    instructions = collections.Counter(re.findall(r"= \\S+ ([a-z-]+)\\(", bench.compiled.as_text()))
+    cost, memory = bench.compiled.cost_analysis(), bench.compiled.memory_analysis()
+    program = {
+        "instructions": sum(instructions.values()),
+        "GFLOP": cost["flops"] / 1e9,
+        "GB moved": cost["bytes accessed"] / 1e9,
+        "MB of temporaries": memory.temp_size_in_bytes / 1e6,
+        "by kind": dict(sorted(instructions.items())),
+    }
     times = [step(index) for index in range(same, same + timed)]
 assert bertjax.__file__.startswith(os.getcwd()), bertjax.__file__
-print(json.dumps([digest, times]))
+print(json.dumps([digest, program, times]))
 """
 
 
@@ -66,23 +76,27 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     given = [str(args.config.absolute()), args.rows, args.length, args.steps, args.timed]
-    digests, medians = {}, {args.before: [], args.after: []}
+    digests, programs, medians = {}, {}, {args.before: [], args.after: []}
     for _ in range(args.rounds):
         for checkout, found in medians.items():
-            digest, times = measure(checkout, given)
-            digests[checkout] = digest
+            digests[checkout], programs[checkout], times = measure(checkout, given)
             found.append(statistics.median(times))
     ratios = [a / b for b, a in zip(medians[args.before], medians[args.after], strict=True)]
     for checkout, found in medians.items():
         print(f"{checkout}  {digests[checkout]}  {1e3 * statistics.median(found):.1f} ms a step")
     print(f"after / before, by round: {' '.join(f'{r:.3f}' for r in ratios)}")
+    for checkout, program in programs.items():
+        figures = ", ".join(f"{n:,.6g} {name}" for name, n in program.items() if name != "by kind")
+        print(f"{checkout}  compiled: {figures}")
+    alike = programs[args.before] == programs[args.after]
+    print(f"compiled programs: {'alike, kind by kind' if alike else 'DIFFERENT'}")
     same = len(set(digests.values())) == 1
     print(f"parameters after {args.steps} steps: {'the same bits' if same else 'DIFFERENT'}")
     return int(not same)
 
 
-def measure(checkout: Path, given: list) -> tuple[str, list[float]]:
-    """Digest of the parameters and seconds of each timed step, from a process of its own."""
+def measure(checkout: Path, given: list) -> tuple[str, dict, list[float]]:
+    """Parameters, compiled step and seconds of each timed step, from a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(given)],
         cwd=checkout,  # which Python puts before all else
