@@ -50,12 +50,23 @@ collect_ignore = [] if ORACLE else ["huggingface"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--optimized", action="store_true", help="run programs as users do")
+    parser.addoption("--one-case", action="store_true", help="run the first case of each test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """XLA takes its flags for a whole process, when the first array is made."""
     if not config.option.optimized:
         os.environ["XLA_FLAGS"] = f"{xla_flags.devices(8)} {xla_flags.QUICK}"
+
+
+@pytest.hookimpl(trylast=True)  # of the cases that markers leave
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.one_case:
+        first: dict[str, pytest.Item] = {}
+        for item in items:
+            first.setdefault(item.nodeid.partition("[")[0], item)
+        config.hook.pytest_deselected(items=[item for item in items if item not in first.values()])
+        items[:] = first.values()
 
 
 def pytest_report_header() -> str | None:
