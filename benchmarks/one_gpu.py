@@ -28,6 +28,7 @@ from bertjax.bench.ours import compile_step
 from bertjax.cli.fields import read_config
 from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource
+from bertjax.objectives.choice import objective_of
 from bertjax.overrides import apply_overrides
 from bertjax.train.devices import make_mesh
 
@@ -109,11 +110,11 @@ def compile_cell(config: str, overrides: list[str]) -> int:
     began = time.perf_counter()
     cfg = apply_overrides(read_config(Path(config), PretrainConfig), overrides).with_trained_heads()
     cfg, corpus = corpus_of(cfg)
-    mesh = make_mesh(cfg)
+    mesh, objective = make_mesh(cfg), objective_of(cfg, corpus.special, corpus.vocab_size)
     batch = BatchSource(corpus, cfg.data, 0, cfg.seed).batch(0)
     with jax.set_mesh(mesh):
         on_devices = sharding.to_devices(mesh, batch, cfg.data.phases[0].batch_size)
-        compile_step(cfg, mesh, corpus, on_devices)
+        compile_step(cfg, mesh, objective, on_devices)
     print(f"{config}: compiled in {time.perf_counter() - began:.0f} s", flush=True)
     return 0
 

@@ -132,8 +132,10 @@ def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Pretrained:
     which, found = _restore(stores, cfg)
     params = found.items["params"]
     pair = cfg.generator is not None and which != "imported"
+    # A run that is in a phase of its own direction of attention holds the weights of that.
+    phase = cfg.data.phases[found.meta.get("phase", -1)]
     return Pretrained(
-        cfg.model,
+        cfg.in_phase(phase).model,
         networks.model_of(params),
         load_tokenizer(run.tokenizer),
         f"{run.path} ({which} checkpoint, step {found.step})",

@@ -19,16 +19,15 @@ from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import Corpus
 from bertjax.data.loader import load_batches
 from bertjax.objectives.choice import objective_of
-from bertjax.objectives.objective import loss
+from bertjax.objectives.objective import Objective, loss
 from bertjax.train.state import abstract_state, fresh_state, state_shardings
 from bertjax.train.step import attention_of, compute_of, gradients, make_train_step
 
 
 def compile_step(
-    cfg: PretrainConfig, mesh: Mesh, corpus: Corpus, batch: dict[str, jax.Array]
+    cfg: PretrainConfig, mesh: Mesh, objective: Objective, batch: dict[str, jax.Array]
 ) -> jax.stages.Compiled:
     """The training step for batches like `batch`, without memory for the state."""
-    objective = objective_of(cfg, corpus.special, corpus.vocab_size)
     step: Any = make_train_step(cfg, objective, mesh)
     return step.lower(abstract_state(cfg, mesh), batch, None).compile()
 
@@ -49,10 +48,13 @@ class Bench:
     def __post_init__(self) -> None:
         cfg, mesh = self.cfg, self.mesh
         self.source = BatchSource(self.corpus, cfg.data, self.phase, cfg.seed)
+        self.of_phase = cfg.in_phase(cfg.data.phases[self.phase])
         self.rows = cfg.data.phases[self.phase].batch_size
+        corpus = self.corpus
+        self.objective = objective_of(cfg, corpus.special, corpus.vocab_size, self.phase)
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
         began = time.perf_counter()
-        self.compiled = compile_step(cfg, mesh, self.corpus, batch)
+        self.compiled = compile_step(cfg, mesh, self.objective, batch)
         self.compile_seconds = time.perf_counter() - began
         self.state = fresh_state(cfg, mesh)
         self.state, _ = self.compiled(self.state, batch, None)
@@ -91,7 +93,8 @@ class Bench:
     def _count(self, segments: np.ndarray, predicted: float) -> None:
         tokens, attended = int((segments != 0).sum()), flops.attended_keys(segments)
         self.tokens.append(tokens)
-        self.work.append(flops.training_flops(self.cfg.networks, tokens, attended, predicted))
+        networks = self.of_phase.networks
+        self.work.append(flops.training_flops(networks, tokens, attended, predicted))
 
     def parts(self, repeats: int) -> dict[str, float]:
         """Seconds of each part of a step: differences of programs that stop early, in turn.
@@ -99,8 +102,7 @@ class Bench:
         One step at a time, so their sum is more than a step of `run`, where the host's part lies
         behind the device's.
         """
-        cfg, mesh = self.cfg, self.mesh
-        objective = objective_of(cfg, self.corpus.special, self.corpus.vocab_size)
+        cfg, mesh, objective = self.cfg, self.mesh, self.objective
         places, compute = state_shardings(cfg, mesh), compute_of(cfg, mesh)
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
 

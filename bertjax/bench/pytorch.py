@@ -21,7 +21,6 @@ from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.names import architecture_of
-from bertjax.objectives.choice import objective_of
 
 
 def require_comparable(cfg: PretrainConfig, mesh: Mesh) -> None:
@@ -68,7 +67,7 @@ class TorchBench:
         import torch
         import transformers
 
-        self.torch, self.ours, cfg = torch, ours, ours.cfg
+        self.torch, self.ours, cfg = torch, ours, ours.of_phase
         on_gpu = ours.mesh.devices.flat[0].platform == "gpu"
         self.device = torch.device("cuda" if on_gpu else "cpu")
         self.half = self.device.type == "cuda" and cfg.train.compute_dtype == "bfloat16"
@@ -76,7 +75,7 @@ class TorchBench:
         self.model: Any = _build(transformers, ours).to(self.device).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
-        self.mask = jax.jit(objective_of(cfg, ours.corpus.special, ours.corpus.vocab_size).corrupt)
+        self.mask = jax.jit(ours.objective.corrupt)
         self.settings = (
             f"torch {torch.__version__}, transformers {transformers.__version__}, "
             f"{'bf16 autocast' if self.half else 'float32'}, "
@@ -135,7 +134,7 @@ class TorchBench:
         }
         if self.ours.cfg.data.format != "full_rows":
             arrays["attention_mask"] = batch["segments"] != 0
-        if self.ours.cfg.predicts_pairs:
+        if self.ours.of_phase.predicts_pairs:
             arrays["next_sentence_label"] = np.maximum(batch["pair_labels"][:, 0], 0)
         return {
             k: self.torch.tensor(np.asarray(v, np.int64)).to(self.device) for k, v in arrays.items()
@@ -144,7 +143,7 @@ class TorchBench:
 
 def _build(transformers: Any, ours: Bench) -> Any:
     """The class that an export names, its vocabulary padded as ours is."""
-    cfg = ours.cfg
+    cfg = ours.of_phase
     shape = replace(
         cfg.model,
         vocab_size=cfg.model.padded_vocab_size,

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compare:
         from bertjax.bench.pytorch import TorchBench, require_comparable
 
-        require_comparable(cfg, mesh)
+        require_comparable(cfg.in_phase(cfg.data.phases[args.phase]), mesh)
     with jax.set_mesh(mesh), memory_errors(cfg):
         terminal = Terminal()
         terminal.progress("compiling")

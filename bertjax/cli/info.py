@@ -55,6 +55,7 @@ def _run(path: Path) -> dict[str, Any]:
         generator = _architecture(cfg.generator, model.abstract_params(cfg.generator))
         rows["generator"] = f"{generator['model']}, shared embeddings among them"
     if directory.metrics.exists():  # else it was imported and not trained yet
+        rows["rows"] = ", then ".join(map(str, cfg.data.phases))
         rows["recipe"] = (
             f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
             f"{cfg.optim.learning_rate:g}"

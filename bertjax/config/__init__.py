@@ -9,6 +9,7 @@ row, D hidden size, N attention heads, H size of one head, F feed-forward size, 
 K prediction slots in a row, M examples packed in a row, C classes, W words in a row.
 """
 
+from bertjax.config.data import DataConfig, Phase, PhaseSchedule
 from bertjax.config.finetune import (
     ExamplesConfig,
     FinetuneConfig,
@@ -19,10 +20,8 @@ from bertjax.config.finetune import (
 from bertjax.config.model import LayerSpec, ModelConfig
 from bertjax.config.optim import OptimConfig
 from bertjax.config.pretrain import (
-    DataConfig,
     MaskingConfig,
     MeshConfig,
-    Phase,
     PretrainConfig,
     ReplacedTokensConfig,
     TrainConfig,
@@ -39,6 +38,7 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "Phase",
+    "PhaseSchedule",
     "PretrainConfig",
     "ReplacedTokensConfig",
     "TaskConfig",

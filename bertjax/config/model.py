@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bertjax.config.checks import one_of, require, within
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
+ATTENTION = ("full", "causal")
 POOLERS = ("tanh", "gelu", "relu", "transform")
 
 
@@ -73,7 +74,7 @@ class ModelConfig:
         one_of("model.activation", self.activation, ACTIVATIONS)
         one_of("model.head_activation", self.head_activation, ("", *ACTIVATIONS))
         one_of("model.positions", self.positions, ("table", "rotary"))
-        one_of("model.attention", self.attention, ("full", "causal"))
+        one_of("model.attention", self.attention, ATTENTION)
         one_of("model.feed_forward", self.feed_forward, ("dense", "glu"))
         one_of("model.norm", self.norm, ("post", "pre"))
         one_of("model.norm_kind", self.norm_kind, ("layer", "rms"))

@@ -5,71 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from bertjax.config.checks import one_of, require, within
+from bertjax.config.data import DataConfig, Phase
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
 
-PAIR_FORMATS = ("segment_pair", "sentence_pair")
-FORMATS = ("full_sentences", "doc_sentences", "full_rows", *PAIR_FORMATS)
-PAIR_LABELS = ("none", "nsp", "sop", "sop_strict")
-ATTENTION = ("auto", "reference", "cudnn", "triton", "splash")
+BACKENDS = ("auto", "reference", "cudnn", "triton", "splash")
 REMAT = ("none", "dots", "full")
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training at one row length; BERT used 128 for 90 % of steps, then 512."""
-
-    seq_len: int = 128  # T
-    batch_size: int = 256  # B, rows over all devices and accumulation steps
-    fraction: float = 1.0  # share of train.steps; the fractions of all phases sum to 1
-
-    def __post_init__(self) -> None:
-        within("data.phases seq_len", self.seq_len, 8, 2**20)
-        within("data.phases batch_size", self.batch_size, 1, 2**20)
-        within("data.phases fraction", self.fraction, 0.0, 1.0)
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """How a corpus becomes batches (input formats: RoBERTa, Liu et al. 2019, section 4.2)."""
-
-    corpus: str = ""  # directory made by `bertjax prepare`
-    format: str = "segment_pair"  # or sentence_pair, full_sentences, doc_sentences, full_rows
-    pairs: str = "nsp"  # label of the pair formats, unused by others; sop: ALBERT's, leak included
-    short_seq_prob: float = 0.1  # share of documents cut to a random shorter length
-    max_packed: int = 1  # M; above 1, short examples share a row and do not see each other
-    phases: tuple[Phase, ...] = (Phase(),)  # one after another; a number names one
-    workers: int = 0  # Grain worker processes; 0: in the training process
-    prefetch: int = 2  # batches made ahead by each worker
-
-    def __post_init__(self) -> None:
-        one_of("data.format", self.format, FORMATS)
-        one_of("data.pairs", self.pairs, PAIR_LABELS)
-        within("data.short_seq_prob", self.short_seq_prob, 0.0, 1.0)
-        within("data.max_packed", self.max_packed, 1, 256)
-        within("data.workers", self.workers, 0, 256)
-        within("data.prefetch", self.prefetch, 1, 1024)
-        require(len(self.phases) > 0, "data.phases is empty: give at least one phase")
-        total = sum(p.fraction for p in self.phases)
-        require(
-            abs(total - 1.0) < 1e-6,
-            f"data.phases fractions sum to {total:g}: they must sum to 1",
-        )
-        require(
-            not self.paired or self.pairs != "none",
-            f"data.pairs=none with data.format={self.format}: a pair needs a label, nsp, sop or "
-            "sop_strict; for no pairs at all use data.format=full_sentences",
-        )
-        require(
-            not (self.format in ("full_sentences", "full_rows") and self.max_packed > 1),
-            f"data.max_packed={self.max_packed} with data.format={self.format}: those rows are "
-            "full already; use doc_sentences to pack documents with isolation",
-        )
-
-    @property
-    def paired(self) -> bool:
-        """Whether rows are two segments, with a label that says how they belong together."""
-        return self.format in PAIR_FORMATS
 
 
 UNITS = ("piece", "word", "ngram", "span")
@@ -198,7 +139,7 @@ class TrainConfig:
         )
         within("train.accumulate", self.accumulate, 1, 2**16)
         one_of("train.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
-        one_of("train.attention", self.attention, ATTENTION)
+        one_of("train.attention", self.attention, BACKENDS)
         one_of("train.remat", self.remat, REMAT)
         one_of("train.dropout_prng", self.dropout_prng, ("threefry2x32", "rbg"))
         for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints"):
@@ -245,7 +186,6 @@ class PretrainConfig:
             "model.next_sentence_head=false: use data.format=full_sentences for rows without "
             "pairs, or train.next_sentence_loss=false for pairs without that loss",
         )
-
         require(
             self.generator is None or self.model.attention == "full",
             f"replaced_tokens.weight={self.replaced_tokens.weight:g} with model.attention=causal: "
@@ -255,6 +195,36 @@ class PretrainConfig:
             self.generator is None or not self.train.z_loss,
             f"train.z_loss={self.train.z_loss:g} with replaced_tokens.weight="
             f"{self.replaced_tokens.weight:g}: ELECTRA has none; set one of them to 0",
+        )
+        self._check_phases()
+
+    def _check_phases(self) -> None:
+        """Refuse what a phase learns that does not go with the rest."""
+        *_, (last, ends) = directions = [
+            (i, phase.attention or self.model.attention) for i, phase in enumerate(self.data.phases)
+        ]
+        require(
+            ends == self.model.attention,
+            f"data.phases.{last}.attention={ends} with model.attention={self.model.attention}: "
+            f"the model is that of the last phase; set model.attention={ends}",
+        )
+        for (i, direction), phase in zip(directions, self.data.phases, strict=True):
+            require(
+                direction == "full" or not phase.mask_rate,
+                f"data.phases.{i}.mask_rate={_listed(phase.mask_rate)} where attention is causal: "
+                "nothing is masked there; leave it out",
+            )
+            if direction != self.model.attention:
+                self.in_phase(phase)
+
+    def in_phase(self, phase: Phase) -> PretrainConfig:
+        """The run as if `phase` were all of it: the direction of its attention is the model's."""
+        direction = phase.attention or self.model.attention
+        alone = replace(phase, fraction=1.0, attention="")
+        return replace(
+            self,
+            model=replace(self.model, attention=direction),
+            data=replace(self.data, phases=(alone,)),
         )
 
     @property
@@ -307,7 +277,12 @@ class PretrainConfig:
         """The model with the heads that its losses train, and no other."""
         trained = replace(
             self.model,
-            next_sentence_head=self.predicts_pairs,
+            next_sentence_head=any(self.in_phase(p).predicts_pairs for p in self.data.phases),
             replaced_token_head=self.generator is not None,
         )
         return replace(self, model=trained)
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    """As it is typed."""
+    return ",".join(f"{value:g}" for value in values)

@@ -8,8 +8,6 @@ epochs, each of which holds every row once, in an order of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from grain.experimental import index_shuffle
@@ -133,20 +131,3 @@ def evaluation_batches(
     """
     for first in range(0, min(count, source.rows_per_epoch), size):
         yield source.in_order(first, count, size, rows)
-
-
-@dataclass(frozen=True)
-class PhaseSchedule:
-    """Which phase a training step belongs to."""
-
-    ends: tuple[int, ...]  # first step after each phase; the last is the number of all steps
-
-    @classmethod
-    def plan(cls, config: DataConfig, steps: int) -> PhaseSchedule:
-        """Round the running sum of the phases' fractions to whole steps."""
-        shares = accumulate(phase.fraction for phase in config.phases[:-1])
-        return cls((*(min(round(share * steps), steps) for share in shares), steps))
-
-    def steps(self, phase: int) -> range:
-        """Steps of one phase; may be empty."""
-        return range(self.ends[phase - 1] if phase else 0, self.ends[phase])

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from bertjax import model
-from bertjax.config import MaskingConfig, ModelConfig
-from bertjax.objectives import masking
+from bertjax.config import ModelConfig
 from bertjax.objectives.losses import Mean, cross_entropy, z_loss
+from bertjax.objectives.masks import Masks
 from bertjax.objectives.objective import EVALUATION_MASKING, EVALUATION_SEED, Batch
-from bertjax.text.special import SpecialIds
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,7 @@ class MaskedLM:
     """
 
     cfg: ModelConfig
-    masking: MaskingConfig
-    special: SpecialIds
-    pieces: int  # ids below it may stand in for a token
-    seed: int
+    masks: Masks
     pairs: str = ""  # what their label is called: nsp, sop, sop_strict; empty: not predicted
     z_weight: float = 0.0  # of `losses.z_loss` at the masks
 
@@ -49,13 +45,11 @@ class MaskedLM:
     @property
     def never_predicted(self) -> tuple[int, ...]:
         """What begins and ends segments: evaluation masks neither."""
-        return (self.special.cls, self.special.sep)
+        return (self.masks.special.cls, self.masks.special.sep)
 
-    def corrupt(self, batch: Batch) -> Batch:
-        """Masked by `masking.mask_batch`."""
-        return masking.mask_batch(
-            self.masking, batch, special=self.special, vocab_size=self.pieces, seed=self.seed
-        )
+    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
+        """Masked."""
+        return self.masks.put(batch, position)
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Masks and pairs."""
@@ -79,11 +73,12 @@ class MaskedLM:
 
     def evaluation(self) -> MaskedLM:
         """On BERT's masks."""
-        return replace(self, masking=EVALUATION_MASKING, seed=EVALUATION_SEED, z_weight=0.0)
+        masks = self.masks.fixed(EVALUATION_MASKING, EVALUATION_SEED)
+        return replace(self, masks=masks, z_weight=0.0)
 
     def predictions(self, seq_len: int) -> float:
-        """The rate's share, or as many as there are slots."""
-        return min(self.masking.rate * seq_len, masking.slots(self.masking, seq_len))
+        """The masks."""
+        return self.masks.predictions(seq_len)
 
 
 def masked_lm_sums(logits_BKV: Array, batch: Batch) -> dict[str, Mean]:

@@ -81,6 +81,7 @@ def mask_batch(
     special: SpecialIds,
     vocab_size: int,
     seed: int,
+    rate: Array | None = None,
 ) -> dict[str, Array]:
     """Corrupt a batch's tokens and say what must be predicted.
 
@@ -91,6 +92,7 @@ def mask_batch(
         special: ids of the special tokens.
         vocab_size: V, without padding: ids at or above it are never drawn.
         seed: of the run.
+        rate: float32, at most that of `cfg`, in place of it; None: that of `cfg`.
 
     Returns:
         The batch with `tokens` replaced, and, sorted by position and padded with position 0 of
@@ -101,7 +103,7 @@ def mask_batch(
 
     def row(tokens, segments, word_starts, example_id):
         draws = draw(row_key(cfg, seed, example_id), seq_len)
-        return mask_row(cfg, tokens, segments, word_starts, draws, special, vocab_size)
+        return mask_row(cfg, tokens, segments, word_starts, draws, special, vocab_size, rate)
 
     masked, positions, weights = jax.vmap(row)(
         batch["tokens"], batch["segments"], batch["word_starts"], batch["example_ids"]
@@ -123,6 +125,7 @@ def mask_row(
     draws: Draws,
     special: SpecialIds,
     vocab_size: int,
+    rate: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Mask one row: all inputs [T] -> tokens [T], positions int32 [K], weights float32 [K]."""
     seq_len = tokens.shape[0]
@@ -137,7 +140,8 @@ def mask_row(
 
     num_units = jnp.sum(starts)
     length_n = jnp.sum((segments != 0) if cfg.count_specials else choosable)
-    budget = _budget(cfg, length_n if cfg.count_unit == "piece" else num_units, seq_len, draws)
+    counted = length_n if cfg.count_unit == "piece" else num_units
+    budget = _budget(cfg, counted, seq_len, draws, rate)
     if cfg.with_replacement:
         chosen = _take_with_replacement(choosable, jnp.minimum(budget, num_slots), draws)
         run_of = jnp.arange(seq_len)
@@ -148,7 +152,8 @@ def mask_row(
         if cfg.count == "bernoulli" or cfg.count_unit == "unit":
             pieces = jnp.asarray(num_slots)
             wanted = jnp.minimum(budget, num_units)
-            eligible = visit < cfg.rate if cfg.count == "bernoulli" else _rank(visit) < wanted
+            below = visit < (cfg.rate if rate is None else rate)
+            eligible = below if cfg.count == "bernoulli" else _rank(visit) < wanted
         if cfg.unit in ("ngram", "span"):
             size = draws.length[head_of]
             run_of_unit = _take_runs(cfg, lengths, visit, size, num_units, pieces)
@@ -185,8 +190,16 @@ def _rank(values: Array) -> Array:
     return jnp.argsort(jnp.argsort(values))
 
 
-def _budget(cfg: MaskingConfig, n: Array, seq_len: int, draws: Draws) -> Array:
+def _budget(cfg: MaskingConfig, n: Array, seq_len: int, draws: Draws, rate: Array | None) -> Array:
     """How many pieces (or units) to choose in a row that has n of them."""
+    if rate is not None:  # a float32 that only a running program knows
+        product = rate * n
+        if cfg.count == "fairseq":
+            return jnp.floor(product + draws.rounding).astype(jnp.int32)
+        if cfg.count == "floor":
+            return jnp.floor(product).astype(jnp.int32)
+        least = jnp.where(rate > 0, 1, 0)
+        return jnp.maximum(least, jnp.round(product)).astype(jnp.int32)
     # A table made in double precision: round() must see 0.15·30 as 4.5, not as its float32.
     products = [cfg.rate * i for i in range(seq_len + 1)]
     if cfg.count == "fairseq":

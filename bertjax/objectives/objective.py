@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Protocol
 
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ EVALUATION_MASKING = MaskingConfig()
 EVALUATION_SEED = 0
 
 
-class Objective(Protocol):
+class Objective(Hashable, Protocol):
     """A frozen, hashable value of one file; it knows no mesh, no optimizer and no loop.
 
     A step corrupts the whole batch, counts the terms of each loss in it, and then asks for the sums
@@ -48,8 +48,11 @@ class Objective(Protocol):
     def never_predicted(self) -> tuple[int, ...]:
         """Ids of real tokens that are no label of `selects` on held-out text."""
 
-    def corrupt(self, batch: Batch) -> Batch:
-        """The batch of `data.batches` as its models see it, and what they must predict."""
+    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
+        """The batch of `data.batches` as its models see it, and what they must predict.
+
+        `position` is the step's place in the schedule of `train.steps`.
+        """
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """The denominator of each of `weights` over a whole corrupted batch, float32 scalars."""

@@ -14,14 +14,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from bertjax import model
-from bertjax.config import MaskingConfig, PretrainConfig
+from bertjax.config import PretrainConfig
 from bertjax.model.layers import split_key
 from bertjax.model.networks import generator_of, model_of
-from bertjax.objectives import masking
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.masked_lm import masked_lm_sums
+from bertjax.objectives.masks import Masks
 from bertjax.objectives.objective import EVALUATION_MASKING, EVALUATION_SEED, Batch
-from bertjax.text.special import SpecialIds
 
 _DRAWS = 1  # sets the key of a row's draws apart from that of its masks
 
@@ -35,10 +34,7 @@ class ReplacedTokens:
     """
 
     cfg: PretrainConfig
-    masking: MaskingConfig
-    special: SpecialIds
-    pieces: int  # ids below it may stand in for a token
-    seed: int
+    masks: Masks  # of the generator
 
     # The generator's: its masks are the same at every evaluation. The other loss rises as the
     # generator learns to deceive, so its lowest value would be that of a poor generator.
@@ -60,14 +56,11 @@ class ReplacedTokens:
     @property
     def never_predicted(self) -> tuple[int, ...]:
         """What begins and ends segments: evaluation masks neither."""
-        return (self.special.cls, self.special.sep)
+        return (self.masks.special.cls, self.masks.special.sep)
 
-    def corrupt(self, batch: Batch) -> Batch:
+    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
         """Masked for the generator, with the text as `original_tokens` beside it."""
-        masked = masking.mask_batch(
-            self.masking, batch, special=self.special, vocab_size=self.pieces, seed=self.seed
-        )
-        return masked | {"original_tokens": batch["tokens"]}
+        return self.masks.put(batch, position) | {"original_tokens": batch["tokens"]}
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Masks, and real tokens."""
@@ -87,8 +80,8 @@ class ReplacedTokens:
         generator, of_generator = generator_of(self.cfg, params)
         masked = model.apply(generator, of_generator, batch, compute=compute, key=generator_key)
         logits_BKV = masked["masked_lm_logits"]
-        keys_B = jax.vmap(lambda ids: key_of_draws(self.seed, ids))(batch["example_ids"])
-        drawn_BT = put_draws(batch, draw(logits_BKV, keys_B, self.pieces))
+        keys_B = jax.vmap(lambda ids: key_of_draws(self.masks.seed, ids))(batch["example_ids"])
+        drawn_BT = put_draws(batch, draw(logits_BKV, keys_B, self.masks.pieces))
         outputs = model.apply(
             self.cfg.model,
             model_of(params),
@@ -104,11 +97,11 @@ class ReplacedTokens:
 
     def evaluation(self) -> ReplacedTokens:
         """On BERT's masks, and with draws of their own key."""
-        return replace(self, masking=EVALUATION_MASKING, seed=EVALUATION_SEED)
+        return replace(self, masks=self.masks.fixed(EVALUATION_MASKING, EVALUATION_SEED))
 
     def predictions(self, seq_len: int) -> float:
-        """The generator's: the rate's share, or as many as there are slots."""
-        return min(self.masking.rate * seq_len, masking.slots(self.masking, seq_len))
+        """The generator's masks."""
+        return self.masks.predictions(seq_len)
 
 
 def key_of_draws(seed: int, example_id: Array) -> Array:

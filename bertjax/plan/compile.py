@@ -115,7 +115,7 @@ def evaluation_executable(cfg: PretrainConfig, topology: Topology, phase: Phase)
     mesh = _mesh(cfg.train.mesh, topology)
     with jax.set_mesh(mesh):
         rows = replace(phase, batch_size=rows_at_once(cfg, mesh, phase.batch_size))
-        step = make_evaluation_step(cfg, objective(cfg), mesh)
+        step = make_evaluation_step(cfg, objective(cfg, phase), mesh)
         return _compile(step, abstract_state(cfg, mesh).params, abstract_batch(cfg, rows, mesh))
 
 
@@ -129,7 +129,7 @@ def executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
     """
     mesh = _mesh(cfg.train.mesh, topology)
     with jax.set_mesh(mesh):
-        step = make_train_step(cfg, objective(cfg), mesh)
+        step = make_train_step(cfg, objective(cfg, phase), mesh)
         return _compile(step, abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh), None)
 
 

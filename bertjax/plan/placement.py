@@ -65,9 +65,9 @@ def _abstract_mesh(cfg: MeshConfig, topology: Topology) -> Mesh:
     return cast(Mesh, AbstractMesh((data, cfg.fsdp, cfg.tensor), sharding.AXES))
 
 
-def objective(cfg: PretrainConfig) -> Objective:
-    """The objective of a run whose tokenizer is not here: any ids make a program of its size."""
-    return objective_of(cfg, SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4))
+def objective(cfg: PretrainConfig, phase: Phase) -> Objective:
+    """The objective of a phase whose tokenizer is not here: any ids make a program of its size."""
+    return objective_of(cfg.in_phase(phase), SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4))
 
 
 def batch_shards(cfg: PretrainConfig, mesh: Mesh) -> int:

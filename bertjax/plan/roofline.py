@@ -76,9 +76,9 @@ def roofline(
         arguments: what a chip holds.
     """
     tokens = phase.batch_size * phase.seq_len
-    per_row = objective(cfg).predictions(phase.seq_len)
+    per_row = objective(cfg, phase).predictions(phase.seq_len)
     work = flops.training_flops(
-        cfg.networks, tokens, tokens * phase.seq_len, per_row * phase.batch_size
+        cfg.in_phase(phase).networks, tokens, tokens * phase.seq_len, per_row * phase.batch_size
     )
     peak = topology.chip.peak(cfg.train.compute_dtype)
     compute = work / (peak * topology.chips)

@@ -38,7 +38,7 @@ def announce(
         if new := sorted({path.partition("/")[0] for path in missing}):
             terminal.say(f"note   not in them, and random: {', '.join(new)}")
     shape = " × ".join(f"{n} {a}" for a, n in mesh.shape.items() if n > 1) or "1 device"
-    phases = ", then ".join(f"{p.batch_size}×{p.seq_len}" for p in cfg.data.phases)
+    phases = ", then ".join(map(str, cfg.data.phases))
     compute = compute_of(cfg, mesh)
     attention = (attention_of(cfg, compute, phase) for phase in cfg.data.phases)
     backends = "; ".join(dict.fromkeys(f"{name} ({why})" for name, why in attention))

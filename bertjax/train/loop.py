@@ -19,7 +19,6 @@ from bertjax.data.batches import BatchSource
 from bertjax.data.loader import load_batches
 from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
-from bertjax.objectives.choice import objective_of
 from bertjax.overrides import to_json
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory, open_run
@@ -28,15 +27,14 @@ from bertjax.runs.outcome import Run, Stop, never
 from bertjax.terminal import SILENT, Terminal
 from bertjax.train.announce import announce
 from bertjax.train.checkpoints import Checkpoints
-from bertjax.train.data import Data, open_data, unigram_entropy
+from bertjax.train.data import Data, open_data
 from bertjax.train.devices import make_mesh, memory_errors
-from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
 from bertjax.train.pace import make_pace
+from bertjax.train.phase import make_phases
 from bertjax.train.profile import Profile
 from bertjax.train.report import Diverged, Report
 from bertjax.train.same_run import check_same_run, require_same_everywhere
 from bertjax.train.state import abstract_state, fresh_state, restored_state
-from bertjax.train.step import make_train_step
 
 
 def pretrain(
@@ -99,10 +97,8 @@ def _train(
     stop: Stop,
     terminal: Terminal,
 ) -> Run:
-    objective = objective_of(cfg, data.train.special, data.train.vocab_size)
-    train_step = make_train_step(cfg, objective, mesh)
-    evaluation_step = make_evaluation_step(cfg, objective, mesh)
     checkpoints, pace = Checkpoints(run, cfg.train.keep_checkpoints), make_pace(cfg)
+    work_of = make_phases(cfg, data, mesh)
 
     # Where the run stands: at its newest checkpoint, or at its beginning.
     found = checkpoints.restore(abstract_state(cfg, mesh))
@@ -113,7 +109,7 @@ def _train(
     if found is None and run.metrics.exists():  # which a report makes
         terminal.say("note   the run ended before its first checkpoint")
     stopped, results = None, {}
-    with Report(cfg, objective, run, pace, terminal, step) as report:
+    with Report(cfg, run, pace, terminal, step) as report:
         if found:
             state = restored_state(found.items)
             pace.restore(found.meta["pace"])
@@ -124,7 +120,7 @@ def _train(
         announce(cfg, data, mesh, run, terminal, found, start_from)
 
         def meta() -> dict[str, Any]:
-            described = {"config": dataclasses.asdict(cfg), "pace": pace.meta()}
+            described = {"config": dataclasses.asdict(cfg), "phase": phase, "pace": pace.meta()}
             return described | data.meta() | report.meta()
 
         def save() -> None:
@@ -133,28 +129,24 @@ def _train(
                 replace_file(run.pace, json.dumps(pace.meta()).encode())
 
         for phase, shape in enumerate(cfg.data.phases):
-            if stopped or pace.is_over(phase, step):
+            if pace.is_over(phase, step):
                 continue
-            steps = pace.start(phase, step)
-            source, held_out = data.training(cfg, phase), data.evaluation(cfg, phase)
-            rows = sharding.process_rows(mesh, shape.batch_size, cfg.train.accumulate)
-            at_once = rows_at_once(cfg, mesh, shape.batch_size)
-            baseline = unigram_entropy(held_out, cfg.train.eval_rows, objective.never_predicted)
-            report.compiling(phase)
+            steps, work = pace.start(phase, step), work_of(phase)
+            report.compiling(phase, work.objective)
             batches = load_batches(
-                source,
+                work.batches,
                 step - steps.start,
                 len(steps),
                 cfg.data.workers,
                 cfg.data.prefetch,
-                rows,
+                work.rows,
             )
-            with batches, _diverged(run, checkpoints, source, steps):
+            with batches, _diverged(run, checkpoints, work.batches, steps):
                 for batch in batches:
                     trace.before(step, state)
                     with jax.profiler.StepTraceAnnotation("train", step_num=step):
                         on_devices = sharding.to_devices(mesh, batch, shape.batch_size)
-                        state, metrics = train_step(state, on_devices, pace.position(step))
+                        state, metrics = work.step(state, on_devices, pace.position(step))
                     step += 1
                     report.took(step, metrics, batch["segments"])
 
@@ -170,19 +162,11 @@ def _train(
                         stopped = cluster.anyone("stop", stop())
                     if not (evaluates or saves or over or stopped):
                         continue
-                    report.read(final=ended)
+                    report.read(final=over)  # phases that differ have no means together
                     if evaluates:
-                        results = evaluate(
-                            evaluation_step,
-                            state.params,
-                            held_out,
-                            mesh,
-                            cfg.train.eval_rows,
-                            at_once,
-                        )
-                        results["unigram_entropy"] = baseline
+                        results = work.evaluate(state.params)
                         report.evaluated(step, phase, results)
-                        loss = results[objective.selects]
+                        loss = results[work.objective.selects]
                         about = meta() | {"evaluation": results}
                         checkpoints.keep_best(step, phase, state, loss, about)
                     if saves:
@@ -190,6 +174,8 @@ def _train(
                     report.pause()
                     if over or stopped:
                         break
+            if stopped:
+                break
 
         # The end, or as far as it came.
         trace.end(step, state)

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from bertjax import cluster
-from bertjax.config import PretrainConfig
-from bertjax.data.batches import PhaseSchedule
+from bertjax.config import PhaseSchedule, PretrainConfig
 from bertjax.errors import UserError
 
 _ANY_NUMBER = 2**31  # of steps: more than a run by the clock can take

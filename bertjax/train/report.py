@@ -34,19 +34,20 @@ class Report:
     A context manager that closes the logs.
     """
 
+    objective: Objective  # of the phase
+
     def __init__(
         self,
         cfg: PretrainConfig,
-        objective: Objective,
         run: RunDirectory,
         pace: Pace,
         terminal: Terminal,
         step: int,
     ):
         """`step` is the number of steps behind the run: later lines of its logs are dropped."""
-        self.cfg, self.objective, self.pace, self.terminal = cfg, objective, pace, terminal
+        self.cfg, self.pace, self.terminal = cfg, pace, terminal
         self.tokens = 0  # real ones seen, over all starts of the run
-        self.window = Window(cfg, objective)
+        self.window = Window()
         self._pending: tuple[int, dict[str, Array]] | None = None  # of a step not yet read
         self._compiling_since: float | None = None  # until the first step of a shape has ended
         self._writers: list[MetricsFile | TensorBoard] = []
@@ -58,16 +59,16 @@ class Report:
     def restore(self, meta: Mapping[str, Any]) -> None:
         """Go on from what `meta` returned."""
         self.tokens = meta["tokens"]
-        self.window = Window(self.cfg, self.objective, meta["unreported"])
+        self.window = Window(meta["unreported"])
 
     def meta(self) -> dict[str, Any]:
         """What a resumed run needs, so that its next report is the unbroken run's."""
         return {"tokens": self.tokens, "unreported": self.window.metrics}
 
-    def compiling(self, phase: int) -> None:
-        """Say that the next step is the first of its shape."""
-        shape = self.cfg.data.phases[phase]
-        self.window.compiling()
+    def compiling(self, phase: int, objective: Objective) -> None:
+        """Say that a phase begins, or goes on: the next step is the first of its shape."""
+        shape, self.objective = self.cfg.data.phases[phase], objective
+        self.window.compiling(self.cfg.in_phase(shape).networks, objective)
         self._compiling_since = time.monotonic()
         self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
 

@@ -27,6 +27,9 @@ _COMPILER_OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 _DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds into the same seed
 
 
+TrainStep = Callable[[TrainState, Batch, Any], tuple[TrainState, dict[str, Array]]]
+
+
 def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
     """How the model of a run is computed on the devices of `mesh`."""
     return compute_on(cfg, mesh.devices.flat[0].platform)
@@ -57,20 +60,18 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
     """
     calls = [
         compute.call(phase.seq_len, network.head_size, network.attention_dropout > 0, window)
-        for network in cfg.networks
+        for network in cfg.in_phase(phase).networks
         for window in dict.fromkeys(spec.window for spec in network.layer_specs)
     ]
     of_model, *_ = [choose(compute.attention, call) for call in calls]
     return of_model
 
 
-def make_train_step(
-    cfg: PretrainConfig, objective: Objective, mesh: Mesh
-) -> Callable[[TrainState, Batch, Any], tuple[TrainState, dict[str, Array]]]:
+def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> TrainStep:
     """Compile-once step: (state, batch, position) -> (state, metrics); the state is donated.
 
     `position` is the step's place in the schedule of `train.steps`; None takes the number of
-    updates so far.
+    updates so far, and for what `objective` hides the number of steps.
 
     Metrics are scalars: those of `objective`, `learning_rate`, `gradient_norm` (before clipping),
     `predicted` and `tokens` (real ones, without padding), `bad_steps`, `skipped`.
@@ -84,7 +85,7 @@ def make_train_step(
 
     def step(state: TrainState, batch: Batch, position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)
-        corrupted = objective.corrupt(batch)
+        corrupted = objective.corrupt(batch, state.step if position is None else position)
         grads, sums = gradients(cfg, objective, compute, places.params, state, corrupted)
         total = jnp.asarray(sum(sums[name].total for name in objective.weights))
         updated = guarded_update(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from bertjax import flops
-from bertjax.config import PretrainConfig
+from bertjax.config import ModelConfig
 from bertjax.objectives.objective import Objective
 from bertjax.terminal import count, duration
 
@@ -17,16 +17,16 @@ _OF_THE_STEP = ("learning_rate", "gradient_norm", "predicted", "tokens", "bad_st
 
 
 class Window:
-    """The steps since the last report; what is not a step (compiling, evaluation) is not timed."""
+    """The steps since the last report; what is not a step (compiling, evaluation) is not timed.
 
-    def __init__(
-        self,
-        cfg: PretrainConfig,
-        objective: Objective,
-        metrics: Sequence[dict[str, float]] = (),
-    ):
+    All are of one phase.
+    """
+
+    networks: Sequence[ModelConfig]  # of the phase, as is what they learn
+    objective: Objective
+
+    def __init__(self, metrics: Sequence[dict[str, float]] = ()):
         """`metrics`: of the steps that a resumed run had not reported when it was saved."""
-        self.cfg, self.objective = cfg, objective
         peak = flops.peak_flops(jax.devices()[0].device_kind)
         self.peak = peak * jax.device_count() if peak else None
         self.metrics = list(metrics)
@@ -45,9 +45,9 @@ class Window:
         if self.began is None:
             self.began, self.untimed = time.monotonic(), len(self.metrics)
 
-    def compiling(self) -> None:
-        """The next step is one of a new shape: time from its end."""
-        self.began = None
+    def compiling(self, networks: Sequence[ModelConfig], objective: Objective) -> None:
+        """The next step is the first of a phase, or of one that goes on: time from its end."""
+        self.networks, self.objective, self.began = networks, objective, None
 
     def pause(self) -> None:
         """Something other than a step was done: go on timing from now."""
@@ -66,7 +66,7 @@ class Window:
             tokens = sum(m["tokens"] for m in timed)
             predicted = sum(m["predicted"] for m in timed)
             work = flops.training_flops(
-                self.cfg.networks, tokens, sum(self.attended[self.untimed : n]), predicted
+                self.networks, tokens, sum(self.attended[self.untimed : n]), predicted
             )
             report["tokens_per_second"] = tokens / seconds
             report["model_flops_per_second"] = work / seconds

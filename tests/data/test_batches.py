@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle_rows import FIRST_TOKEN, check_empty, check_example, contiguous_rows, numbered_corpus
 
-from bertjax.config import DataConfig, Phase
-from bertjax.data.batches import BatchSource, PhaseSchedule, evaluation_batches
+from bertjax.config import DataConfig, Phase, PhaseSchedule
+from bertjax.data.batches import BatchSource, evaluation_batches
 from bertjax.errors import UserError
 
 CORPUS = numbered_corpus(np.random.default_rng(1).integers(1, 12, (60, 5)).tolist())

@@ -205,4 +205,4 @@ def test_evaluation_has_masks_and_draws_of_its_own():
     here, there = (objective_of(cfg, SPECIAL).evaluation() for cfg in (PAIR, other))
     batch = tiny_model.source().batch(0)
     np.testing.assert_array_equal(here.corrupt(batch)["tokens"], there.corrupt(batch)["tokens"])
-    assert here.seed == there.seed
+    assert here.masks.seed == there.masks.seed
