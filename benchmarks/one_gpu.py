@@ -23,11 +23,10 @@ from typing import Any
 import jax
 
 from bertjax import sharding
-from bertjax.bench.corpus import corpus_of
+from bertjax.bench.corpus import data_of
 from bertjax.bench.ours import compile_step
 from bertjax.cli.fields import read_config
 from bertjax.config import PretrainConfig
-from bertjax.data.batches import BatchSource
 from bertjax.objectives.choice import objective_of
 from bertjax.overrides import apply_overrides
 from bertjax.train.devices import make_mesh
@@ -109,9 +108,10 @@ def compile_cell(config: str, overrides: list[str]) -> int:
     """Compile a cell's step, whose program JAX then keeps in its cache."""
     began = time.perf_counter()
     cfg = apply_overrides(read_config(Path(config), PretrainConfig), overrides).with_trained_heads()
-    cfg, corpus = corpus_of(cfg)
+    cfg, data = data_of(cfg)
+    corpus = data.first
     mesh, objective = make_mesh(cfg), objective_of(cfg, corpus.special, corpus.vocab_size)
-    batch = BatchSource(corpus, cfg.data, 0, cfg.seed).batch(0)
+    batch = data.training(cfg, 0).batch(0)
     with jax.set_mesh(mesh):
         on_devices = sharding.to_devices(mesh, batch, cfg.data.phases[0].batch_size)
         compile_step(cfg, mesh, objective, on_devices)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jax
 
-from bertjax.bench.corpus import random_corpus
+from bertjax.bench.corpus import random_data
 from bertjax.bench.ours import Bench, alternate
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
@@ -44,20 +44,20 @@ def main() -> int:
     keep_freed_memory()
     cfg = apply_overrides(load_config(args.config, PretrainConfig), [*FIXED, *args.overrides])
     cfg = cfg.with_trained_heads()
-    corpus = random_corpus(cfg.model.vocab_size, 2_000_000, DOCUMENT)
+    data = random_data(cfg.model.vocab_size, 2_000_000, DOCUMENT)
     benches = {}
     for name, packed in (("padded", 1), ("packed", 8)):
         side = replace(cfg, data=replace(cfg.data, max_packed=packed))
         mesh = make_mesh(side)
         with jax.set_mesh(mesh):
-            benches[name] = Bench(side, mesh, corpus)
+            benches[name] = Bench(side, mesh, data)
     with jax.set_mesh(mesh):
         for _ in alternate(list(benches.values()), args.rounds, 2):
             pass
     rates = {}
     for name, bench in benches.items():
         step, tokens = statistics.median(bench.steps), statistics.fmean(bench.tokens)
-        full = tokens / (bench.rows * bench.source.seq_len)
+        full = tokens / (bench.rows * bench.of_phase.data.phases[0].seq_len)
         rates[name] = tokens / step
         print(f"{name}: {step:.3f} s a step, {full:.0%} real, {rates[name]:,.0f} real tokens/s")
     print(f"packed is {rates['packed'] / rates['padded']:.2f} times as fast")

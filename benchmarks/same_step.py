@@ -22,7 +22,7 @@ from pathlib import Path
 PROGRAM = """
 import collections, dataclasses, json, os, re, sys, time
 import jax, bertjax
-from bertjax.bench.corpus import random_corpus
+from bertjax.bench import corpus
 from bertjax.bench.ours import Bench
 from bertjax.config import Phase, PretrainConfig
 from bertjax.overrides import load_config_file
@@ -39,7 +39,9 @@ cfg = dataclasses.replace(
 )
 mesh = make_mesh(cfg)
 with jax.set_mesh(mesh):
-    bench = Bench(cfg, mesh, random_corpus(30522, 200_000))
+    # Checkouts from before runs could have several corpora take the corpus itself.
+    random_text = getattr(corpus, "random_data", corpus.random_corpus)
+    bench = Bench(cfg, mesh, random_text(30522, 200_000))
     def step(index):
         batch = to_devices(mesh, bench.source.batch(index), rows)
         began = time.perf_counter()

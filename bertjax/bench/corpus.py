@@ -1,4 +1,4 @@
-"""The text of a benchmark: a config's corpus, or random text in the shape of one."""
+"""The text of a benchmark: a config's corpora, or random text in the shape of one."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from bertjax.data.corpus import SENTENCE, WORD, Corpus
 from bertjax.errors import UserError
 from bertjax.recipes import BERT_VOCABULARY
 from bertjax.text.special import SpecialIds
-from bertjax.train.data import open_data
+from bertjax.train.data import Data, open_data
 
 RANDOM_TOKENS = 4_000_000
 SENTENCE_LENGTH = 24  # tokens; about English Wikipedia's
 _SPECIAL = 5  # ids that are no pieces of words
 
 
-def corpus_of(cfg: PretrainConfig, document_length: int = 1_000) -> tuple[PretrainConfig, Corpus]:
-    """The training documents of the config's corpus, or random ones where it names none."""
-    if cfg.data.corpus:
-        cfg, data = open_data(cfg)
-        return cfg, data.train
+def data_of(cfg: PretrainConfig, document_length: int = 1_000) -> tuple[PretrainConfig, Data]:
+    """The config's corpora, or random documents where it names none."""
+    if cfg.data.paths:
+        return open_data(cfg)
     size = cfg.model.vocab_size or BERT_VOCABULARY
     cfg = replace(cfg, model=replace(cfg.model, vocab_size=size))
     rows = max(p.batch_size * p.seq_len for p in cfg.data.phases)
-    return cfg, random_corpus(size, max(RANDOM_TOKENS, 4 * rows), document_length)
+    return cfg, random_data(size, max(RANDOM_TOKENS, 4 * rows), document_length)
+
+
+def random_data(vocab_size: int, tokens: int, document_length: int = 1_000) -> Data:
+    """`random_corpus` as the data of a run that evaluates nothing."""
+    return Data({"random": random_corpus(vocab_size, tokens, document_length)}, {})
 
 
 def random_corpus(

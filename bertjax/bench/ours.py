@@ -15,11 +15,10 @@ from jax.sharding import Mesh
 from bertjax import flops, sharding
 from bertjax.bench.clock import matmul_rate, peak_memory, seconds
 from bertjax.config import PretrainConfig
-from bertjax.data.batches import BatchSource
-from bertjax.data.corpus import Corpus
 from bertjax.data.loader import load_batches
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.objective import Objective, loss
+from bertjax.train.data import Data
 from bertjax.train.state import abstract_state, fresh_state, state_shardings
 from bertjax.train.step import attention_of, compute_of, gradients, make_train_step
 
@@ -38,7 +37,7 @@ class Bench:
 
     cfg: PretrainConfig
     mesh: Mesh
-    corpus: Corpus
+    data: Data
     phase: int = 0
     steps: list[float] = field(default_factory=list)  # seconds a step, the mean of each round
     waits: list[float] = field(default_factory=list)  # of these, spent on the next batch
@@ -47,10 +46,10 @@ class Bench:
 
     def __post_init__(self) -> None:
         cfg, mesh = self.cfg, self.mesh
-        self.source = BatchSource(self.corpus, cfg.data, self.phase, cfg.seed)
+        self.source = self.data.training(cfg, self.phase)
         self.of_phase = cfg.in_phase(cfg.data.phases[self.phase])
         self.rows = cfg.data.phases[self.phase].batch_size
-        corpus = self.corpus
+        corpus = self.data.first
         self.objective = objective_of(cfg, corpus.special, corpus.vocab_size, self.phase)
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
         began = time.perf_counter()

@@ -150,7 +150,7 @@ def _build(transformers: Any, ours: Bench) -> Any:
         next_sentence_head=cfg.predicts_pairs,
     )
     architecture = architecture_of(shape)
-    fields = to_hub_config(shape, ours.corpus.special, architecture)
+    fields = to_hub_config(shape, ours.data.first.special, architecture)
     if fields["hidden_act"] == "gelu_new":  # the same function in one kernel
         fields["hidden_act"] = "gelu_pytorch_tanh"
     config = transformers.AutoConfig.for_model(**fields, attn_implementation="sdpa")

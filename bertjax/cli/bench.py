@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from bertjax.bench.corpus import corpus_of
+from bertjax.bench.corpus import data_of
 from bertjax.bench.ours import Bench, alternate
 from bertjax.cli.devices import require_devices
 from bertjax.cli.fields import add_config, read_config
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         )
     check_output("--json", args.json)
     require_devices()
-    cfg, corpus = corpus_of(cfg, args.document_length)
+    cfg, data = data_of(cfg, args.document_length)
     mesh = make_mesh(cfg)
     if args.compare:
         from bertjax.bench.pytorch import TorchBench, require_comparable
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     with jax.set_mesh(mesh), memory_errors(cfg):
         terminal = Terminal()
         terminal.progress("compiling")
-        ours = Bench(cfg, mesh, corpus, args.phase)
+        ours = Bench(cfg, mesh, data, args.phase)
         benches: list[Any] = [ours]
         if args.compare:
             benches.append(TorchBench(ours))
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             with jax.profiler.trace(args.trace):
                 ours.run(3)
         terminal.close()
-    report["text"] = cfg.data.corpus or f"random, vocabulary {cfg.model.vocab_size:,}"
+    report["text"] = ", ".join(cfg.data.paths) or f"random, vocabulary {cfg.model.vocab_size:,}"
     report["config"] = asdict(cfg)
     report["environment"] = describe_environment()
     if args.compare:

@@ -75,7 +75,7 @@ def _settle(cfg: PretrainConfig) -> PretrainConfig:
         cfg = replace(cfg, model=cfg.model_on(source))
     else:
         cfg = cfg.with_trained_heads()
-    given, corpus = cfg.model.vocab_size, cfg.data.corpus
+    given, corpus = cfg.model.vocab_size, next(iter(cfg.data.paths), "")
     if not corpus or (given and not Path(corpus).exists()):
         return cfg
     if not Path(corpus).exists():

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         sections = {"model": recipe.model_on(brought)} if brought else {}
         cfg = apply_overrides(recipe, typed, **sections)
         if start_from is not None:
-            start_from.check_corpus(Path(cfg.data.corpus))
+            for path in cfg.data.paths:
+                start_from.check_corpus(Path(path))
             check_architecture(args.overrides, cfg.model, start_from.cfg, start_from.source)
         for network in cfg.with_trained_heads().networks:
             if obstacle := obstacle_to_export(network):

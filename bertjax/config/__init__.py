@@ -9,7 +9,7 @@ row, D hidden size, N attention heads, H size of one head, F feed-forward size, 
 K prediction slots in a row, M examples packed in a row, C classes, W words in a row.
 """
 
-from bertjax.config.data import DataConfig, Phase, PhaseSchedule
+from bertjax.config.data import DataConfig, Phase, PhaseSchedule, WeightedCorpus
 from bertjax.config.finetune import (
     ExamplesConfig,
     FinetuneConfig,
@@ -44,4 +44,5 @@ __all__ = [
     "TaskConfig",
     "TrainConfig",
     "TuneConfig",
+    "WeightedCorpus",
 ]

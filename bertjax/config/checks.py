@@ -11,6 +11,11 @@ def require(ok: bool, message: str) -> None:
         raise UserError(message)
 
 
+def typed(values: tuple[float, ...]) -> str:
+    """Numbers as they are typed."""
+    return ",".join(f"{value:g}" for value in values)
+
+
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Require a known name."""
     require(value in choices, f"{name}={value!r} is not known: {nearest(value, choices)}")

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate
+from math import gcd, lcm
+from pathlib import PurePath
 
-from bertjax.config.checks import one_of, require, within
+from bertjax.config.checks import one_of, require, typed, within
 from bertjax.config.model import ATTENTION
 
 PAIR_FORMATS = ("segment_pair", "sentence_pair")
 FORMATS = ("full_sentences", "doc_sentences", "full_rows", *PAIR_FORMATS)
 PAIR_LABELS = ("none", "nsp", "sop", "sop_strict")
+MOST_PLACES = 100_000  # rows until the shares of several corpora come out even
+
+
+@dataclass(frozen=True)
+class WeightedCorpus:
+    """One of several corpora."""
+
+    path: str = ""  # directory made by `bertjax prepare`; its last part is the corpus's name
+    weight: float = 1.0  # its share of the rows, beside the others' weights
+
+    def __post_init__(self) -> None:
+        within("data.corpora weight", self.weight, 0.0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,7 @@ class Phase:
     fraction: float = 1.0  # share of train.steps; the fractions of all phases sum to 1
     mask_rate: tuple[float, ...] = ()  # instead of masking.rate; two: from the first to the last
     attention: str = ""  # instead of model.attention; causal: the next token is learnt
+    weights: tuple[float, ...] = ()  # of data.corpora, in their order, instead of their own
 
     def __post_init__(self) -> None:
         within("data.phases seq_len", self.seq_len, 8, 2**20)
@@ -38,14 +54,18 @@ class Phase:
             "the last",
         )
         one_of("data.phases attention", self.attention, ("", *ATTENTION))
+        for weight in self.weights:
+            within("data.phases weights", weight, 0.0, 1e6)
 
     def __str__(self) -> str:
         """In the words of a run that begins: `256×128 (masks 30 to 15 %)`."""
         rates = " to ".join(f"{100 * rate:g}" for rate in self.mask_rate)
-        own = [f"masks {rates} %"] * bool(rates) + [f"attention {self.attention}"] * bool(
-            self.attention
-        )
-        return f"{self.batch_size}×{self.seq_len}" + f" ({', '.join(own)})" * bool(own)
+        own = [
+            *([f"attention {self.attention}"] if self.attention else []),
+            *([f"masks {rates} %"] if rates else []),
+            *([f"weights {typed(self.weights)}"] if self.weights else []),
+        ]
+        return f"{self.batch_size}×{self.seq_len}" + (f" ({', '.join(own)})" if own else "")
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,7 @@ class DataConfig:
     """How a corpus becomes batches (input formats: RoBERTa, Liu et al. 2019, section 4.2)."""
 
     corpus: str = ""  # directory made by `bertjax prepare`
+    corpora: tuple[WeightedCorpus, ...] = ()  # or several of one tokenizer
     format: str = "segment_pair"  # or sentence_pair, full_sentences, doc_sentences, full_rows
     pairs: str = "nsp"  # label of the pair formats, unused by others; sop: ALBERT's, leak included
     short_seq_prob: float = 0.1  # share of documents cut to a random shorter length
@@ -84,6 +105,65 @@ class DataConfig:
             f"data.max_packed={self.max_packed} with data.format={self.format}: those rows are "
             "full already; use doc_sentences to pack documents with isolation",
         )
+
+        self._check_corpora()
+
+    def _check_corpora(self) -> None:
+        require(
+            not (self.corpus and self.corpora),
+            f"data.corpus={self.corpus} and data.corpora with {len(self.corpora)} entries: give "
+            "one of them",
+        )
+        require(
+            all(one.path for one in self.corpora),
+            "data.corpora has an entry without a path: give the directory from `bertjax prepare`",
+        )
+        for name in self.names:
+            require(
+                self.names.count(name) == 1,
+                f"data.corpora has two that are called {name}: the last part of a path names its "
+                "corpus; rename one directory",
+            )
+        for i, phase in enumerate(self.phases):
+            require(
+                len(phase.weights) in (0, len(self.paths)) or not self.paths,  # a recipe has none
+                f"data.phases.{i}.weights={typed(phase.weights)} with {len(self.paths)} corpora: "
+                "give one weight for each of data.corpora",
+            )
+            weights, places = self.weights(i), sum(self.shares(i))
+            require(
+                0 < places <= MOST_PLACES,
+                f"the weights {typed(weights)} of data.corpora in data.phases.{i} "
+                + (
+                    f"come out even after {places:,} rows only, and {MOST_PLACES:,} are the most: "
+                    "round them"
+                    if places
+                    else "leave no corpus: give one that is above 0"
+                ),
+            )
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Directories of all corpora; none if there are none."""
+        one = (self.corpus,) if self.corpus else ()
+        return one or tuple(source.path for source in self.corpora)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the corpora are called, in the same order."""
+        return tuple(PurePath(path).name for path in self.paths)
+
+    def weights(self, phase: int) -> tuple[float, ...]:
+        """Of the corpora in a phase, in the same order; of one that is alone, or random text, 1."""
+        if not self.corpora:
+            return (1.0,)
+        return self.phases[phase].weights or tuple(source.weight for source in self.corpora)
+
+    def shares(self, phase: int) -> tuple[int, ...]:
+        """The least whole numbers in the proportions of the weights; zeros where all are 0."""
+        exact = [Fraction(str(weight)) for weight in self.weights(phase)]
+        whole = [int(x * lcm(*(y.denominator for y in exact))) for x in exact]
+        return tuple(x // (gcd(*whole) or 1) for x in whole)
 
     @property
     def paired(self) -> bool:

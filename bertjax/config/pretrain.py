@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from bertjax.config.checks import one_of, require, within
+from bertjax.config.checks import one_of, require, typed, within
 from bertjax.config.data import DataConfig, Phase
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
@@ -211,7 +211,7 @@ class PretrainConfig:
         for (i, direction), phase in zip(directions, self.data.phases, strict=True):
             require(
                 direction == "full" or not phase.mask_rate,
-                f"data.phases.{i}.mask_rate={_listed(phase.mask_rate)} where attention is causal: "
+                f"data.phases.{i}.mask_rate={typed(phase.mask_rate)} where attention is causal: "
                 "nothing is masked there; leave it out",
             )
             if direction != self.model.attention:
@@ -281,8 +281,3 @@ class PretrainConfig:
             replaced_token_head=self.generator is not None,
         )
         return replace(self, model=trained)
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    """As it is typed."""
-    return ",".join(f"{value:g}" for value in values)

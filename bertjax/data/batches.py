@@ -8,6 +8,7 @@ epochs, each of which holds every row once, in an order of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from grain.experimental import index_shuffle
@@ -27,8 +28,18 @@ _ORDER, _PAIRS = range(2)  # purposes of the keys derived from the seed
 _SHUFFLE_ROUNDS = 4  # Grain's own choice for its global shuffle
 
 
+class Batches(Protocol):
+    """All batches of a phase; `BatchSource` says what the methods mean."""
+
+    def batch(self, index: int, rows: slice = EVERY_ROW) -> Batch:  # noqa: D102
+        ...
+
+    def describe(self, example_ids: np.ndarray) -> dict[str, Any]:  # noqa: D102
+        ...
+
+
 class BatchSource:
-    """All batches of one phase.
+    """All batches of one phase that are of one corpus.
 
     Pickling it carries the plan along, 8 to 12 bytes an example, which is faster than planning
     again, and names the files of a memory-mapped corpus.
@@ -60,9 +71,17 @@ class BatchSource:
 
         The arrays are those of `assemble`, and example_ids uint32 [B, 2]: (epoch, row).
         """
-        streamed = np.arange(index * self.batch_size, (index + 1) * self.batch_size)[rows]
-        epoch, place = np.divmod(streamed, self.rows_per_epoch)
+        at = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
+        return self.streamed(at[rows])
+
+    def streamed(self, at: np.ndarray) -> Batch:
+        """Make a batch of the rows at places `at` [n] of the endless stream of epochs."""
+        epoch, place = np.divmod(at, self.rows_per_epoch)
         return self._make(epoch, self._shuffle(epoch, place))
+
+    def describe(self, example_ids: np.ndarray) -> dict[str, Any]:
+        """Say in JSON values which rows these are."""
+        return {"epoch_and_row": example_ids.tolist()}
 
     def in_order(self, first: int, count: int, size: int, rows: slice = EVERY_ROW) -> Batch:
         """Make a batch of `size` rows from row `first` on in plan order, as epoch 0 has them.

@@ -19,12 +19,12 @@ import numpy as np
 from absl import flags
 
 from bertjax.data.assemble import Batch
-from bertjax.data.batches import EVERY_ROW, BatchSource
+from bertjax.data.batches import EVERY_ROW, Batches
 from bertjax.errors import UserError
 
 
 def load_batches(
-    source: BatchSource,
+    source: Batches,
     start: int,
     stop: int,
     workers: int = 0,
@@ -100,7 +100,7 @@ class BatchStream:
         self.close()
 
 
-def _batch(source: BatchSource, rows: slice, index: int) -> Batch:
+def _batch(source: Batches, rows: slice, index: int) -> Batch:
     return source.batch(index, rows)
 
 

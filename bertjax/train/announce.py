@@ -46,19 +46,30 @@ def announce(
         f"run    {run.path}\n"
         f"model  {networks.sizes(cfg)}, {cfg.train.compute_dtype} · {shape} "
         f"({jax.devices()[0].device_kind}) · attention: {backends}\n"
-        f"data   {count(len(data.train.tokens))} tokens, rows {phases}, {cfg.data.format}\n"
+        f"data   {_text(cfg, data)}, rows {phases}, {cfg.data.format}\n"
         f"train  {_length(cfg)}, {cfg.optim.optimizer} · "
         + (f"resuming after step {found.step}" if found else "from the start")
         + f"\n{kept_programs()}"
     )
-    notes = [few_held_out(len(data.held_out.document_starts) - 1)]
-    if cfg.data.paired:
-        corpus = data.train
-        notes.append(
-            lone_sentences(len(corpus.document_starts) - 1, len(corpus.sentence_starts) - 1)
-        )
-    for note in filter(None, notes):
-        terminal.say(f"note   {note}")
+    for name, train, held_out in zip(
+        data.train, data.train.values(), data.held_out.values(), strict=True
+    ):
+        notes = [few_held_out(len(held_out.document_starts) - 1)]
+        if cfg.data.paired:
+            documents, sentences = len(train.document_starts) - 1, len(train.sentence_starts) - 1
+            notes.append(lone_sentences(documents, sentences))
+        whose = f"{name}: " if len(data.train) > 1 else ""
+        for note in filter(None, notes):
+            terminal.say(f"note   {whose}{note}")
+
+
+def _text(cfg: PretrainConfig, data: Data) -> str:
+    sizes = {name: f"{count(len(corpus.tokens))} tokens" for name, corpus in data.train.items()}
+    if len(sizes) == 1:
+        return next(iter(sizes.values()))
+    weights = (corpus.weight for corpus in cfg.data.corpora)
+    sources = zip(sizes.items(), weights, strict=True)
+    return ", ".join(f"{size} of {name} (weight {weight:g})" for (name, size), weight in sources)
 
 
 def _length(cfg: PretrainConfig) -> str:

@@ -1,4 +1,4 @@
-"""The corpus of a run, both splits, and what it settles in the config."""
+"""The corpora of a run, both splits, and what they settle in the config."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.data.batches import BatchSource, evaluation_batches
+from bertjax.data.batches import Batches, BatchSource, evaluation_batches
 from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
+from bertjax.data.mixture import training_batches
 from bertjax.errors import UserError
 
 EVALUATION_DATA_SEED = 0  # held-out pairs and their order do not depend on the run's seed
@@ -20,45 +21,71 @@ _COUNTED = 256  # rows at a time
 
 @dataclass(frozen=True)
 class Data:
-    """Both splits of the corpus."""
+    """The corpora of a run by name, one or several of one tokenizer."""
 
-    train: Corpus
-    held_out: Corpus
-    language: str  # as the corpus was prepared: auto, en or zh
+    train: dict[str, Corpus]
+    held_out: dict[str, Corpus]  # the other split of each; none where nothing is evaluated
+    language: str = "auto"  # as they were prepared: auto, en or zh
+
+    @property
+    def first(self) -> Corpus:
+        """The one that is asked for what the tokenizer says, which they share."""
+        return next(iter(self.train.values()))
+
+    @property
+    def identity(self) -> str:
+        """The exact bytes of all, in their order."""
+        return ",".join(corpus.identity for corpus in self.train.values())
 
     def meta(self) -> dict[str, str]:
         """What a checkpoint says of them."""
         return {
-            "tokenizer": self.train.fingerprint,
-            "corpus": self.train.identity,
+            "tokenizer": self.first.fingerprint,
+            "corpus": self.identity,
             "language": self.language,
         }
 
-    def training(self, cfg: PretrainConfig, phase: int) -> BatchSource:
+    def training(self, cfg: PretrainConfig, phase: int) -> Batches:
         """Batches of one phase."""
-        return BatchSource(self.train, cfg.data, phase, cfg.seed)
+        return training_batches(self.train, cfg.data, phase, cfg.seed)
 
-    def evaluation(self, cfg: PretrainConfig, phase: int) -> BatchSource:
-        """Held-out rows in the format and length of one phase."""
-        return BatchSource(self.held_out, cfg.data, phase, EVALUATION_DATA_SEED)
+    def evaluation(self, cfg: PretrainConfig, phase: int) -> dict[str, BatchSource]:
+        """Held-out rows of each corpus, by name, in the format and length of one phase."""
+        return {
+            name: BatchSource(corpus, cfg.data, phase, EVALUATION_DATA_SEED)
+            for name, corpus in self.held_out.items()
+        }
 
 
 def open_data(cfg: PretrainConfig) -> tuple[PretrainConfig, Data]:
-    """Open the corpus and settle the vocabulary size.
+    """Open the corpora and settle the vocabulary size.
 
     Raises:
-        UserError: no corpus is named, it is damaged, or its vocabulary has more pieces than the
-            config's.
+        UserError: no corpus is named, one is damaged, they have different tokenizers, or the
+            vocabulary has more pieces than the config's.
     """
-    if not cfg.data.corpus:
+    paths = cfg.data.paths
+    if not paths:
         raise UserError("data.corpus is empty: give data.corpus=DIRECTORY from `bertjax prepare`")
     verify = jax.process_index() == 0
-    data = Data(
-        open_corpus(cfg.data.corpus, "train", verify),
-        open_corpus(cfg.data.corpus, "validation", verify),
-        describe_corpus(cfg.data.corpus)["settings"]["language"],
+    train, held_out = (
+        {
+            name: open_corpus(path, split, verify)
+            for name, path in zip(cfg.data.names, paths, strict=True)
+        }
+        for split in ("train", "validation")
     )
-    settled = settle_vocabulary(cfg.model, data.train.vocab_size, cfg.data.corpus)
+    languages = {describe_corpus(path)["settings"]["language"] for path in paths}
+    data = Data(train, held_out, languages.pop() if len(languages) == 1 else "auto")
+    tokenizer = data.first.fingerprint
+    for path, corpus in zip(paths, train.values(), strict=True):
+        if corpus.fingerprint != tokenizer:
+            raise UserError(
+                f"{path} was prepared with tokenizer {corpus.fingerprint[:12]} and {paths[0]} with "
+                f"{tokenizer[:12]}: corpora of one run need the same; prepare {path} again with "
+                f"--tokenizer {paths[0]}/tokenizer"
+            )
+    settled = settle_vocabulary(cfg.model, data.first.vocab_size, paths[0])
     return dataclasses.replace(cfg, model=settled), data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -66,3 +66,19 @@ def evaluate(
         for name, mean in jax.device_get(sums).items():
             totals[name] = totals.get(name, 0.0) + np.asarray(mean, np.float64)
     return {name: float(total / max(weight, 1.0)) for name, (total, weight) in totals.items()}
+
+
+def together(results: Mapping[str, dict[str, float]], shares: Sequence[int]) -> dict[str, float]:
+    """The metrics of one corpus; of several, by name, their means by `shares`, and each one's too.
+
+    A corpus without a share is reported and counts for nothing in the means.
+    """
+    if len(results) == 1:
+        return next(iter(results.values()))
+    weights = np.asarray(shares) / sum(shares)
+    names = next(iter(results.values()))
+    means = {
+        name: float(sum(w * one[name] for w, one in zip(weights, results.values(), strict=True)))
+        for name in names
+    }
+    return means | {f"{of}/{name}": one[name] for of, one in results.items() for name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 
 from bertjax import cluster, sharding
 from bertjax.config import PretrainConfig
-from bertjax.data.batches import BatchSource
+from bertjax.data.batches import Batches
 from bertjax.data.loader import load_batches
 from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
@@ -105,7 +106,7 @@ def _train(
     step = found.step if found else 0
     if jax.process_index() == 0:  # only now: a run that is refused stays as it was
         run.describe(to_json(cfg), command)
-        shutil.copytree(Path(cfg.data.corpus) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
+        shutil.copytree(Path(cfg.data.paths[0]) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
     if found is None and run.metrics.exists():  # which a report makes
         terminal.say("note   the run ended before its first checkpoint")
     stopped, results = None, {}
@@ -167,7 +168,8 @@ def _train(
                         results = work.evaluate(state.params)
                         report.evaluated(step, phase, results)
                         loss = results[work.objective.selects]
-                        about = meta() | {"evaluation": results}
+                        measured = {k: v for k, v in results.items() if math.isfinite(v)}
+                        about = meta() | {"evaluation": measured}
                         checkpoints.keep_best(step, phase, state, loss, about)
                     if saves:
                         save()
@@ -191,15 +193,15 @@ def _train(
 
 
 @contextlib.contextmanager
-def _diverged(run: RunDirectory, checkpoints: Checkpoints, source: BatchSource, steps: range):
+def _diverged(run: RunDirectory, checkpoints: Checkpoints, source: Batches, steps: range):
     """Turn too many bad steps into a UserError, with the rows of the last of them in a file."""
     try:
         yield
     except Diverged as diverged:
-        ids = source.batch(diverged.step - 1 - steps.start)["example_ids"].tolist()
+        ids = source.batch(diverged.step - 1 - steps.start)["example_ids"]
         path = run.path / "bad_batch.json"
         if jax.process_index() == 0:
-            text = json.dumps({"step": diverged.step, "epoch_and_row": ids}) + "\n"
+            text = json.dumps({"step": diverged.step} | source.describe(ids)) + "\n"
             with contextlib.suppress(OSError):  # what follows matters more
                 path.write_text(text, encoding="utf-8")
         checkpoints.wait()

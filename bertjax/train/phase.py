@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import PretrainConfig
-from bertjax.data.batches import BatchSource
+from bertjax.data.batches import Batches
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.objective import Objective
 from bertjax.train.data import Data, unigram_entropy
-from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
+from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once, together
 from bertjax.train.step import TrainStep, make_train_step
 
 
@@ -23,7 +23,7 @@ class PhaseWork:
     """One phase, ready to begin."""
 
     objective: Objective
-    batches: BatchSource
+    batches: Batches
     rows: slice  # of each batch, those of this process
     step: TrainStep
     evaluate: Callable[[model.Params], dict[str, float]]  # `unigram_entropy` among the metrics
@@ -36,15 +36,22 @@ def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], 
 
     def phase_work(phase: int) -> PhaseWork:
         size = cfg.data.phases[phase].batch_size
-        objective = objective_of(cfg, data.train.special, data.train.vocab_size, phase)
+        objective = objective_of(cfg, data.first.special, data.first.vocab_size, phase)
         step = evaluation_step(objective.evaluation())
         held_out, rows = data.evaluation(cfg, phase), cfg.train.eval_rows
         at_once = rows_at_once(cfg, mesh, size)
-        baseline = unigram_entropy(held_out, rows, objective.never_predicted)
+        baselines = {
+            name: unigram_entropy(source, rows, objective.never_predicted)
+            for name, source in held_out.items()
+        }
 
         def measure(params: model.Params) -> dict[str, float]:
-            results = evaluate(step, params, held_out, mesh, rows, at_once)
-            return results | {"unigram_entropy": baseline}
+            results = {
+                name: evaluate(step, params, source, mesh, rows, at_once)
+                | {"unigram_entropy": baselines[name]}
+                for name, source in held_out.items()
+            }
+            return together(results, cfg.data.shares(phase))
 
         return PhaseWork(
             objective,

@@ -59,11 +59,15 @@ class Report:
     def restore(self, meta: Mapping[str, Any]) -> None:
         """Go on from what `meta` returned."""
         self.tokens = meta["tokens"]
-        self.window = Window(meta["unreported"])
+        self.window = Window(
+            [{k: float(v) for k, v in step.items()} for step in meta["unreported"]]
+        )
 
     def meta(self) -> dict[str, Any]:
         """What a resumed run needs, so that its next report is the unbroken run's."""
-        return {"tokens": self.tokens, "unreported": self.window.metrics}
+        # As text, since a loss may be no number that JSON has.
+        unreported = [{k: repr(v) for k, v in step.items()} for step in self.window.metrics]
+        return {"tokens": self.tokens, "unreported": unreported}
 
     def compiling(self, phase: int, objective: Objective) -> None:
         """Say that a phase begins, or goes on: the next step is the first of its shape."""
@@ -116,6 +120,9 @@ class Report:
         self.write("evaluation", step, {"phase": phase, **results})
         shown = [f"{label} {results[name]:.4f}" for label, name in self.objective.shown.items()]
         shown[0] += f" (unigram entropy {results['unigram_entropy']:.4f})"
+        loss = next(iter(self.objective.shown.values()))
+        by_corpus = [(corpus, f"{corpus}/{loss}") for corpus in self.cfg.data.names]
+        shown += [f"{corpus} {results[name]:.4f}" for corpus, name in by_corpus if name in results]
         self.terminal.say(f"eval   step {step} · held-out {' · '.join(shown)}")
 
     def notes(self, lines: Sequence[str]) -> None:

@@ -51,6 +51,7 @@ def require_same_everywhere(cfg: PretrainConfig, data: Data, workdir: str | Path
     Raises:
         UserError: the first difference, with both values and the processes that have them.
     """
+    own = _OWN + _paths(cfg)
     fields = {
         name.replace("/", "."): json.dumps(value)
         for name, value in flatten(dataclasses.asdict(cfg)).items()
@@ -59,9 +60,9 @@ def require_same_everywhere(cfg: PretrainConfig, data: Data, workdir: str | Path
         {
             "bertjax": f"{__version__} with code {_digest_of_code()}",
             "jax": jax.__version__,
-            **{name: value for name, value in fields.items() if name not in _OWN},
-            "corpus identity": data.train.identity[:12],
-            "tokenizer fingerprint": data.train.fingerprint[:12],
+            **{name: value for name, value in fields.items() if name not in own},
+            "corpus identity": _shortened(data.identity),
+            "tokenizer fingerprint": _shortened(data.meta()["tokenizer"]),
             "--workdir": str(Path(workdir).absolute()),
         }
     )
@@ -88,7 +89,7 @@ def check_same_run(
         _check_corpus(run, saved, data)
         before = from_json(PretrainConfig, json.dumps(saved["config"]))
         renamed = bool(before.train.init) == bool(cfg.train.init)
-        refuse_changes(run, before, cfg, MAY_CHANGE + ("train.init",) * renamed)
+        refuse_changes(run, before, cfg, MAY_CHANGE + _paths(cfg) + ("train.init",) * renamed)
     if start_from is not None and jax.process_index() == 0:
         origin = {"weights (--init)": fingerprint(start_from.params)}
         check_origin(run, origin, resumes=saved is not None)
@@ -100,12 +101,21 @@ def check_same_run(
 
 
 def _check_corpus(run: RunDirectory, meta: dict[str, Any], data: Data) -> None:
-    for key, name, now in (
-        ("tokenizer", "tokenizer fingerprint", data.train.fingerprint),
-        ("corpus", "corpus identity", data.train.identity),
-    ):
+    for key, name in (("tokenizer", "tokenizer fingerprint"), ("corpus", "corpus identity")):
+        now = data.meta()[key]
         if meta[key] != now:
             raise UserError(
-                f"{run.path} was trained with {name} {meta[key][:12]}, the corpus has {now[:12]}: "
-                "point data.corpus at the corpus it was trained on, or use another --workdir"
+                f"{run.path} was trained with {name} {_shortened(meta[key])}, the corpus has "
+                f"{_shortened(now)}: point data.corpus at the corpus it was trained on, or use "
+                "another --workdir"
             )
+
+
+def _shortened(hashes: str) -> str:
+    """Those of several corpora have commas between them."""
+    return ",".join(one[:12] for one in hashes.split(","))
+
+
+def _paths(cfg: PretrainConfig) -> tuple[str, ...]:
+    """The fields that say where each of several corpora is."""
+    return tuple(f"data.corpora.{i}.path" for i in range(len(cfg.data.corpora)))

@@ -314,7 +314,7 @@ def test_devices_that_run_out_of_memory(tmp_path, two_phases, corpus, capfd, mon
     def step(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
-    monkeypatch.setattr("bertjax.train.loop.make_train_step", lambda *_: step)
+    monkeypatch.setattr("bertjax.train.phase.make_train_step", lambda *_: step)
     assert main(pretrain_argv(tmp_path / "run", two_phases, corpus)) == EXIT_BAD_INPUT
     last = capfd.readouterr().err.splitlines()[-1]
     assert "16 rows of 32 in 2 micro-batches: raise train.accumulate" in last

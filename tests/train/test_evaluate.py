@@ -16,7 +16,7 @@ from bertjax import model
 from bertjax.config import MaskingConfig, Phase, PretrainConfig
 from bertjax.objectives.choice import objective_of
 from bertjax.train.data import unigram_entropy
-from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once
+from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once, together
 from bertjax.train.state import fresh_state
 
 COUNT = 2 * ROWS + 4  # rows: two full batches, and one of four rows and padding
@@ -119,3 +119,14 @@ def test_unigram_entropy_of_known_frequencies():
 
     expected = 0.75 * np.log(4 / 3) + 0.25 * np.log(4)
     assert unigram_entropy(Rows(), 2, (SPECIAL.cls, SPECIAL.sep)) == pytest.approx(expected)
+
+
+def test_of_several_corpora_all_are_named_and_the_mean_goes_by_their_shares():
+    results = {"a": {"loss": 2.0, "acc": 0.5}, "b": {"loss": 4.0, "acc": 0.1}}
+    found = together(results, (1, 3))
+    assert found == {
+        "loss": 3.5, "acc": pytest.approx(0.2),
+        "a/loss": 2.0, "a/acc": 0.5, "b/loss": 4.0, "b/acc": 0.1,
+    }  # fmt: skip
+    assert together({"a": results["a"]}, (1,)) == results["a"]
+    assert together(results, (1, 0))["loss"] == 2.0

@@ -18,7 +18,13 @@ from tiny_run import STEPS, finish, metrics, newest_step, pretrain_argv, start, 
 
 from bertjax.cli.main import main
 from bertjax.config import MeshConfig
-from bertjax.errors import EXIT_DAMAGED, EXIT_INTERRUPTED, EXIT_PREEMPTED, EXIT_REQUESTED
+from bertjax.errors import (
+    EXIT_DAMAGED,
+    EXIT_INTERRUPTED,
+    EXIT_NON_FINITE,
+    EXIT_PREEMPTED,
+    EXIT_REQUESTED,
+)
 
 
 def assert_equals_unbroken(workdir: Path, unbroken: Path) -> None:
@@ -200,3 +206,14 @@ def test_nothing_is_resumed_where_every_checkpoint_is_damaged(
     assert "5: " in said and "10: " in said
     after = sorted(p.read_bytes() for p in workdir.rglob("*") if p.is_file())
     assert len(after) == len(before)
+
+
+@pytest.mark.slow
+def test_steps_that_were_not_finite_are_saved_before_they_are_reported(tmp_path, recipe, corpus):
+    """A checkpoint falls between two reports, and the steps since the first had no loss."""
+    diverging = ("optim.learning_rate=100", "optim.weight_decay=10", "optim.schedule=constant")
+    often = ("train.log_every=1000", "train.checkpoint_every=1", "train.max_bad_steps=3")
+    argv = pretrain_argv(tmp_path / "run", recipe, corpus, *diverging, *often, "train.steps=100")
+    said = finish(start(argv), EXIT_NON_FINITE)
+    assert "for 3 steps in a row" in said
+    assert "for 3 steps in a row" in finish(start(argv), EXIT_NON_FINITE)  # resumed beside them
