@@ -134,11 +134,12 @@ def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Pretrained:
     pair = cfg.generator is not None and which != "imported"
     # A run that is in a phase of its own direction of attention holds the weights of that.
     phase = cfg.data.phases[found.meta.get("phase", -1)]
+    averaged = ", averaged weights" if cfg.optim.average and which != "imported" else ""
     return Pretrained(
         cfg.in_phase(phase).model,
         networks.model_of(params),
         load_tokenizer(run.tokenizer),
-        f"{run.path} ({which} checkpoint, step {found.step})",
+        f"{run.path} ({which} checkpoint, step {found.step}{averaged})",
         step=found.step,
         meta=found.meta,
         generator=Generator(*networks.generator_of(cfg, params)) if pair else None,

@@ -102,15 +102,16 @@ def _say(source: object, report: ExportReport) -> None:
 
 def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
     environment = describe_environment()
-    evaluation = found.meta.get("evaluation") or {}
+    evaluation, cfg = found.meta.get("evaluation") or {}, run_config(args.run)
     return CardFacts(
         name=args.out.name,
         data_fingerprint=found.meta.get("corpus", "unknown"),
-        config=to_json(run_config(args.run)),
+        config=to_json(cfg),
         versions={"bertjax": environment["bertjax"], **environment["packages"]},
         steps=found.step,
         start=_start(args.run),
         tokens=found.meta.get("tokens", 0),
+        average=cfg.optim.average if found.step else 0.0,
         results={name.replace("_", " "): value for name, value in evaluation.items()},
         language=_languages(args.language, found.meta.get("language")),
         license=args.license,

@@ -60,6 +60,8 @@ def _run(path: Path) -> dict[str, Any]:
             f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
             f"{cfg.optim.learning_rate:g}"
         )
+        if cfg.optim.average:
+            rows["weights"] = f"moving average by {cfg.optim.average:g} over the steps"
     if directory.initial.is_dir() or cfg.train.init:
         rows["began"] = f"from {cfg.train.init or 'imported weights'}"
     for name, folder in (("newest", directory.checkpoints), ("best", directory.best)):

@@ -216,6 +216,11 @@ class FinetuneConfig:
     tune: TuneConfig = field(default_factory=TuneConfig)
 
     def __post_init__(self) -> None:
+        require(
+            not self.optim.average,
+            f"optim.average={self.optim.average:g}: fine-tuning keeps the weights of its best "
+            "epoch and averages none; leave it at 0",
+        )
         family = self.task.family
         require(
             not self.head.crf or family == "tagging",

@@ -29,6 +29,7 @@ class OptimConfig:
     decay_fraction: float = 0.2  # wsd: last share of all steps, in which the rate falls
     power: float = 1.0  # of optim.schedule=polynomial
     final_fraction: float = 0.0  # rate at the last step, relative to the peak
+    average: float = 0.0  # decay of a moving average of the weights, which is used; 0: none
 
     def __post_init__(self) -> None:
         one_of("optim.optimizer", self.optimizer, OPTIMIZERS)
@@ -44,6 +45,7 @@ class OptimConfig:
         within("optim.decay_fraction", self.decay_fraction, 0.0, 1.0)
         within("optim.power", self.power, 0.0, 100.0)
         within("optim.final_fraction", self.final_fraction, 0.0, 1.0)
+        within("optim.average", self.average, 0.0, 0.999999)
         self._check_fall()
 
     def _check_fall(self) -> None:

@@ -81,6 +81,7 @@ class CardFacts:
     start: str  # what they began from, such as "imported weights"; empty: random ones
     tokens: int  # real tokens seen
     results: Mapping[str, float]  # held-out measures, e.g. {"masked-LM loss": 2.31}
+    average: float = 0.0  # decay of the moving average that the weights are; 0: they are none
     evaluation: Evaluation | None = None  # of a fine-tuned model, in place of `results`
     task: str = ""  # what it was fine-tuned for, with its labels
     data: str = ""  # what it was trained on, by name; empty: not known
@@ -117,6 +118,8 @@ def model_card(
     task = f" for {facts.task}" if facts.task else ""
     data = f" of {scrub(facts.data)}" if facts.data else ""
     trained = f"{verb}{task} for {facts.steps:,} steps on {facts.tokens:,} tokens{data}."
+    if facts.average:
+        trained += f" The weights are their moving average by {facts.average:g} over the steps."
     if facts.start:
         trained = f"Began from {scrub(facts.start)}. " + (
             trained if facts.steps else "It was not trained further here."

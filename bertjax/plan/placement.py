@@ -26,7 +26,7 @@ class ArgumentBytes:
     """Bytes a chip that a step is given, without the padding of device layouts."""
 
     parameters: int
-    optimizer: int
+    optimizer: int  # with the average of the parameters, where one is kept
     batch: int
 
 
@@ -102,7 +102,7 @@ def argument_bytes(cfg: PretrainConfig, phase: Phase, mesh: Mesh) -> ArgumentByt
     state = abstract_state(cfg, mesh)
     return ArgumentBytes(
         parameters=_bytes_a_chip(state.params),
-        optimizer=_bytes_a_chip(state.optimizer),
+        optimizer=_bytes_a_chip((state.optimizer, state.average)),
         batch=_bytes_a_chip(abstract_batch(cfg, phase, mesh)),
     )
 

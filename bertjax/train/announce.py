@@ -47,7 +47,7 @@ def announce(
         f"model  {networks.sizes(cfg)}, {cfg.train.compute_dtype} · {shape} "
         f"({jax.devices()[0].device_kind}) · attention: {backends}\n"
         f"data   {_text(cfg, data)}, rows {phases}, {cfg.data.format}\n"
-        f"train  {_length(cfg)}, {cfg.optim.optimizer} · "
+        f"train  {_length(cfg)}, {cfg.optim.optimizer}{_average(cfg)} · "
         + (f"resuming after step {found.step}" if found else "from the start")
         + f"\n{kept_programs()}"
     )
@@ -70,6 +70,11 @@ def _text(cfg: PretrainConfig, data: Data) -> str:
     weights = (corpus.weight for corpus in cfg.data.corpora)
     sources = zip(sizes.items(), weights, strict=True)
     return ", ".join(f"{size} of {name} (weight {weight:g})" for (name, size), weight in sources)
+
+
+def _average(cfg: PretrainConfig) -> str:
+    decay = cfg.optim.average
+    return f", weights averaged by {decay:g}, which are the run's result" if decay else ""
 
 
 def _length(cfg: PretrainConfig) -> str:

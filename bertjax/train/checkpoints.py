@@ -50,7 +50,7 @@ class Checkpoints:
         """
         if loss < (self.best_loss if phase == self.best_phase else math.inf):
             self.best_loss, self.best_phase = loss, phase
-            self.best.save(step, {"params": state.params}, meta | {"best": self.meta()})
+            self.best.save(step, {"params": state.result}, meta | {"best": self.meta()})
 
     def check(self) -> None:
         """Raise the failure of a save in the background, if one has failed by now."""

@@ -165,7 +165,7 @@ def _train(
                         continue
                     report.read(final=over)  # phases that differ have no means together
                     if evaluates:
-                        results = work.evaluate(state.params)
+                        results = work.evaluate(state.result)
                         report.evaluated(step, phase, results)
                         loss = results[work.objective.selects]
                         measured = {k: v for k, v in results.items() if math.isfinite(v)}

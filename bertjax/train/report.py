@@ -123,7 +123,8 @@ class Report:
         loss = next(iter(self.objective.shown.values()))
         by_corpus = [(corpus, f"{corpus}/{loss}") for corpus in self.cfg.data.names]
         shown += [f"{corpus} {results[name]:.4f}" for corpus, name in by_corpus if name in results]
-        self.terminal.say(f"eval   step {step} · held-out {' · '.join(shown)}")
+        of = ", averaged weights:" if self.cfg.optim.average else ""
+        self.terminal.say(f"eval   step {step} · held-out{of} {' · '.join(shown)}")
 
     def notes(self, lines: Sequence[str]) -> None:
         """Say what a person should know of the run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,16 +22,28 @@ class TrainState(NamedTuple):
 
     step: Any  # int32: steps taken; also the data position
     params: model.Params  # float32
+    average: Any  # of the parameters over the steps; None without `optim.average`
     optimizer: Any  # optax state
     bad_steps: Any  # int32: non-finite steps in a row
     skipped: Any  # int32: non-finite steps in all
+
+    @property
+    def result(self) -> model.Params:
+        """The parameters that are evaluated, kept as the best, and given to who opens the run."""
+        return self.params if self.average is None else self.average
 
 
 def init_state(cfg: PretrainConfig) -> TrainState:
     """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
     params = networks.init(cfg, jax.random.key(cfg.seed))
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(zero, params, _optimizer(cfg).init(params), zero, zero)
+    average = _first_average(cfg, params)
+    return TrainState(zero, params, average, _optimizer(cfg).init(params), zero, zero)
+
+
+def _first_average(cfg: PretrainConfig, params: model.Params) -> model.Params | None:
+    """What stands for the average until there is an update; in buffers of its own, to donate."""
+    return jax.tree.map(jnp.copy, params) if cfg.optim.average else None
 
 
 def _optimizer(cfg: PretrainConfig) -> Any:
@@ -47,7 +59,9 @@ def abstract_state(cfg: PretrainConfig, mesh: Mesh) -> TrainState:
     everywhere = sharding.replicated(mesh)
     count = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
     moments = sharding.optimizer_shardings(mesh, optimizer_state, params, places)
-    return TrainState(count, _place(params, places), _place(optimizer_state, moments), count, count)
+    placed = _place(params, places)
+    average = placed if cfg.optim.average else None
+    return TrainState(count, placed, average, _place(optimizer_state, moments), count, count)
 
 
 def _place(shapes: Any, places: Any) -> Any:
@@ -83,19 +97,23 @@ def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = N
             return jax.device_put(found, place)
 
         begun = jax.tree_util.tree_map_with_path(begin, state.params, places.params)
-        state = state._replace(params=begun)
+        average = jax.jit(partial(_first_average, cfg), out_shardings=places.average)(begun)
+        state = state._replace(params=begun, average=average)
     return state
 
 
 def checkpoint_items(state: TrainState) -> dict[str, Any]:
-    """The state as named checkpoint items; parameters apart, so that they load alone."""
+    """The state as named checkpoint items; the result apart, so that it loads alone."""
     rest = {"step": state.step, "bad_steps": state.bad_steps, "skipped": state.skipped}
-    return {"params": state.params, "optimizer": {"state": state.optimizer, **rest}}
+    if state.average is not None:
+        rest["params"] = state.params
+    return {"params": state.result, "optimizer": {"state": state.optimizer, **rest}}
 
 
 def restored_state(items: dict[str, Any]) -> TrainState:
     """The inverse of `checkpoint_items`."""
-    rest = items["optimizer"]
+    rest, result = items["optimizer"], items["params"]
+    params, average = (rest["params"], result) if "params" in rest else (result, None)
     return TrainState(
-        rest["step"], items["params"], rest["state"], rest["bad_steps"], rest["skipped"]
+        rest["step"], params, average, rest["state"], rest["bad_steps"], rest["skipped"]
     )

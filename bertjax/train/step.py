@@ -16,6 +16,7 @@ from bertjax.model import networks
 from bertjax.model.attention import choose
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.objective import Batch, Objective, loss
+from bertjax.optim.average import moving_average
 from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer
 from bertjax.optim.schedules import learning_rate
@@ -76,7 +77,8 @@ def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> Tr
     Metrics are scalars: those of `objective`, `learning_rate`, `gradient_norm` (before clipping),
     `predicted` and `tokens` (real ones, without padding), `bad_steps`, `skipped`.
 
-    A step whose loss or gradient is not finite leaves parameters and optimizer as they were.
+    A step whose loss or gradient is not finite leaves parameters, their average and the optimizer
+    as they were.
     """
     places = state_shardings(cfg, mesh)
     compute = compute_of(cfg, mesh)
@@ -102,7 +104,13 @@ def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> Tr
             "bad_steps": bad,
             "skipped": skipped,
         }
-        state = TrainState(state.step + 1, updated.params, updated.optimizer, bad, skipped)
+        average = state.average
+        if average is not None:
+            taken = state.step + 1 - skipped
+            average = moving_average(
+                cfg.optim.average, average, updated.params, taken, updated.finite
+            )
+        state = TrainState(state.step + 1, updated.params, average, updated.optimizer, bad, skipped)
         return state, metrics
 
     return jax.jit(

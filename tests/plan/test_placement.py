@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
 from bertjax import sharding
-from bertjax.config import DataConfig, MeshConfig, ModelConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.config import (
+    DataConfig,
+    MeshConfig,
+    ModelConfig,
+    OptimConfig,
+    Phase,
+    PretrainConfig,
+    TrainConfig,
+)
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import SENTENCE, WORD, Corpus
 from bertjax.errors import UserError
@@ -80,9 +89,10 @@ def test_batches_have_the_shapes_of_real_ones(data):
         }
 
 
+@pytest.mark.parametrize("average", [0.0, 0.999])
 @pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2), (1, 8, 1), (4, 1, 2)])
-def test_bytes_are_those_of_arrays_on_a_device(sizes):
-    cfg = config(MeshConfig(*sizes))
+def test_bytes_are_those_of_arrays_on_a_device(sizes, average):
+    cfg = replace(config(MeshConfig(*sizes)), optim=OptimConfig(average=average))
     planned = argument_bytes(cfg, cfg.data.phases[0], check_mesh(cfg, parse_topology("h200:8")))
     mesh = sharding.make_mesh(cfg.train.mesh)
     state = jax.tree.map(
@@ -95,7 +105,7 @@ def test_bytes_are_those_of_arrays_on_a_device(sizes):
         return sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(tree))
 
     assert planned.parameters == on_first_device(state.params)
-    assert planned.optimizer == on_first_device(state.optimizer)
+    assert planned.optimizer == on_first_device((state.optimizer, state.average))
     assert planned.batch == on_first_device(placed)
 
 
