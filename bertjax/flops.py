@@ -1,11 +1,11 @@
 """Model FLOPs of a training step, for utilisation that compares with the literature.
 
-Training FLOPs per token = 6·N + 12·L·D·S + p·(6·D·E + 6·E·V): N non-embedding parameters of the
-blocks and of the projection of the embeddings, L layers, S keys a token attends to on average, p
-share of predicted positions, E width of the tables. Only real tokens and real pieces count, never
-padding, of rows or of the vocabulary (Kaplan et al. 2020, section 2.1, with the head on p·T
-positions). Gated feed-forwards have a third matrix. A head of replaced tokens stands on every
-token: 6·D² + 6·D.
+Training FLOPs per token = 6·N + 12·L·W·S + p·(6·D·E + 6·E·V): N non-embedding parameters of the
+blocks and of the projection of the embeddings, L layers of inner width W, S keys a token attends to
+on average, p share of predicted positions, E width of the transform. Only real tokens and real
+pieces count, never padding, of rows or of the vocabulary (Kaplan et al. 2020, section 2.1, with the
+head on p·T positions). Gated feed-forwards have a third matrix. A head of replaced tokens stands on
+every token: 6·D² + 6·D.
 """
 
 from __future__ import annotations
@@ -43,16 +43,25 @@ def training_flops(
 
 
 def _of_network(cfg: ModelConfig, tokens: float, attended: float, predicted: float) -> float:
-    D, E, F, L = cfg.hidden_size, cfg.table_size, cfg.intermediate_size, cfg.num_layers
-    blocks = L * (4 * D * D + (3 if cfg.feed_forward == "glu" else 2) * D * F)
-    projection = E * D if cfg.embedding_size else 0
-    scores = sum(12 * D * _seen(spec.window, tokens, attended) for spec in cfg.layer_specs)
+    D, E, W, L = cfg.hidden_size, cfg.transform_size, cfg.inner_size, cfg.num_layers
+    projected = cfg.table_size * (3 if cfg.trigram else 1)
+    projection = projected * D if cfg.embedding_size else 0
+    blocks = L * layer_weights(cfg)
+    scores = sum(12 * W * _seen(spec.window, tokens, attended) for spec in cfg.layer_specs)
     if cfg.replaced_token_head:
         head = 6 * (D * D + D) * tokens
     else:
         transform = D * E if cfg.head_transform else 0
         head = 6 * (transform + E * cfg.vocab_size) * predicted
     return 6 * (blocks + projection) * tokens + scores + head
+
+
+def layer_weights(cfg: ModelConfig) -> int:
+    """Entries of the matrices of a layer: what a token is multiplied with in it."""
+    D, W, F = cfg.hidden_size, cfg.inner_size, cfg.intermediate_size
+    matrices = 3 if cfg.feed_forward == "glu" else 2
+    around = 3 * D * W if cfg.bottleneck_size else 0  # to W twice, and back
+    return 3 * W * W + D * W + around + cfg.feed_forwards * matrices * W * F
 
 
 def _seen(window: tuple[int | None, int | None] | None, tokens: float, attended: float) -> float:

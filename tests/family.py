@@ -10,6 +10,18 @@ _MODERN = {
     "type_vocab_size": 0,
     "next_sentence_head": False,
 }
+_MOBILE = {
+    "family": "mobilebert",
+    "hidden_size": 24,
+    "bottleneck_size": 12,
+    "num_heads": 3,
+    "embedding_size": 9,
+    "trigram": True,
+    "wide_head": True,
+    "feed_forwards": 3,
+    "activation": "relu",
+    "norm_kind": "affine",
+}
 FAMILY = {
     "albert": {
         "family": "albert",
@@ -56,6 +68,8 @@ FAMILY = {
         "pooler": "gelu",
         "next_sentence_head": False,
     },
+    "mobilebert": _MOBILE | {"pooler": "none"},
+    "mobilebert-pooled": _MOBILE | {"feed_forwards": 2, "next_sentence_head": False},
     "modernbert": _MODERN
     | {
         "family": "modernbert",

@@ -62,6 +62,7 @@ ALLOWED = {
     | {
         "checkpoint",
         "data",
+        "flops",
         "model",
         "objectives",
         "optim",

@@ -17,7 +17,7 @@ from bertjax.config.finetune import (
     TaskConfig,
     TuneConfig,
 )
-from bertjax.config.model import LayerSpec, ModelConfig
+from bertjax.config.model import MAX_FEED_FORWARDS, LayerSpec, ModelConfig
 from bertjax.config.optim import OptimConfig
 from bertjax.config.pretrain import (
     MaskingConfig,
@@ -28,6 +28,7 @@ from bertjax.config.pretrain import (
 )
 
 __all__ = [
+    "MAX_FEED_FORWARDS",
     "DataConfig",
     "ExamplesConfig",
     "FinetuneConfig",

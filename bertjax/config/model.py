@@ -12,7 +12,8 @@ from bertjax.config.checks import one_of, require, within
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 ATTENTION = ("full", "causal")
-POOLERS = ("tanh", "gelu", "relu", "transform")
+POOLERS = ("tanh", "gelu", "relu", "transform", "none")
+MAX_FEED_FORWARDS = 16
 
 
 class LayerSpec(NamedTuple):
@@ -35,8 +36,12 @@ class ModelConfig:
     layer_groups: int = 0  # sets of weights that the layers share in turn (ALBERT: 1); 0: one each
     num_heads: int = 12  # N, attention heads of a layer
     intermediate_size: int = 3072  # F, inside the feed-forward network
-    # Embeddings: tables of width E, summed, normed, dropped out, and projected to D if E is given.
+    bottleneck_size: int = 0  # W, width that a layer works in (MobileBERT); 0: D
+    feed_forwards: int = 1  # networks of a layer with a bottleneck, one after another
+    # Embeddings: tables of width E, summed, normed, dropped out, and projected to D if E is given;
+    # with trigrams words alone are so, and projected first.
     embedding_size: int = 0  # E; 0: D, and no projection
+    trigram: bool = False  # a word is projected together with its neighbours (MobileBERT)
     embedding_norm: bool = True  # whether their sum is normed
     positions: str = "table"  # learned | rotary: queries and keys are turned (Su et al. 2021)
     max_positions: int = 512  # longest row
@@ -53,7 +58,7 @@ class ModelConfig:
     activation: str = "gelu"  # of the layers: gelu (erf) | gelu_tanh (Google's BERT) | relu | silu
     linear_bias: bool = True  # of the products in the layers
     norm: str = "post"  # after each residual sum (BERT) | pre: before each branch
-    norm_kind: str = "layer"  # layer | rms
+    norm_kind: str = "layer"  # layer | rms | affine: scale and bias alone, but in the head
     norm_bias: bool = True  # of layer norms
     layer_norm_eps: float = 1e-12  # added to the variance
     first_norm: bool = True  # pre-norm only: attention of layer 0 has one (ModernBERT's has none)
@@ -66,7 +71,8 @@ class ModelConfig:
     head_activation: str = ""  # of that transform; empty: the layers'
     head_bias: bool = True  # a bias a piece
     tied_head: bool = True  # the word table is the last matrix too
-    pooler: str = "tanh"  # of sentence tasks: dense and tanh | gelu | relu; transform: in all tasks
+    wide_head: bool = False  # the transform is to D: a table of width D - E beside that of words
+    pooler: str = "tanh"  # dense and tanh | gelu | relu; none; transform: before all tasks' heads
     next_sentence_head: bool = True  # pooler and two-way classifier on [CLS]
     replaced_token_head: bool = False  # whether each token is the text's, instead of masked LM
 
@@ -77,7 +83,7 @@ class ModelConfig:
         one_of("model.attention", self.attention, ATTENTION)
         one_of("model.feed_forward", self.feed_forward, ("dense", "glu"))
         one_of("model.norm", self.norm, ("post", "pre"))
-        one_of("model.norm_kind", self.norm_kind, ("layer", "rms"))
+        one_of("model.norm_kind", self.norm_kind, ("layer", "rms", "affine"))
         one_of("model.pooler", self.pooler, POOLERS)
         # Bounds keep a hostile or mistyped file from allocating before anything is checked.
         within("model.vocab_size", self.vocab_size, 0, 2**22)
@@ -85,6 +91,8 @@ class ModelConfig:
         within("model.num_layers", self.num_layers, 1, 1024)
         within("model.num_heads", self.num_heads, 1, 1024)
         within("model.intermediate_size", self.intermediate_size, 1, 2**18)
+        within("model.bottleneck_size", self.bottleneck_size, 0, 2**16)
+        within("model.feed_forwards", self.feed_forwards, 1, MAX_FEED_FORWARDS)
         within("model.max_positions", self.max_positions, 1, 2**20)
         within("model.position_offset", self.position_offset, 0, 1024)
         within("model.type_vocab_size", self.type_vocab_size, 0, 1024)
@@ -99,9 +107,9 @@ class ModelConfig:
         within("model.layer_norm_eps", self.layer_norm_eps, 0.0, 1.0)
         within("model.initializer_range", self.initializer_range, 0.0, 10.0)
         require(
-            self.hidden_size % self.num_heads == 0,
-            f"model.num_heads={self.num_heads} does not divide "
-            f"model.hidden_size={self.hidden_size}: choose a head count that does",
+            self.inner_size % self.num_heads == 0,
+            f"model.num_heads={self.num_heads} does not divide {self._width}: choose a head count "
+            "that does",
         )
         self._check_parts()
 
@@ -110,9 +118,9 @@ class ModelConfig:
         within("model.layer_groups", self.layer_groups, 0, self.num_layers)
         require(
             self.positions == "table" or self.head_size % 2 == 0,
-            f"model.positions=rotary turns pairs of a head, and model.hidden_size="
-            f"{self.hidden_size} over model.num_heads={self.num_heads} makes heads of "
-            f"{self.head_size}: choose an even size",
+            f"model.positions=rotary turns pairs of a head, and {self._width} over "
+            f"model.num_heads={self.num_heads} makes heads of {self.head_size}: choose an even "
+            "size",
         )
         require(
             not (self.layer_groups and self.local_window),
@@ -129,6 +137,34 @@ class ModelConfig:
             "transform is what brings hidden states to the width of the word table",
         )
 
+        self._check_narrow_parts()
+
+    def _check_narrow_parts(self) -> None:
+        """Refuse what MobileBERT's parts have no meaning with."""
+        require(
+            self.norm == "post" or not self.bottleneck_size,
+            f"model.bottleneck_size={self.bottleneck_size} with model.norm=pre: only post-norm "
+            "layers can have one; set it to 0",
+        )
+        require(
+            self.feed_forwards == 1 or self.bottleneck_size > 0,
+            f"model.feed_forwards={self.feed_forwards} with model.bottleneck_size=0: only layers "
+            "with a bottleneck have several; set it to 1",
+        )
+        require(
+            not self.trigram or self.embedding_size > 0,
+            "model.trigram=true with model.embedding_size=0: tables of their own width are what is "
+            "projected; give that width",
+        )
+        require(
+            not self.wide_head
+            or (self.head_transform and self.tied_head and 0 < self.table_size < self.hidden_size),
+            f"model.wide_head=true with model.embedding_size={self.embedding_size}, "
+            f"model.hidden_size={self.hidden_size}, model.head_transform={self.head_transform} and "
+            f"model.tied_head={self.tied_head}: only a tied head with a transform, and word tables "
+            "narrower than the layers, leave it a place; set it to false",
+        )
+
     def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
         """This architecture, whose weights are started from, with the dropout of a recipe."""
         return replace(
@@ -138,12 +174,33 @@ class ModelConfig:
     @property
     def head_size(self) -> int:
         """H, the width of one attention head."""
-        return self.hidden_size // self.num_heads
+        return self.inner_size // self.num_heads
+
+    @property
+    def _width(self) -> str:
+        """What the heads share, for messages."""
+        field = "bottleneck_size" if self.bottleneck_size else "hidden_size"
+        return f"model.{field}={self.inner_size}"
+
+    @property
+    def inner_size(self) -> int:
+        """Width that a layer works in: W, or D."""
+        return self.bottleneck_size or self.hidden_size
 
     @property
     def table_size(self) -> int:
-        """Width of the embedding tables: E, or D."""
+        """Width of the word table: E, or D."""
         return self.embedding_size or self.hidden_size
+
+    @property
+    def summed_size(self) -> int:
+        """Width in which embeddings are summed, and of the tables but that of words."""
+        return self.hidden_size if self.trigram else self.table_size
+
+    @property
+    def transform_size(self) -> int:
+        """Width of what the masked LM's transform makes."""
+        return self.hidden_size if self.wide_head else self.table_size
 
     def layer(self, i: int) -> LayerSpec:
         """What layer i computes."""

@@ -163,6 +163,13 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         within("seed", self.seed, 0, 2**32 - 1)
+        require(
+            not self.replaced_tokens.weight
+            or not (self.model.trigram or self.model.bottleneck_size),
+            f"replaced_tokens.weight={self.replaced_tokens.weight:g} with model.trigram="
+            f"{self.model.trigram} and model.bottleneck_size={self.model.bottleneck_size}: a "
+            "generator shares tables of one width; set one of them to 0",
+        )
         longest = max(p.seq_len for p in self.data.phases)
         require(
             longest <= self.model.max_positions,

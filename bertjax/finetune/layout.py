@@ -21,6 +21,7 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.data import keyed
+from bertjax.flops import layer_weights
 from bertjax.tasks.task import Rows
 
 _DEALT = 1  # keeps these draws apart from those of `batches`
@@ -51,8 +52,8 @@ class Cost:
 
     def token(self, width: int) -> float:
         """Forward FLOPs of a token through a layer, in lines of `width`."""
-        D, F = self.model.hidden_size, self.model.intermediate_size
-        return 8 * D * D + 4 * D * F + width * (4 * D + _SCORE * self.model.num_heads)
+        of_keys = 4 * self.model.inner_size + _SCORE * self.model.num_heads
+        return 2 * layer_weights(self.model) + width * of_keys
 
 
 class Lengths(NamedTuple):

@@ -138,10 +138,10 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
         for field in system.fields
     }
     offset = typed(content, "pad_token_id", int, 1, source) + 1 if system.shifts_positions else 0
-    rows = typed(content, system.position_rows, int, 512, source)
+    rows = typed(content, system.position_rows, int, system.default_rows, source)
     try:
         if system.activation:
-            values["activation"] = _activation(content, system.activation, source)
+            values["activation"] = _activation(content, system)
         values |= system.read(content)
         if values.get("head_activation") == values["activation"]:
             values["head_activation"] = ""
@@ -181,8 +181,9 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
     return content
 
 
-def _activation(content: dict[str, Any], key: str, source: Path) -> str:
-    name = content.get(key, "gelu")
+def _activation(content: dict[str, Any], system: System) -> str:
+    key = system.activation
+    name = content.get(key, system.default_activation)
     if name not in tuple(_ACTIVATIONS_READ):
         raise UserError(
             f"{key}={short(name)} is not supported: bertjax has {', '.join(_ACTIVATIONS_READ)}"

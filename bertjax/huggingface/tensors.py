@@ -18,7 +18,12 @@ from bertjax.huggingface.systems import System
 
 _POSITIONS = "embeddings/position_embeddings/embedding"
 # A row or entry for each piece of the vocabulary, and some more here.
-_PADDED = ("embeddings/word_embeddings/embedding", "masked_lm/bias", "masked_lm/decoder")
+_PADDED = (
+    "embeddings/word_embeddings/embedding",
+    "masked_lm/bias",
+    "masked_lm/decoder",
+    "masked_lm/extension/kernel",
+)
 
 
 def to_hub(
@@ -42,7 +47,7 @@ def to_hub(
             array = array[max(cfg.position_offset - first_position, 0) :]
             missing = max(first_position - cfg.position_offset, 0)
             array = np.pad(array, ((missing, 0), (0, 0)))
-        elif _is_transposed(system, path):
+        if _is_transposed(system, path):
             array = array.T
         order = system.rows(cfg, path)
         return array if order is None else array[order]
@@ -61,10 +66,12 @@ def from_hub(
         order = system.rows(cfg, path)
         if order is not None:
             part = part[np.argsort(order)]
+        if _is_transposed(system, path):
+            part = part.T
         if path in _PADDED:
             padding = cfg.padded_vocab_size - cfg.vocab_size
-            return np.pad(part, ((0, padding), *((0, 0),) * (part.ndim - 1)))
-        return np.ascontiguousarray(part.T if _is_transposed(system, path) else part)
+            part = np.pad(part, ((0, padding), *((0, 0),) * (part.ndim - 1)))
+        return np.ascontiguousarray(part)
 
     parts = np.split(array, len(tensor.paths), _joined_axis(system, tensor))
     return {path: one(path, part) for path, part in zip(tensor.paths, parts, strict=True)}
@@ -78,7 +85,7 @@ def hub_shape(
     shape = list(shapes[path])
     if path in _PADDED:
         shape[0] = cfg.vocab_size
-    elif _is_transposed(system, path):
+    if _is_transposed(system, path):
         shape.reverse()
     shape[_joined_axis(system, tensor)] *= len(tensor.paths)
     return tuple(shape)

@@ -17,6 +17,7 @@ from jax import Array
 from bertjax.config import ModelConfig
 from bertjax.facts import Facts, made_as
 from bertjax.model import layers
+from bertjax.model.bottleneck import BottleneckBlock
 from bertjax.model.compute import Compute
 from bertjax.model.rotary import rotation
 from bertjax.tree import flatten, unflatten
@@ -25,19 +26,21 @@ Params = dict[str, Any]
 
 
 class Embeddings(nnx.Module):
-    """Tables, summed, normed, dropped out (Devlin, fig. 2); those of width E, projected to D."""
+    """Tables, summed, normed, dropped out (Devlin, fig. 2); those of width E, projected to D.
+
+    With trigrams (Sun et al. 2020, section 3.3) the words of a place, of the next and of the last
+    one are projected together before they are summed with tables of width D.
+    """
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
         self.cfg = cfg
 
-        def table(rows: int, axis: str | None = None) -> nnx.Embed:
+        def table(rows: int, width: int = cfg.summed_size, axis: str | None = None) -> nnx.Embed:
             facts = made_as("table", axis, "embed")
             start = layers.initializer(cfg)
-            return nnx.Embed(
-                rows, cfg.table_size, embedding_init=start, rngs=rngs, embedding_metadata=facts
-            )
+            return nnx.Embed(rows, width, embedding_init=start, rngs=rngs, embedding_metadata=facts)
 
-        self.word_embeddings = table(cfg.padded_vocab_size, "vocab")
+        self.word_embeddings = table(cfg.padded_vocab_size, cfg.table_size, "vocab")
         if cfg.positions == "table":
             self.position_embeddings = table(cfg.max_positions + cfg.position_offset)
         if cfg.type_vocab_size:
@@ -45,16 +48,21 @@ class Embeddings(nnx.Module):
         if cfg.task_vocab_size:
             self.task_type_embeddings = table(cfg.task_vocab_size)
         if cfg.embedding_norm:
-            self.norm = layers.norm(cfg, dtype, cfg.table_size)
+            self.norm = layers.norm(cfg, dtype, cfg.summed_size)
         if cfg.embedding_size:
+            width = cfg.table_size * (3 if cfg.trigram else 1)
             self.projection = layers.dense(
-                cfg, cfg.table_size, cfg.hidden_size, dtype, rngs, made_as("matrix", None, "embed")
+                cfg, width, cfg.hidden_size, dtype, rngs, made_as("matrix", None, "embed")
             )
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> Array:
         """Int arrays [B, T] -> [R, D]."""
         cfg = self.cfg
         x_BTE = self.word_embeddings(batch["tokens"])
+        if cfg.trigram:
+            B, T = batch["tokens"].shape
+            x_RG = beside_neighbours(x_BTE, batch["segments"]).reshape(B * T, -1)
+            x_BTE = self.projection(x_RG).reshape(B, T, -1)
         if cfg.positions == "table":
             x_BTE = x_BTE + self.position_embeddings(batch["positions"] + cfg.position_offset)
         if cfg.type_vocab_size:
@@ -63,8 +71,21 @@ class Embeddings(nnx.Module):
             x_BTE = x_BTE + self.task_type_embeddings.embedding[...][0]
         if cfg.embedding_norm:
             x_BTE = self.norm(x_BTE)
-        x_RE = layers.dropout(x_BTE.reshape(-1, cfg.table_size), cfg.hidden_dropout, key)
-        return self.projection(x_RE) if cfg.embedding_size else x_RE
+        x_RE = layers.dropout(x_BTE.reshape(-1, cfg.summed_size), cfg.hidden_dropout, key)
+        return self.projection(x_RE) if cfg.embedding_size and not cfg.trigram else x_RE
+
+
+def beside_neighbours(x_BTE: Array, segments_BT: Array) -> Array:
+    """Each place with its neighbours: [B, T, E] -> [B, T, 3E] of the next, its own and the last.
+
+    A neighbour of another segment is zero, so that what shares a row is as if alone. transformers
+    has zeros at the ends of rows only: there the last token before padding sees that of padding.
+    """
+
+    same = (segments_BT[:, 1:] == segments_BT[:, :-1])[..., None]
+    next_BTE = jnp.pad(jnp.where(same, x_BTE[:, 1:], 0), ((0, 0), (0, 1), (0, 0)))
+    last_BTE = jnp.pad(jnp.where(same, x_BTE[:, :-1], 0), ((0, 0), (1, 0), (0, 0)))
+    return jnp.concatenate([next_BTE, x_BTE, last_BTE], axis=-1)
 
 
 class Encoded(NamedTuple):
@@ -87,7 +108,8 @@ class Encoder(nnx.Module):
         self.embeddings = Embeddings(cfg, compute.dtype, rngs)
         for i in range(max(cfg.layer_weights) + 1):
             spec = cfg.layer(cfg.layer_weights.index(i))
-            setattr(self, f"layer_{i}", layers.Block(cfg, spec, compute, rngs))
+            make = BottleneckBlock if cfg.bottleneck_size else layers.Block
+            setattr(self, f"layer_{i}", make(cfg, spec, compute, rngs))
         if cfg.norm == "pre":
             self.final_norm = layers.norm(cfg, compute.dtype)
 

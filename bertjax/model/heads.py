@@ -28,15 +28,19 @@ def gather_places(x_LWD: Array, places_BT: Array) -> Array:
 
 
 class Transform(nnx.Module):
-    """Dense to the width of the word table, activation, norm (bert run_pretraining.py)."""
+    """Dense to the width of the word table, activation, norm (bert run_pretraining.py).
+
+    The norm is a layer norm where the layers have affine ones (transformers
+    modeling_mobilebert.py, MobileBertPredictionHeadTransform).
+    """
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
         self.cfg = cfg
         self.dtype = dtype
         if cfg.head_transform:
-            D, E, facts = cfg.hidden_size, cfg.table_size, made_as("matrix", "embed", "mlp")
+            D, E, facts = cfg.hidden_size, cfg.transform_size, made_as("matrix", "embed", "mlp")
             self.transform = layers.dense(cfg, D, E, dtype, rngs, facts, bias=cfg.linear_bias)
-            self.norm = layers.norm(cfg, dtype, E)
+            self.norm = layers.norm(cfg, dtype, E, statistics=True)
 
     def transformed(self, x_RD: Array) -> Array:
         """[R, D] -> [R, E]."""
@@ -50,7 +54,8 @@ class MaskedLMHead(Transform):
     """The transform, then the word table and a bias (bert run_pretraining.py).
 
     It sees only the K gathered positions, never the whole row: logits of every token would cost
-    a fifth of a base model's FLOPs and most of its memory.
+    a fifth of a base model's FLOPs and most of its memory. A wide head's matrix is the word table
+    beside one of its own, `extension` [V, D - E].
     """
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
@@ -58,6 +63,9 @@ class MaskedLMHead(Transform):
         rows = cfg.padded_vocab_size
         if cfg.head_bias:
             self.bias = nnx.Param(jnp.zeros(rows), **made_as("vector", "vocab"))
+        if cfg.wide_head:
+            facts, width = made_as("table", "vocab", "embed"), cfg.hidden_size - cfg.table_size
+            self.extension = layers.dense(cfg, rows, width, dtype, rngs, facts, bias=False)
         if not cfg.tied_head:
             values = layers.initializer(cfg)(rngs.params(), (rows, cfg.table_size), jnp.float32)
             self.decoder = nnx.Param(values, **made_as("table", "vocab", "embed"))
@@ -66,7 +74,10 @@ class MaskedLMHead(Transform):
         """[B, K, D] and the word table [V, E] -> float32 logits [B, K, V]."""
         cfg, (B, K, D) = self.cfg, x_BKD.shape
         x_RE = self.transformed(x_BKD.reshape(B * K, D))
-        table_VE = table_VE if cfg.tied_head else self.decoder[...]
+        if cfg.wide_head:
+            table_VE = jnp.concatenate([table_VE, self.extension.kernel[...]], axis=1)
+        elif not cfg.tied_head:
+            table_VE = self.decoder[...]
         logits_RV = float32_product("RE,VE->RV", x_RE, table_VE.astype(self.dtype))
         if cfg.head_bias:
             logits_RV = logits_RV + self.bias[...]

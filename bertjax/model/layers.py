@@ -1,8 +1,9 @@
 """The parts of a transformer layer. What each of them computes is said by `ModelConfig`.
 
-Axis letters: B batch, T tokens, D hidden size, N heads, H head size, F feed-forward size,
-R = B·T. Dense layers see activations as [R, D]: XLA's CPU backend runs the backward pass of a
-flat product about 1.4 times as fast as of a batched one, and TPU and GPU do not mind.
+Axis letters: B batch, T tokens, D hidden size, W width inside a layer, which is D but for layers
+with a bottleneck, N heads, H head size, F feed-forward size, R = B·T. Dense layers see activations
+as [R, D]: XLA's CPU backend runs the backward pass of a flat product about 1.4 times as fast as of
+a batched one, and TPU and GPU do not mind.
 
 Parameters are float32. `dtype` is what matrices are multiplied in; softmax and layer norm are
 always computed in float32.
@@ -72,10 +73,13 @@ def branch_scale(cfg: ModelConfig) -> float:
     return (2 * cfg.num_layers) ** -0.5 if cfg.scaled_init else 1.0
 
 
-def norm(cfg: ModelConfig, dtype, size: int = 0) -> Norm:
-    """The norm of this model over `size`, by default D, in float32; what comes out is `dtype`."""
-    size = size or cfg.hidden_size
-    return Norm(cfg.norm_kind, size, cfg.layer_norm_eps, dtype, bias=cfg.norm_bias)
+def norm(cfg: ModelConfig, dtype, size: int = 0, *, statistics: bool = False) -> Norm:
+    """The norm of this model over `size`, by default D, in float32; what comes out is `dtype`.
+
+    With `statistics` it is a layer norm where the model's have none.
+    """
+    kind = "layer" if statistics and cfg.norm_kind == "affine" else cfg.norm_kind
+    return Norm(kind, size or cfg.hidden_size, cfg.layer_norm_eps, dtype, bias=cfg.norm_bias)
 
 
 def activation(name: str, x: Array) -> Array:
@@ -103,29 +107,35 @@ def shard_batch_axis(x: Array) -> Array:
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head self-attention, without its residual and norm (Vaswani et al. 2017, 3.2)."""
+    """Multi-head self-attention, without its residual and norm (Vaswani et al. 2017, 3.2).
+
+    With a bottleneck values are of the whole state, queries and keys of a narrow one.
+    """
 
     def __init__(self, cfg: ModelConfig, spec: LayerSpec, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
         self.spec = spec
         self.compute = compute
-        D, into, out = cfg.hidden_size, ("embed", "heads"), ("heads", "embed")
+        W, into, out = cfg.inner_size, ("embed", "heads"), ("heads", "embed")
 
-        def project(axes, scale=1.0):
-            facts = made_as("block_matrix", *axes)
-            return dense(cfg, D, D, compute.dtype, rngs, facts, bias=cfg.linear_bias, scale=scale)
+        def project(axes, width=W, scale=1.0):
+            facts, bias = made_as("block_matrix", *axes), cfg.linear_bias
+            return dense(cfg, width, W, compute.dtype, rngs, facts, bias=bias, scale=scale)
 
-        self.query, self.key, self.value = project(into), project(into), project(into)
-        self.output = project(out, branch_scale(cfg))
+        self.query, self.key = project(into), project(into)
+        self.value = project(into, cfg.hidden_size)
+        self.output = project(out, scale=branch_scale(cfg))
 
-    def __call__(self, x_RD: Array, context: Context, key: Array | None) -> Array:
-        """[R, D] -> [R, D]."""
+    def __call__(
+        self, x_RD: Array, context: Context, key: Array | None, narrow_RW: Array | None = None
+    ) -> Array:
+        """[R, D] -> [R, W]; queries and keys are of `narrow_RW` where there is a bottleneck."""
         cfg, spec, compute, (B, T) = self.cfg, self.spec, self.compute, context.segments.shape
         drops = key is not None and cfg.attention_dropout > 0
         call = compute.call(T, cfg.head_size, drops, spec.window)
         backend, _ = choose(compute.attention, call)
         q_BTNH, k_BTNH, v_BTNH = (
-            x.reshape(B, T, cfg.num_heads, cfg.head_size) for x in self.project(x_RD)
+            x.reshape(B, T, cfg.num_heads, cfg.head_size) for x in self.project(x_RD, narrow_RW)
         )
         if spec.rotary_base:
             by = context.rotations[spec.rotary_base]
@@ -141,15 +151,17 @@ class SelfAttention(nnx.Module):
             dropout_rate=cfg.attention_dropout,
             key=key,
         )
-        return self.output(mixed_BTNH.reshape(x_RD.shape))
+        return self.output(mixed_BTNH.reshape(B * T, cfg.inner_size))
 
-    def project(self, x_RD: Array) -> tuple[Array, Array, Array]:
-        """Queries, keys and values [R, D].
+    def project(self, x_RD: Array, narrow_RW: Array | None = None) -> tuple[Array, Array, Array]:
+        """Queries, keys and values [R, W].
 
         In one product, but for GPUs: attention wants the three apart there, and joining and
         parting them would go through memory nine times. The kernels are joined on an axis of
         their own, so that each keeps the place that the mesh has for it.
         """
+        if narrow_RW is not None:
+            return self.query(narrow_RW), self.key(narrow_RW), self.value(x_RD)
         layers, dtype = (self.query, self.key, self.value), self.compute.dtype
         if self.compute.platform in ("gpu", "cuda"):
             return self.query(x_RD), self.key(x_RD), self.value(x_RD)
@@ -168,20 +180,20 @@ class FeedForward(nnx.Module):
 
     def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
         self.cfg = cfg
-        D, F, bias = cfg.hidden_size, cfg.intermediate_size, cfg.linear_bias
+        W, F, bias = cfg.inner_size, cfg.intermediate_size, cfg.linear_bias
         into, out = (
             made_as("block_matrix", *axes) for axes in (("embed", "mlp"), ("mlp", "embed"))
         )
-        self.intermediate = dense(cfg, D, F, dtype, rngs, into, bias=bias)
-        self.output = dense(cfg, F, D, dtype, rngs, out, bias=bias, scale=branch_scale(cfg))
+        self.intermediate = dense(cfg, W, F, dtype, rngs, into, bias=bias)
+        self.output = dense(cfg, F, W, dtype, rngs, out, bias=bias, scale=branch_scale(cfg))
         if cfg.feed_forward == "glu":
-            self.gate = dense(cfg, D, F, dtype, rngs, into, bias=bias)
+            self.gate = dense(cfg, W, F, dtype, rngs, into, bias=bias)
 
-    def __call__(self, x_RD: Array) -> Array:
-        """[R, D] -> [R, D]."""
-        x_RF = activation(self.cfg.activation, self.intermediate(x_RD))
+    def __call__(self, x_RW: Array) -> Array:
+        """[R, W] -> [R, W]."""
+        x_RF = activation(self.cfg.activation, self.intermediate(x_RW))
         if self.cfg.feed_forward == "glu":
-            x_RF = x_RF * self.gate(x_RD)
+            x_RF = x_RF * self.gate(x_RW)
         return self.output(x_RF)
 
 

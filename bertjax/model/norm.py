@@ -16,19 +16,24 @@ from bertjax.facts import VECTOR
 
 
 class Norm(nnx.Module):
-    """Layer norm (Ba et al. 2016), or RMS norm (Zhang & Sennrich 2019), in float32."""
+    """Layer norm (Ba et al. 2016) or RMS norm (Zhang & Sennrich 2019), in float32; or no norm.
+
+    An affine one is a scale and a bias alone (Sun et al. 2020, section 3.4.1, NoNorm).
+    """
 
     def __init__(self, kind: str, size: int, eps: float, dtype, *, bias: bool):
-        self.centred = kind == "layer"
+        self.kind = kind
         self.eps = eps
         self.dtype = dtype
         self.scale = nnx.Param(jnp.ones(size), **VECTOR)
-        self.bias = nnx.Param(jnp.zeros(size), **VECTOR) if self.centred and bias else None
+        self.bias = nnx.Param(jnp.zeros(size), **VECTOR) if kind != "rms" and bias else None
 
     def __call__(self, x: Array) -> Array:
         """[..., D] of any float type -> the same shape in `dtype`."""
         bias = jnp.zeros(x.shape[-1]) if self.bias is None else self.bias[...]
-        return norm(x, self.scale[...], bias, self.eps, self.dtype, self.centred)
+        if self.kind == "affine":
+            return (x.astype(jnp.float32) * self.scale[...] + bias).astype(self.dtype)
+        return norm(x, self.scale[...], bias, self.eps, self.dtype, self.kind == "layer")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))

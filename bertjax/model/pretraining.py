@@ -27,7 +27,8 @@ class PretrainingModel(Encoder):
         else:
             self.masked_lm = heads.MaskedLMHead(cfg, compute.dtype, rngs)
         if cfg.next_sentence_head:
-            self.pooler = heads.Pooler(cfg, "tanh", compute.dtype, rngs)
+            if cfg.pooler != "none":
+                self.pooler = heads.Pooler(cfg, "tanh", compute.dtype, rngs)
             self.next_sentence = heads.NextSentenceHead(cfg, rngs)
 
     def __call__(self, batch: dict[str, Array], key: Array | None) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class PretrainingModel(Encoder):
             outputs["masked_lm_logits"] = self.masked_lm(picked_BKD, table_VD)
         if self.cfg.next_sentence_head:
             cls_BMD = hidden_at(batch["cls_positions"])
-            outputs["pooled"] = self.pooler(cls_BMD)
+            outputs["pooled"] = cls_BMD if self.cfg.pooler == "none" else self.pooler(cls_BMD)
             outputs["next_sentence_logits"] = self.next_sentence(outputs["pooled"])
         return outputs
 

@@ -77,7 +77,7 @@ def has_pooler(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> bool:
     [CLS] go to the classifier as they are.
     """
     at_cls = shape.family in SENTENCE_FAMILIES and head.pooling == "cls"
-    return at_cls and cfg.pooler != "transform" and _one_state(head)
+    return at_cls and cfg.pooler not in ("transform", "none") and _one_state(head)
 
 
 def has_transform(cfg: ModelConfig, head: HeadConfig) -> bool:

@@ -105,7 +105,8 @@ def expected_collectives(
 
     Gradients, float32 as the parameters, are all-reduced in each micro-batch; with `fsdp` they are
     scattered and the weights gathered (Rajbhandari et al. 2020, section 5); with `tensor`, each
-    layer all-reduces its activations twice in either direction (Shoeybi et al. 2019, section 3).
+    attention and each feed-forward all-reduces its activations once in either direction (Shoeybi et
+    al. 2019, section 3).
     XLA differs in both directions: it reduces the tied table once for each of its uses, and the
     gradients of kernels in the compute dtype.
     """
@@ -114,11 +115,12 @@ def expected_collectives(
     gradient = arguments.parameters * fsdp
     activation_width = 2 if cfg.train.compute_dtype == "bfloat16" else 4
     rows = phase.batch_size // (data * fsdp * n)
-    activation = rows * phase.seq_len * cfg.model.hidden_size * activation_width
+    activation = rows * phase.seq_len * cfg.model.inner_size * activation_width
+    branches = cfg.model.num_layers * (1 + cfg.model.feed_forwards)
     expected = (
         Collective("all-gather", gradient, fsdp, n),
         Collective("reduce-scatter", gradient, fsdp, n),
         Collective("all-reduce", gradient // fsdp, data, n),
-        Collective("all-reduce", activation, tensor, 4 * cfg.model.num_layers * n),
+        Collective("all-reduce", activation, tensor, 2 * branches * n),
     )
     return tuple(one for one in expected if one.group > 1)

@@ -94,6 +94,22 @@ def test_exported_model_gives_the_same_logits_and_gradients(kind, tmp_path) -> N
     assert oracle.same_bits(again.params, ours.params)
 
 
+def test_a_padded_row_is_what_it_is_alone(tmp_path) -> None:
+    """Neighbours end where a row does, whatever [PAD] is; transformers has that without padding."""
+    cfg, params, batch, tokenizer = random_case(*KINDS["mobilebert"], seed=1, scratch=tmp_path)
+    params["embeddings"]["word_embeddings"]["embedding"][0] = 1.0
+    reference = oracle.load(oracle.export(cfg, params, tokenizer, tmp_path / "hf"))
+    ours = oracle.our_logits(cfg, params, batch)["masked_lm"]
+    for row, length in enumerate(batch["segments"].sum(1)):
+        alone = {
+            name: values[row : row + 1, :length]
+            for name, values in batch.items()
+            if name in ("tokens", "token_types", "segments")
+        }
+        theirs = oracle.their_logits(reference, alone)["masked_lm"]
+        np.testing.assert_allclose(ours[row, :length], theirs[0], 0, 1e-5)
+
+
 @pytest.mark.parametrize(
     ("kind", "activation"),
     [

@@ -14,6 +14,7 @@ from bertjax import model
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.huggingface.config_json import first_position, from_hub_config, to_hub_config
 from bertjax.huggingface.names import architecture_of
+from bertjax.huggingface.systems import SYSTEMS
 from bertjax.model.parameters import parameter_count
 from bertjax.overrides import load_config
 
@@ -36,6 +37,7 @@ PIECES = {  # of the published vocabulary, and millions of parameters as publish
     "modernbert_base": (50_368, 149),
     "modernbert_large": (50_368, 395),
     "neobert": (30_522, 222 + 23),
+    "mobilebert": (30_522, 25.3 + 11.7),
 }
 # Published without a recipe of their own here: the config.json of their class says it all.
 ELSEWHERE = {
@@ -94,3 +96,10 @@ def test_a_config_from_elsewhere_has_the_number_of_its_class(name):
     frozen = (cfg.max_positions * cfg.head_size) * bool(architecture.system.constants(cfg))
     assert our_count(cfg) == theirs - frozen
     assert theirs / 1e6 == pytest.approx(millions, rel=0.03)
+
+
+@pytest.mark.parametrize("model_type", SYSTEMS)
+def test_what_a_config_leaves_out_is_what_its_class_has(model_type):
+    content = transformers.AutoConfig.for_model(model_type).to_dict()
+    kept = {key: content[key] for key in ("model_type", "vocab_size", "pad_token_id")}
+    assert from_hub_config(kept, Path("x")) == from_hub_config(content, Path("x"))

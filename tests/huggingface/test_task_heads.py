@@ -57,7 +57,7 @@ def random_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict:
     def leaf(path, like):
         values = draw.normal(0, 0.3, like.shape) + (path[-1].key == "scale")
         if path_name(path) == "embeddings/word_embeddings/embedding":
-            values[cfg.vocab_size :] = 0
+            values[oracle.is_silent(cfg, len(values))] = 0
         return np.asarray(values, np.float32)
 
     return jax.tree_util.tree_map_with_path(leaf, abstract_task_params(cfg, head, shape))

@@ -26,15 +26,14 @@ WAYS = {
     "all three, dots kept": ((2, 2, 2), {"remat": "dots"}),
 }
 # What is computed by no other member's fields.
-OTHERS = ("electra-wide", "ernie", "albert")
+OTHERS = ("electra-wide", "ernie", "albert", "mobilebert-pooled")
 MEMBERS = {name: fields for name, fields in FAMILY.items() if name not in OTHERS}
 
 
 def architecture(name: str) -> ModelConfig:
     """With sizes that divide over every mesh here."""
     fields = dict(MEMBERS[name]) | {"hidden_size": 32, "num_heads": 4}
-    if "embedding_size" in fields:
-        fields["embedding_size"] = 8
+    fields |= {field: 8 for field in ("embedding_size", "bottleneck_size") if field in fields}
     return replace(MODEL, **fields)
 
 
@@ -104,7 +103,7 @@ def test_what_shares_a_row_is_computed_as_if_alone(name):
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_flops_are_those_of_the_matrices(name):
-    """Six for each entry of a matrix that a token goes through, and 12 D for a key in a layer."""
+    """Six for each entry of a matrix that a token goes through, and 12 N·H for a key in a layer."""
     cfg = run(name)
     if cfg.generator is not None:
         cfg = replace(cfg, replaced_tokens=ReplacedTokensConfig()).with_trained_heads()
@@ -117,5 +116,5 @@ def test_flops_are_those_of_the_matrices(name):
     )
     if cfg.model.embedding_size:
         entries += int(np.prod(shapes["embeddings/projection/kernel"]))
-    of_scores = 12 * cfg.model.hidden_size * cfg.model.num_layers
+    of_scores = 12 * cfg.model.num_heads * cfg.model.head_size * cfg.model.num_layers
     assert training_flops([cfg.model], 1.0, 1.0, 0.0) == 6 * entries + of_scores

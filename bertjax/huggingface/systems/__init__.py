@@ -16,6 +16,7 @@ from bertjax.huggingface.systems.bert import (
 from bertjax.huggingface.systems.distilbert import DISTILBERT
 from bertjax.huggingface.systems.electra import ELECTRA
 from bertjax.huggingface.systems.eurobert import EUROBERT
+from bertjax.huggingface.systems.mobilebert import MOBILEBERT
 from bertjax.huggingface.systems.modernbert import MODERNBERT
 from bertjax.huggingface.systems.openai_gpt import OPENAI_GPT
 from bertjax.huggingface.systems.roformer import ROFORMER
@@ -36,6 +37,7 @@ SYSTEMS = {
         DISTILBERT,
         ERNIE,
         ROFORMER,
+        MOBILEBERT,
         MODERNBERT,
         EUROBERT,
         OPENAI_GPT,

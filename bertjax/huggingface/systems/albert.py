@@ -82,6 +82,7 @@ ALBERT = System(
     ),
     decoder="predictions.decoder",
     read=_read,
+    default_activation="gelu_new",
     write=_write,
     buffers=BUFFERS,
 )

@@ -31,7 +31,7 @@ def _read_euro(content: Content) -> dict[str, Any]:
     refuse_unless(content, "num_key_value_heads", heads, reason=reason)
     rotation = value_of(content, "rope_parameters", dict, {})
     refuse_unless(rotation, "rope_type", "default", reason="only plain rotation is supported")
-    older = value_of(content, "rope_theta", float, 250_000.0)
+    older = value_of(content, "rope_theta", float, 10_000.0)
     return {
         "positions": "rotary",
         "rotary_base": value_of(rotation, "rope_theta", float, older),
@@ -90,5 +90,7 @@ EUROBERT = System(
     },
     decoder="lm_head",
     read=_read_euro,
+    default_activation="silu",
+    default_rows=8192,
     write=_write_euro,
 )

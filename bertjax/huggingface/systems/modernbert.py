@@ -134,5 +134,6 @@ MODERNBERT = System(
     read=_read_modern,
     write=_write_modern,
     activation="hidden_activation",
+    default_rows=8192,
     pooling="classifier_pooling",
 )

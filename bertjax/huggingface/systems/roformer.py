@@ -62,6 +62,7 @@ ROFORMER = System(
     | task_heads(sentence=Head("ForSequenceClassification", SENTENCE), choice=None),
     decoder="cls.predictions.decoder",
     read=_read_roformer,
+    default_rows=1536,
     write=_write_roformer,
     rows=_pairs_side_by_side,
     constants=_sinusoids,

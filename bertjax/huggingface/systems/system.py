@@ -60,7 +60,9 @@ class System:
     read: Callable[[Content], dict[str, Any]] = lambda content: {}
     write: Callable[[ModelConfig, SpecialIds], Content] = lambda cfg, special: {}
     activation: str = "hidden_act"
+    default_activation: str = "gelu"
     position_rows: str = "max_position_embeddings"
+    default_rows: int = 512
     shifts_positions: bool = False  # position 0 is row pad_token_id + 1 of the table, or row 0
     pooling: str = ""  # its word for the place that a sentence's classifier sees, if it has one
     # The order in which its file has the rows of a parameter's tensor; None: as they are.
