@@ -28,7 +28,7 @@ def compile_step(
 ) -> jax.stages.Compiled:
     """The training step for batches like `batch`, without memory for the state."""
     step: Any = make_train_step(cfg, objective, mesh)
-    return step.lower(abstract_state(cfg, mesh), batch, None).compile()
+    return step.lower(abstract_state(cfg, mesh), batch, np.uint32(cfg.seed), None).compile()
 
 
 @dataclass
@@ -56,8 +56,13 @@ class Bench:
         self.compiled = compile_step(cfg, mesh, self.objective, batch)
         self.compile_seconds = time.perf_counter() - began
         self.state = fresh_state(cfg, mesh)
-        self.state, _ = self.compiled(self.state, batch, None)
+        self.take(batch)
         self.at = 1
+
+    def take(self, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """One step; returns its metrics."""
+        self.state, metrics = self.compiled(self.state, batch, np.uint32(self.cfg.seed), None)
+        return metrics
 
     def run(self, count: int) -> None:
         """Take `count` steps as a run does: batches made ahead, metrics read one step late.
@@ -75,7 +80,7 @@ class Bench:
             began = time.perf_counter()
             for _ in range(count):
                 on_device = sharding.to_devices(self.mesh, batch, self.rows)
-                self.state, metrics = self.compiled(self.state, on_device, None)
+                metrics = self.take(on_device)
                 taken.append((batch["segments"], metrics["predicted"]))
                 asked = time.perf_counter()
                 batch = next(stream)
@@ -106,25 +111,21 @@ class Bench:
         batch = sharding.to_devices(mesh, self.source.batch(0), self.rows)
 
         def forward(state, batch):
-            batch = objective.corrupt(batch)
+            batch = objective.corrupt(batch, cfg.seed)
             counts = objective.counts(batch)
             drops = max(cfg.model.hidden_dropout, cfg.model.attention_dropout) > 0
             key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng) if drops else None
             return loss(objective, state.params, batch, counts, compute, key)[0]
 
         def both(state, batch):
-            corrupted = objective.corrupt(batch)
-            return gradients(cfg, objective, compute, places.params, state, corrupted)
-
-        def whole():
-            self.state, metrics = self.compiled(self.state, batch, None)
-            return metrics
+            corrupted = objective.corrupt(batch, cfg.seed)
+            return gradients(cfg, objective, compute, places.params, state, corrupted, cfg.seed)
 
         early = [
             jax.jit(function, in_shardings=(places, sharding.batch_sharding(mesh)))
             for function in (forward, both)
         ]
-        programs = [*(lambda f=f: f(self.state, batch) for f in early), whole]
+        programs = [*(lambda f=f: f(self.state, batch) for f in early), lambda: self.take(batch)]
         times = [[seconds(program, 1)[0] for program in programs] for _ in range(repeats)]
         to_loss, to_gradients, step = map(statistics.median, zip(*times, strict=True))
         return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Container
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from bertjax.config.checks import one_of, require, typed, within
 from bertjax.config.data import DataConfig, Phase
@@ -11,6 +13,12 @@ from bertjax.config.optim import OptimConfig
 
 BACKENDS = ("auto", "reference", "cudnn", "triton", "splash")
 REMAT = ("none", "dots", "full")
+# Options of `data` and `train` that no compiled program depends on.
+_OF_THE_HOST = (
+    *("corpus", "corpora", "workers", "prefetch", "minutes", "pace", "init", "tensorboard"),
+    *("log_every", "eval_every", "eval_rows", "checkpoint_every"),
+    *("keep_checkpoints", "max_bad_steps"),
+)
 
 
 UNITS = ("piece", "word", "ngram", "span")
@@ -235,6 +243,17 @@ class PretrainConfig:
         )
 
     @property
+    def computed(self) -> PretrainConfig:
+        """The run as far as its programs depend on it: runs that share it share what is compiled.
+
+        What only the loop and the host go by has its default, and so has the seed, which programs
+        are given.
+        """
+        phases = tuple(replace(phase, weights=()) for phase in self.data.phases)
+        data = _without(replace(self.data, corpora=(), phases=phases), _OF_THE_HOST)
+        return replace(self, data=data, train=_without(self.train, _OF_THE_HOST), seed=0)
+
+    @property
     def predicts_pairs(self) -> bool:
         """Whether the label of pairs is a part of the loss; it goes with masked LM alone."""
         asked = self.data.paired and self.train.next_sentence_loss
@@ -288,3 +307,8 @@ class PretrainConfig:
             replaced_token_head=self.generator is not None,
         )
         return replace(self, model=trained)
+
+
+def _without(options: Any, names: Container[str]) -> Any:
+    """The options with the defaults of those named."""
+    return replace(options, **{f.name: f.default for f in fields(options) if f.name in names})

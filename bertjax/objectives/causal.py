@@ -40,7 +40,7 @@ class CausalLM:
         """What every example begins with."""
         return (self.special.cls,)
 
-    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
+    def corrupt(self, batch: Batch, seed: Array | int, position: Array | float = 0.0) -> Batch:
         """The text as it is, with its next tokens as labels of the places before them."""
         tokens_BT, segments_BT = batch["tokens"], batch["segments"]
         B, T = tokens_BT.shape

@@ -25,8 +25,8 @@ def objective_of(
     if cfg.model.attention == "causal":
         return CausalLM(cfg.model, special, cfg.train.z_loss)
     pieces = pieces or cfg.model.vocab_size
-    masks = masks_of(cfg.masking, rates, steps, special, pieces, cfg.seed)
+    masks = masks_of(cfg.masking, rates, steps, special, pieces)
     if cfg.generator:
-        return ReplacedTokens(cfg, masks)
+        return ReplacedTokens(cfg.computed, masks)
     pairs = cfg.data.pairs if cfg.predicts_pairs else ""
     return MaskedLM(cfg.model, masks, pairs, cfg.train.z_loss)

@@ -11,7 +11,7 @@ from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.objectives.losses import Mean, cross_entropy, z_loss
 from bertjax.objectives.masks import Masks
-from bertjax.objectives.objective import EVALUATION_MASKING, EVALUATION_SEED, Batch
+from bertjax.objectives.objective import EVALUATION_MASKING, Batch
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class MaskedLM:
         """What begins and ends segments: evaluation masks neither."""
         return (self.masks.special.cls, self.masks.special.sep)
 
-    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
+    def corrupt(self, batch: Batch, seed: Array | int, position: Array | float = 0.0) -> Batch:
         """Masked."""
-        return self.masks.put(batch, position)
+        return self.masks.put(batch, seed, position)
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Masks and pairs."""
@@ -73,8 +73,7 @@ class MaskedLM:
 
     def evaluation(self) -> MaskedLM:
         """On BERT's masks."""
-        masks = self.masks.fixed(EVALUATION_MASKING, EVALUATION_SEED)
-        return replace(self, masks=masks, z_weight=0.0)
+        return replace(self, masks=self.masks.fixed(EVALUATION_MASKING), z_weight=0.0)
 
     def predictions(self, seq_len: int) -> float:
         """The masks."""

@@ -65,7 +65,7 @@ def draw(key: Array, seq_len: int) -> Draws:
     )
 
 
-def row_key(cfg: MaskingConfig, seed: int, example_id: Array) -> Array:
+def row_key(cfg: MaskingConfig, seed: Array | int, example_id: Array) -> Array:
     """The key of a row: `example_id` is uint32 [2], (epoch, row of the plan).
 
     `static_copies` n makes n fixed masks that take turns, as Google's dupe_factor does.
@@ -80,7 +80,7 @@ def mask_batch(
     *,
     special: SpecialIds,
     vocab_size: int,
-    seed: int,
+    seed: Array | int,
     rate: Array | None = None,
 ) -> dict[str, Array]:
     """Corrupt a batch's tokens and say what must be predicted.

@@ -38,17 +38,18 @@ class Masks:
     cfg: MaskingConfig  # its rate is the highest of the phase, which the slots are for
     special: SpecialIds
     pieces: int  # ids below it may stand in for a token
-    seed: int
     fall: Fall | None = None  # None: the rate is always that of `cfg`
 
-    def put(self, batch: dict[str, Array], position: Array | float) -> dict[str, Array]:
+    def put(
+        self, batch: dict[str, Array], seed: Array | int, position: Array | float
+    ) -> dict[str, Array]:
         """Corrupt a batch by `masking.mask_batch`, at a place in the schedule."""
         return masking.mask_batch(
             self.cfg,
             batch,
             special=self.special,
             vocab_size=self.pieces,
-            seed=self.seed,
+            seed=seed,
             rate=None if self.fall is None else self.fall.at(position),
         )
 
@@ -57,9 +58,9 @@ class Masks:
         rate = (self.fall.first + self.fall.last) / 2 if self.fall else self.cfg.rate
         return min(rate * seq_len, masking.slots(self.cfg, seq_len))
 
-    def fixed(self, cfg: MaskingConfig, seed: int) -> Masks:
+    def fixed(self, cfg: MaskingConfig) -> Masks:
         """Others of the same tokenizer, at one rate."""
-        return replace(self, cfg=cfg, seed=seed, fall=None)
+        return replace(self, cfg=cfg, fall=None)
 
 
 def masks_of(
@@ -68,7 +69,6 @@ def masks_of(
     steps: range,
     special: SpecialIds,
     pieces: int,
-    seed: int,
 ) -> Masks:
     """The masks of a phase.
 
@@ -78,8 +78,7 @@ def masks_of(
         steps: of the phase, places in the schedule.
         special: ids of the special tokens.
         pieces: ids below it may stand in for a token.
-        seed: of the run.
     """
     first, last = (rates or (cfg.rate,))[0], (rates or (cfg.rate,))[-1]
     fall = Fall(first, last, steps.start, steps.stop - 1) if first != last else None
-    return Masks(replace(cfg, rate=max(first, last)), special, pieces, seed, fall)
+    return Masks(replace(cfg, rate=max(first, last)), special, pieces, fall)

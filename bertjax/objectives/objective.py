@@ -48,10 +48,11 @@ class Objective(Hashable, Protocol):
     def never_predicted(self) -> tuple[int, ...]:
         """Ids of real tokens that are no label of `selects` on held-out text."""
 
-    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
+    def corrupt(self, batch: Batch, seed: Array | int, position: Array | float = 0.0) -> Batch:
         """The batch of `data.batches` as its models see it, and what they must predict.
 
-        `position` is the step's place in the schedule of `train.steps`.
+        `seed` is the run's, or `EVALUATION_SEED`; `position` is the step's place in the schedule
+        of `train.steps`.
         """
 
     def counts(self, batch: Batch) -> dict[str, Array]:

@@ -8,6 +8,7 @@ draw that happens to be the text's token counts as the text's. No gradient goes 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from bertjax.model.networks import generator_of, model_of
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.masked_lm import masked_lm_sums
 from bertjax.objectives.masks import Masks
-from bertjax.objectives.objective import EVALUATION_MASKING, EVALUATION_SEED, Batch
+from bertjax.objectives.objective import EVALUATION_MASKING, Batch
 
 _DRAWS = 1  # sets the key of a row's draws apart from that of its masks
 
@@ -58,9 +59,16 @@ class ReplacedTokens:
         """What begins and ends segments: evaluation masks neither."""
         return (self.masks.special.cls, self.masks.special.sep)
 
-    def corrupt(self, batch: Batch, position: Array | float = 0.0) -> Batch:
-        """Masked for the generator, with the text as `original_tokens` beside it."""
-        return self.masks.put(batch, position) | {"original_tokens": batch["tokens"]}
+    def corrupt(self, batch: Batch, seed: Array | int, position: Array | float = 0.0) -> Batch:
+        """Masked for the generator; beside it the text, and the keys of what the generator draws.
+
+        `original_tokens` int32 [B, T]; `draw_keys` uint32 [B, 2].
+        """
+        keys_B = jax.vmap(partial(key_of_draws, seed))(batch["example_ids"])
+        return self.masks.put(batch, seed, position) | {
+            "original_tokens": batch["tokens"],
+            "draw_keys": jax.random.key_data(keys_B),
+        }
 
     def counts(self, batch: Batch) -> dict[str, Array]:
         """Masks, and real tokens."""
@@ -80,7 +88,7 @@ class ReplacedTokens:
         generator, of_generator = generator_of(self.cfg, params)
         masked = model.apply(generator, of_generator, batch, compute=compute, key=generator_key)
         logits_BKV = masked["masked_lm_logits"]
-        keys_B = jax.vmap(lambda ids: key_of_draws(self.masks.seed, ids))(batch["example_ids"])
+        keys_B = jax.random.wrap_key_data(batch["draw_keys"])
         drawn_BT = put_draws(batch, draw(logits_BKV, keys_B, self.masks.pieces))
         outputs = model.apply(
             self.cfg.model,
@@ -97,14 +105,14 @@ class ReplacedTokens:
 
     def evaluation(self) -> ReplacedTokens:
         """On BERT's masks, and with draws of their own key."""
-        return replace(self, masks=self.masks.fixed(EVALUATION_MASKING, EVALUATION_SEED))
+        return replace(self, masks=self.masks.fixed(EVALUATION_MASKING))
 
     def predictions(self, seq_len: int) -> float:
         """The generator's masks."""
         return self.masks.predictions(seq_len)
 
 
-def key_of_draws(seed: int, example_id: Array) -> Array:
+def key_of_draws(seed: Array | int, example_id: Array) -> Array:
     """The key of what is drawn for a row in an epoch; `example_id` is uint32 [2]."""
     key = jax.random.fold_in(jax.random.key(seed), _DRAWS)
     return jax.random.fold_in(jax.random.fold_in(key, example_id[0]), example_id[1])

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
@@ -130,7 +131,8 @@ def executable(cfg: PretrainConfig, topology: Topology, phase: Phase) -> Any:
     mesh = _mesh(cfg.train.mesh, topology)
     with jax.set_mesh(mesh):
         step = make_train_step(cfg, objective(cfg, phase), mesh)
-        return _compile(step, abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh), None)
+        state, batch = abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh)
+        return _compile(step, state, batch, np.uint32(cfg.seed), None)
 
 
 def _compile(step: Any, *arguments: Any) -> Any:

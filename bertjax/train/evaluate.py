@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from bertjax import model, sharding
 from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource, evaluation_batches
 from bertjax.objectives.losses import Mean
-from bertjax.objectives.objective import Objective
+from bertjax.objectives.objective import EVALUATION_SEED, Objective
 from bertjax.train.state import state_shardings
 from bertjax.train.step import compute_of
 
@@ -22,13 +23,17 @@ EvaluationStep = Callable[[model.Params, dict[str, Array]], dict[str, Mean]]
 
 def make_evaluation_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> EvaluationStep:
     """Jitted (params, batch) -> metrics of the batch, at the objective's fixed setting."""
+    return _evaluation_step(cfg.computed, objective.evaluation(), mesh)
+
+
+@lru_cache(maxsize=8)
+def _evaluation_step(cfg: PretrainConfig, fixed: Objective, mesh: Mesh) -> EvaluationStep:
     places = state_shardings(cfg, mesh).params
     compute = compute_of(cfg, mesh)
-    fixed = objective.evaluation()
 
     def step(params: model.Params, batch: dict[str, Array]) -> dict[str, Mean]:
         params = jax.lax.with_sharding_constraint(params, sharding.gather_fsdp(places))
-        return fixed.sums(params, fixed.corrupt(batch), compute, None)
+        return fixed.sums(params, fixed.corrupt(batch, EVALUATION_SEED), compute, None)
 
     return jax.jit(
         step,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from bertjax import cluster, sharding
@@ -99,7 +100,7 @@ def _train(
     terminal: Terminal,
 ) -> Run:
     checkpoints, pace = Checkpoints(run, cfg.train.keep_checkpoints), make_pace(cfg)
-    work_of = make_phases(cfg, data, mesh)
+    work_of, seed = make_phases(cfg, data, mesh), np.uint32(cfg.seed)
 
     # Where the run stands: at its newest checkpoint, or at its beginning.
     found = checkpoints.restore(abstract_state(cfg, mesh))
@@ -147,7 +148,7 @@ def _train(
                     trace.before(step, state)
                     with jax.profiler.StepTraceAnnotation("train", step_num=step):
                         on_devices = sharding.to_devices(mesh, batch, shape.batch_size)
-                        state, metrics = work.step(state, on_devices, pace.position(step))
+                        state, metrics = work.step(state, on_devices, seed, pace.position(step))
                     step += 1
                     report.took(step, metrics, batch["segments"])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 from jax.sharding import Mesh
 
@@ -30,14 +29,12 @@ class PhaseWork:
 
 
 def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], PhaseWork]:
-    """Phase -> what it does. Phases that learn the same share the programs that are compiled."""
-    train_step = cache(lambda objective: make_train_step(cfg, objective, mesh))
-    evaluation_step = cache(lambda objective: make_evaluation_step(cfg, objective, mesh))
+    """Phase -> what it does."""
 
     def phase_work(phase: int) -> PhaseWork:
         size = cfg.data.phases[phase].batch_size
         objective = objective_of(cfg, data.first.special, data.first.vocab_size, phase)
-        step = evaluation_step(objective.evaluation())
+        step = make_evaluation_step(cfg, objective, mesh)
         held_out, rows = data.evaluation(cfg, phase), cfg.train.eval_rows
         at_once = rows_at_once(cfg, mesh, size)
         baselines = {
@@ -57,7 +54,7 @@ def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], 
             objective,
             data.training(cfg, phase),
             sharding.process_rows(mesh, size, cfg.train.accumulate),
-            train_step(objective),
+            make_train_step(cfg, objective, mesh),
             measure,
         )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 
 from bertjax import model, sharding
@@ -33,9 +36,9 @@ class TrainState(NamedTuple):
         return self.params if self.average is None else self.average
 
 
-def init_state(cfg: PretrainConfig) -> TrainState:
-    """Fresh parameters (from `cfg.seed`) and optimizer state; jit-able."""
-    params = networks.init(cfg, jax.random.key(cfg.seed))
+def init_state(cfg: PretrainConfig, seed: Array | int) -> TrainState:
+    """Fresh parameters and optimizer state; jit-able. `seed` is the run's."""
+    params = networks.init(cfg, jax.random.key(seed))
     zero = jnp.zeros((), jnp.int32)
     average = _first_average(cfg, params)
     return TrainState(zero, params, average, _optimizer(cfg).init(params), zero, zero)
@@ -81,8 +84,7 @@ def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = N
     Raises:
         UserError: one of them has another shape in this run.
     """
-    places = state_shardings(cfg, mesh)
-    state = jax.jit(lambda: init_state(cfg), out_shardings=places)()
+    state = _initialise(cfg.computed, mesh)(np.uint32(cfg.seed))
     if params is not None:
         given = flatten(params)
 
@@ -96,10 +98,16 @@ def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = N
                 )
             return jax.device_put(found, place)
 
+        places = state_shardings(cfg, mesh)
         begun = jax.tree_util.tree_map_with_path(begin, state.params, places.params)
         average = jax.jit(partial(_first_average, cfg), out_shardings=places.average)(begun)
         state = state._replace(params=begun, average=average)
     return state
+
+
+@lru_cache(maxsize=8)
+def _initialise(cfg: PretrainConfig, mesh: Mesh) -> Callable[[Any], TrainState]:
+    return jax.jit(partial(init_state, cfg), out_shardings=state_shardings(cfg, mesh))
 
 
 def checkpoint_items(state: TrainState) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -28,7 +29,7 @@ _COMPILER_OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 _DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds into the same seed
 
 
-TrainStep = Callable[[TrainState, Batch, Any], tuple[TrainState, dict[str, Array]]]
+TrainStep = Callable[[TrainState, Batch, Any, Any], tuple[TrainState, dict[str, Array]]]
 
 
 def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
@@ -69,8 +70,10 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
 
 
 def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> TrainStep:
-    """Compile-once step: (state, batch, position) -> (state, metrics); the state is donated.
+    """Compile-once step: (state, batch, seed, position) -> (state, metrics); the state is donated.
 
+    Runs that differ in nothing that is computed (`PretrainConfig.computed`) share it, and `seed` is
+    that of the run.
     `position` is the step's place in the schedule of `train.steps`; None takes the number of
     updates so far, and for what `objective` hides the number of steps.
 
@@ -80,15 +83,20 @@ def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> Tr
     A step whose loss or gradient is not finite leaves parameters, their average and the optimizer
     as they were.
     """
+    return _train_step(cfg.computed, objective, mesh)
+
+
+@lru_cache(maxsize=8)
+def _train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> TrainStep:
     places = state_shardings(cfg, mesh)
-    compute = compute_of(cfg, mesh)
+    compute, everywhere = compute_of(cfg, mesh), sharding.replicated(mesh)
     rate = learning_rate(cfg.optim, cfg.train.steps)
     update_rule = optimizer(cfg.optim, cfg.train.steps, networks.describe(cfg))
 
-    def step(state: TrainState, batch: Batch, position: Array | float | None):
+    def step(state: TrainState, batch: Batch, seed: Array | int, position: Array | float | None):
         tokens = jnp.sum(batch["segments"] != 0)
-        corrupted = objective.corrupt(batch, state.step if position is None else position)
-        grads, sums = gradients(cfg, objective, compute, places.params, state, corrupted)
+        corrupted = objective.corrupt(batch, seed, state.step if position is None else position)
+        grads, sums = gradients(cfg, objective, compute, places.params, state, corrupted, seed)
         total = jnp.asarray(sum(sums[name].total for name in objective.weights))
         updated = guarded_update(
             update_rule, grads, total, state.params, state.optimizer, position=position
@@ -115,8 +123,8 @@ def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> Tr
 
     return jax.jit(
         step,
-        in_shardings=(places, sharding.batch_sharding(mesh), sharding.replicated(mesh)),
-        out_shardings=(places, sharding.replicated(mesh)),
+        in_shardings=(places, sharding.batch_sharding(mesh), everywhere, everywhere),
+        out_shardings=(places, everywhere),
         donate_argnums=0,
         compiler_options=_COMPILER_OPTIONS.get(compute.platform),
     )
@@ -129,10 +137,11 @@ def gradients(
     places: Any,
     state: TrainState,
     batch: Batch,
+    seed: Array | int,
 ) -> tuple[model.Params, dict[str, Mean]]:
     """Gradients, lying at `places`, and metrics of a corrupted batch, in its micro-batches."""
     counts = objective.counts(batch)
-    run_key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng)
+    run_key = jax.random.key(seed, impl=cfg.train.dropout_prng)
     step_key = jax.random.fold_in(jax.random.fold_in(run_key, _DROPOUT), state.step)
     drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
 

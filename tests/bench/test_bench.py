@@ -57,7 +57,7 @@ def work_of_steps(masking: MaskingConfig, count: int) -> float:
     source, work = BatchSource(corpus, cfg.data, 0, cfg.seed), []
     masked = jax.jit(objective_of(cfg, corpus.special).corrupt)
     for step in range(1, count + 1):
-        batch = jax.device_get(masked(source.batch(step)))
+        batch = jax.device_get(masked(source.batch(step), cfg.seed))
         lengths, predicted = (batch["segments"] != 0).sum(1), batch["predict_weights"].sum()
         assert predicted < 0.9 * masking.rate * lengths.sum()
         work.append(flops.training_flops((MODEL,), lengths.sum(), (lengths**2).sum(), predicted))

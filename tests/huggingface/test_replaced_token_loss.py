@@ -92,7 +92,7 @@ def params():
 def test_losses_and_scores_are_those_of_two_models_of_transformers(params):
     objective = objective_of(PAIR, SPECIAL)
     text = tiny_model.source().batch(0)
-    masked = jax.device_get(jax.jit(objective.corrupt)(text))
+    masked = jax.device_get(jax.jit(objective.corrupt)(text, PAIR.seed))
     sums = jax.jit(objective.sums, static_argnums=(2, 3))(params, masked, model.Compute(), None)
     ours = {name: float(mean.value()) for name, mean in jax.device_get(sums).items()}
 

@@ -38,7 +38,7 @@ def text() -> dict[str, np.ndarray]:
 
 @cache
 def prepared() -> dict[str, np.ndarray]:
-    return jax.device_get(jax.jit(OBJECTIVE.corrupt)(text()))
+    return jax.device_get(jax.jit(OBJECTIVE.corrupt)(text(), 0))
 
 
 def test_the_loss_is_pytorchs_over_each_example_by_itself():
@@ -102,7 +102,7 @@ def test_packed_examples_learn_what_they_learn_in_rows_of_their_own():
     together = {name: packed[name] for name in apart}
 
     def gradient(batch):
-        batch = OBJECTIVE.corrupt(batch)
+        batch = OBJECTIVE.corrupt(batch, 0)
         counts = OBJECTIVE.counts(batch)
         share = lambda p: loss(OBJECTIVE, p, batch, counts, model.Compute(), None)[0]  # noqa: E731
         return jax.jit(jax.grad(share))(params())

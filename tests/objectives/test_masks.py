@@ -41,9 +41,9 @@ def test_it_goes_evenly_and_reaches_both_ends_exactly(first, last):
 def test_masks_are_those_of_the_rate_of_the_moment(name, share):
     """By the oracle of the published procedures, given that rate and the slots of the highest."""
     cfg, (first, last) = replace(PRESETS[name], rate=0.3), (0.3, 0.12)
-    masks = Masks(cfg, SPECIAL, V, 0, Fall(first, last, 0, 100))
+    masks = Masks(cfg, SPECIAL, V, Fall(first, last, 0, 100))
     batch = make_batch(3)
-    got = jax.device_get(jax.jit(masks.put)(batch, 100 * share))
+    got = jax.device_get(jax.jit(masks.put)(batch, 0, 100 * share))
     draws = jax.device_get(draws_of(cfg, batch["example_ids"], T))
     now = replace(cfg, rate=first + share * (last - first))
     slots = masking.slots(cfg, T)
@@ -63,8 +63,8 @@ def test_masks_are_those_of_the_rate_of_the_moment(name, share):
 
 
 def test_at_rate_zero_nothing_is_hidden():
-    masks = Masks(MaskingConfig(rate=0.3), SPECIAL, V, 0, Fall(0.3, 0.0, 0, 10))
-    assert not np.asarray(masks.put(make_batch(0), 10.0)["predict_weights"]).any()
+    masks = Masks(MaskingConfig(rate=0.3), SPECIAL, V, Fall(0.3, 0.0, 0, 10))
+    assert not np.asarray(masks.put(make_batch(0), 0, 10.0)["predict_weights"]).any()
 
 
 def test_a_phase_has_its_own_rate_and_slots_for_the_highest():

@@ -52,7 +52,7 @@ def states(cfg, shape=(1, 1, 1)):
                     params=jax.device_put(spoilt, state_shardings(cfg, mesh).params)
                 )
             batch = sharding.to_devices(mesh, tiny_model.source(cfg.data).batch(index), ROWS)
-            state, metrics = step(state, batch, None)
+            state, metrics = step(state, batch, 0, None)
             if index == SKIPPED:
                 assert int(metrics["skipped"]) == 1
                 places = state_shardings(cfg, mesh).params

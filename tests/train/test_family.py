@@ -56,7 +56,7 @@ def trained(cfg: PretrainConfig, axes: tuple[int, int, int]):
         for i in range(2):
             batch = tiny_model.source(cfg.data).batch(i)
             rows = sharding.to_devices(where, batch, tiny_model.ROWS)
-            state, metrics = step(state, rows, None)
+            state, metrics = step(state, rows, 0, None)
         return jax.device_get(state.params), float(metrics[objective.selects])
 
 

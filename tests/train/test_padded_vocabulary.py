@@ -38,7 +38,7 @@ def test_rows_beyond_the_pieces_are_never_drawn(ids: str) -> None:
     )
     batch = tiny_model.source().batch(0)
     drawn, anything = (
-        jax.jit(objective_of(cfg, tiny_model.SPECIAL, pieces).corrupt)(batch)["tokens"]
+        jax.jit(objective_of(cfg, tiny_model.SPECIAL, pieces).corrupt)(batch, 0)["tokens"]
         for pieces in (tiny_model.VOCAB, 0)
     )
     assert np.max(drawn) < tiny_model.VOCAB <= np.max(anything)

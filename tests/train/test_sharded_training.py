@@ -86,7 +86,7 @@ def train(optimizer: str, shape: tuple[int, int, int], accumulate: int):
         step = make_train_step(cfg, objective_of(cfg, SPECIAL), mesh)
         losses = []
         for batch in batches():
-            state, metrics = step(state, sharding.to_devices(mesh, batch, B), None)
+            state, metrics = step(state, sharding.to_devices(mesh, batch, B), 0, None)
             losses.append((metrics["masked_lm_loss"], metrics["next_sentence_loss"]))
     return np.array(jax.device_get(losses)), jax.device_get(state.params)
 
@@ -151,5 +151,5 @@ def test_a_mesh_that_does_not_fit_is_refused():
 def test_shardings_cover_the_whole_state():
     cfg = config()
     places = state_shardings(cfg, sharding.make_mesh(MeshConfig(2, 2, 2)))
-    shapes = jax.eval_shape(lambda: init_state(cfg))
+    shapes = jax.eval_shape(lambda: init_state(cfg, 0))
     assert jax.tree.structure(places) == jax.tree.structure(shapes)

@@ -47,7 +47,7 @@ def five_steps():
         state = jax.device_put(fresh(), state_shardings(RUN, mesh))
         metrics = []
         for index in range(STEPS):
-            state, found = step(state, sharding.to_devices(mesh, batch(index), ROWS), None)
+            state, found = step(state, sharding.to_devices(mesh, batch(index), ROWS), 0, None)
             metrics.append(found)
     return jax.device_get((state, metrics))
 
@@ -70,11 +70,11 @@ def test_the_reported_rate_is_the_one_applied_after_a_skipped_step():
         places = state_shardings(RUN, mesh)
         broken = jax.tree.map(np.copy, fresh())
         broken.params["masked_lm"]["bias"][:] = np.nan
-        state, metrics = step(jax.device_put(broken, places), first, None)
+        state, metrics = step(jax.device_put(broken, places), first, 0, None)
         assert int(metrics["skipped"]) == 1 and int(state.step) == 1
         good = jax.device_put(fresh().params, places.params)
-        state, metrics = step(state._replace(params=good), first, None)
-        straight, expected = step(jax.device_put(fresh(), places), first, None)
+        state, metrics = step(state._replace(params=good), first, 0, None)
+        straight, expected = step(jax.device_put(fresh(), places), first, 0, None)
     assert float(metrics["learning_rate"]) == float(expected["learning_rate"]) == float(rate(0))
     assert largest_difference(state.params, straight.params) == 0.0
     assert (int(state.bad_steps), int(state.skipped), int(state.step)) == (0, 1, 2)
@@ -88,13 +88,13 @@ def test_a_non_finite_step_changes_nothing_and_is_counted():
     with jax.set_mesh(mesh):
         state = jax.device_put(broken, state_shardings(RUN, mesh))
         for n in (1, 2):
-            state, metrics = step(state, first, None)
+            state, metrics = step(state, first, 0, None)
             assert (int(metrics["bad_steps"]), int(metrics["skipped"])) == (n, n)
         assert int(state.step) == 2
         kept = jax.device_get((state.params, state.optimizer))
         jax.tree.map(np.testing.assert_array_equal, (broken.params, broken.optimizer), kept)
         good = jax.device_put(fresh().params, state_shardings(RUN, mesh).params)
-        state, metrics = step(state._replace(params=good), first, None)
+        state, metrics = step(state._replace(params=good), first, 0, None)
     assert (int(metrics["bad_steps"]), int(metrics["skipped"])) == (0, 2)
 
 
@@ -104,7 +104,7 @@ def test_an_empty_batch_gives_no_nan():
     empty["pair_labels"] -= 1
     with jax.set_mesh(mesh):
         state = jax.device_put(fresh(), state_shardings(RUN, mesh))
-        state, metrics = step(state, sharding.to_devices(mesh, empty, ROWS), None)
+        state, metrics = step(state, sharding.to_devices(mesh, empty, ROWS), 0, None)
     assert float(metrics["masked_lm_loss"]) == 0.0 and int(metrics["bad_steps"]) == 0
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(jax.device_get(state.params)))
 
@@ -143,7 +143,7 @@ def test_dropout_is_new_in_every_step():
         step = make_train_step(cfg, objective_of(cfg, SPECIAL), mesh)
         losses = [float(five_steps()[1][0]["masked_lm_loss"])]
         for _ in range(2):
-            state, metrics = step(state, first, None)
+            state, metrics = step(state, first, 0, None)
             losses.append(float(metrics["masked_lm_loss"]))
     assert len({round(loss, 4) for loss in losses}) == 3
 
@@ -153,3 +153,31 @@ def test_parameters_are_made_on_the_mesh_with_the_same_bits():
     ours, theirs = by_path(fresh().params), by_path(fresh_state(RUN, mesh).params)
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+
+
+def test_runs_share_a_step_unless_something_else_is_computed():
+    mesh, step = compiled()
+    elsewhere = replace(
+        RUN,
+        seed=7,
+        data=replace(RUN.data, corpus="another", workers=2),
+        train=replace(RUN.train, log_every=3, eval_rows=8, keep_checkpoints=9),
+    )
+    assert make_train_step(elsewhere, objective_of(elsewhere, SPECIAL), mesh) is step
+    other = replace(RUN, train=replace(RUN.train, steps=30))
+    assert make_train_step(other, objective_of(other, SPECIAL), mesh) is not step
+
+
+def test_the_seed_of_a_run_is_data_to_its_step():
+    """Other masks from the same program."""
+    mesh, step = compiled()
+    first = sharding.to_devices(mesh, batch(0), ROWS)
+    before = step._cache_size()
+    with jax.set_mesh(mesh):
+        places = state_shardings(RUN, mesh)
+        losses = []
+        for seed in np.array([0, 7, 2**32 - 1], np.uint32):
+            metrics = step(jax.device_put(fresh(), places), first, seed, None)[1]
+            losses.append(float(metrics["masked_lm_loss"]))
+    assert losses[0] == float(five_steps()[1][0]["masked_lm_loss"])
+    assert len(set(losses)) == 3 and step._cache_size() <= before + 1

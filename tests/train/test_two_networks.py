@@ -48,7 +48,7 @@ def train(shape: tuple[int, int, int], accumulate: int, optimizer: str = "adamw"
         found = []
         for index in range(STEPS):
             batch = sharding.to_devices(mesh, tiny_model.source().batch(index), ROWS)
-            state, metrics = step(state, batch, None)
+            state, metrics = step(state, batch, 0, None)
             found.append(metrics)
     return jax.device_get((found, state.params))
 
