@@ -16,7 +16,7 @@ from bertjax.text.special import SpecialIds
 class Fall:
     """A rate that goes evenly from one to another; each is reached exactly, at a step of its own.
 
-    Yang et al. 2023, "Learning Better Masking for Better Language Model Pre-training", section 3.1.
+    Yang et al. 2023, "Learning Better Masking for Better Language Model Pre-training".
     """
 
     first: float
