@@ -105,18 +105,19 @@ class DataConfig:
             f"data.max_packed={self.max_packed} with data.format={self.format}: those rows are "
             "full already; use doc_sentences to pack documents with isolation",
         )
-
         self._check_corpora()
 
     def _check_corpora(self) -> None:
+        """Refuse corpora that cannot be told apart, and weights that cannot be kept exactly."""
         require(
             not (self.corpus and self.corpora),
             f"data.corpus={self.corpus} and data.corpora with {len(self.corpora)} entries: give "
-            "one of them",
+            "one of them; data.corpora=[] drops the others",
         )
         require(
-            all(one.path for one in self.corpora),
-            "data.corpora has an entry without a path: give the directory from `bertjax prepare`",
+            all(PurePath(one.path).name for one in self.corpora),
+            "data.corpora has an entry whose path names no directory: give that from `bertjax "
+            "prepare`",
         )
         for name in self.names:
             require(

@@ -122,7 +122,7 @@ def test_a_phase_has_weights_of_its_own_and_one_corpus_alone_is_itself():
     ("fields", "said"),
     [
         ({"corpus": "x"}, "data.corpus=x and data.corpora with 3 entries: give one of them"),
-        ({"corpora": (WeightedCorpus(),)}, "an entry without a path"),
+        ({"corpora": (WeightedCorpus(),)}, "an entry whose path names no directory"),
         (
             {"corpora": (WeightedCorpus("a/c"), WeightedCorpus("b/c"))},
             "two that are called c: the last part",
