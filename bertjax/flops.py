@@ -46,7 +46,7 @@ def _of_network(cfg: ModelConfig, tokens: float, attended: float, predicted: flo
     D, E, W, L = cfg.hidden_size, cfg.transform_size, cfg.inner_size, cfg.num_layers
     projected = cfg.table_size * (3 if cfg.trigram else 1)
     projection = projected * D if cfg.embedding_size else 0
-    blocks = L * layer_weights(cfg)
+    blocks = L * cfg.layer_size
     scores = sum(12 * W * _seen(spec.window, tokens, attended) for spec in cfg.layer_specs)
     if cfg.replaced_token_head:
         head = 6 * (D * D + D) * tokens
@@ -54,14 +54,6 @@ def _of_network(cfg: ModelConfig, tokens: float, attended: float, predicted: flo
         transform = D * E if cfg.head_transform else 0
         head = 6 * (transform + E * cfg.vocab_size) * predicted
     return 6 * (blocks + projection) * tokens + scores + head
-
-
-def layer_weights(cfg: ModelConfig) -> int:
-    """Entries of the matrices of a layer: what a token is multiplied with in it."""
-    D, W, F = cfg.hidden_size, cfg.inner_size, cfg.intermediate_size
-    matrices = 3 if cfg.feed_forward == "glu" else 2
-    around = 3 * D * W if cfg.bottleneck_size else 0  # to W twice, and back
-    return 3 * W * W + D * W + around + cfg.feed_forwards * matrices * W * F
 
 
 def _seen(window: tuple[int | None, int | None] | None, tokens: float, attended: float) -> float:

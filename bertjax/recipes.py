@@ -251,6 +251,7 @@ def neobert_2025(model: ModelConfig) -> PretrainConfig:
             head_transform=False,
             head_bias=False,
             tied_head=False,
+            pooler="gelu",
         ),
         data=DataConfig(
             format="doc_sentences",

@@ -5,7 +5,7 @@
 Source: Sun et al. 2020 (arXiv 2004.02984), table 1 and section 4.1; google-research/google-research
 mobilebert/README.md and config/uncased_L-24_H-128_B-512_A-4_F-4_OPT.json.
 Departures: no teacher. The published one was first taught an IB-BERT-large's layers, one by one,
-for 240k steps, and then half its words; here it learns from text alone, for as many steps.
+for 240k steps, and then half its words for 500k; here it learns those from text alone.
 Token budget: 500k steps × 2,048 rows of 512 tokens = 524 G tokens.
 Published: 25.3M parameters without the head's table of 11.7M; GLUE test 77.7 with the teacher.
 """

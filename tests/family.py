@@ -37,6 +37,14 @@ FAMILY = {
         "layer_groups": 2,
         "next_sentence_head": False,
     },
+    "albert-inner": {
+        "family": "albert",
+        "embedding_size": 6,
+        "num_layers": 4,
+        "layer_groups": 1,
+        "inner_layers": 2,
+        "next_sentence_head": False,
+    },
     "distilbert": {
         "family": "distilbert",
         "type_vocab_size": 0,
@@ -96,6 +104,7 @@ FAMILY = {
         "head_transform": False,
         "head_bias": False,
         "tied_head": False,
+        "pooler": "gelu",
         "hidden_dropout": 0.0,
     },
     "openai-gpt": {

@@ -62,7 +62,6 @@ ALLOWED = {
     | {
         "checkpoint",
         "data",
-        "flops",
         "model",
         "objectives",
         "optim",

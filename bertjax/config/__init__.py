@@ -11,6 +11,7 @@ K prediction slots in a row, M examples packed in a row, C classes, W words in a
 
 from bertjax.config.data import DataConfig, Phase, PhaseSchedule, WeightedCorpus
 from bertjax.config.finetune import (
+    SENTENCE_FAMILIES,
     ExamplesConfig,
     FinetuneConfig,
     HeadConfig,
@@ -29,6 +30,7 @@ from bertjax.config.pretrain import (
 
 __all__ = [
     "MAX_FEED_FORWARDS",
+    "SENTENCE_FAMILIES",
     "DataConfig",
     "ExamplesConfig",
     "FinetuneConfig",

@@ -17,6 +17,7 @@ TASK_FAMILIES = (
     "span_qa",
     "multiple_choice",
 )
+SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
 TAG_SCHEMES = ("none", "IO", "IOB1", "IOB2", "IOBES")
 QA_SCORINGS = ("squad", "cmrc")
 
@@ -123,7 +124,7 @@ class ExamplesConfig:
         within("data.window_step", self.window_step, 0, self.max_length)
 
 
-POOLINGS = ("cls", "mean")
+POOLINGS = ("cls", "mean", "last")
 FUSIONS = ("none", "concat", "mean", "scalar_mix")
 SEQUENCE_LAYERS = ("none", "bilstm", "cnn")
 
@@ -132,13 +133,14 @@ SEQUENCE_LAYERS = ("none", "bilstm", "cnn")
 class HeadConfig:
     """What stands between the encoder and the answer; all parts combine."""
 
-    pooling: str = "cls"  # of sentence tasks: BERT's pooler over [CLS] | mean over real tokens
+    pooling: str = "cls"  # of sentences: BERT's pooler over [CLS] | mean of real tokens | the last
     fusion: str = "none"  # of the last `fusion_layers`: concat, mean or scalar_mix (ELMo)
     fusion_layers: int = 4  # how many of the top layers are fused
     sequence: str = "none"  # a bilstm or a cnn over the tokens
     sequence_size: int = 252  # its width: both directions, or all three filter widths, together
     crf: bool = False  # tagging: a linear-chain CRF over the words (Lafferty et al. 2001)
     dropout: float = 0.1  # before the last layer; run_squad.py has none
+    bias: bool = True  # of the last layer; GPT-1's class has none
 
     def __post_init__(self) -> None:
         one_of("head.pooling", self.pooling, POOLINGS)
@@ -231,6 +233,13 @@ class FinetuneConfig:
             (family == "multiple_choice") == bool(self.data.choices),
             f"task.family={family} with data.choices={list(self.data.choices)}: multiple_choice, "
             "and only that, names the columns of its endings there",
+        )
+        require(
+            self.model.attention == "full"
+            or self.head.pooling != "cls"
+            or family not in SENTENCE_FAMILIES,
+            f"head.pooling=cls with task.family={family}: the model's attention is causal, so its "
+            "first token sees no other; use head.pooling=last or mean",
         )
         require(
             family == "tagging" or self.task.scheme == "none",

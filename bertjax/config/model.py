@@ -34,6 +34,7 @@ class ModelConfig:
     hidden_size: int = 768  # D, of the state of a token
     num_layers: int = 12  # L, of the encoder
     layer_groups: int = 0  # sets of weights that the layers share in turn (ALBERT: 1); 0: one each
+    inner_layers: int = 1  # layers of a group, one after another
     num_heads: int = 12  # N, attention heads of a layer
     intermediate_size: int = 3072  # F, inside the feed-forward network
     bottleneck_size: int = 0  # W, width that a layer works in (MobileBERT); 0: D
@@ -115,7 +116,15 @@ class ModelConfig:
 
     def _check_parts(self) -> None:
         """Refuse fields that contradict each other."""
-        within("model.layer_groups", self.layer_groups, 0, self.num_layers)
+        within("model.inner_layers", self.inner_layers, 1, self.num_layers)
+        within("model.layer_groups", self.layer_groups, 0, self.num_layers // self.inner_layers)
+        require(
+            self.inner_layers == 1
+            or (self.layer_groups > 0 and self.num_layers % self.inner_layers == 0),
+            f"model.inner_layers={self.inner_layers} with model.layer_groups={self.layer_groups} "
+            f"and model.num_layers={self.num_layers}: groups of that many layers fill the model; "
+            "use 1 group or more, and a number that divides the layers",
+        )
         require(
             self.positions == "table" or self.head_size % 2 == 0,
             f"model.positions=rotary turns pairs of a head, and {self._width} over "
@@ -221,12 +230,23 @@ class ModelConfig:
 
     @property
     def layer_weights(self) -> tuple[int, ...]:
-        """Which set of weights each layer has: its own, or the group's that it belongs to.
+        """Which set of weights each layer has: its own, or that of its place in its group.
 
-        Layer i of L belongs to group ⌊i / (L / G)⌋ (transformers modeling_albert.py).
+        Step i of L goes through group ⌊i / (L / G)⌋, which has several layers (transformers
+        modeling_albert.py).
         """
-        groups = self.layer_groups or self.num_layers
-        return tuple(int(i / (self.num_layers / groups)) for i in range(self.num_layers))
+        steps = self.num_layers // self.inner_layers
+        groups = [int(i / (steps / (self.layer_groups or steps))) for i in range(steps)]
+        inner = range(self.inner_layers)
+        return tuple(group * self.inner_layers + j for group in groups for j in inner)
+
+    @property
+    def layer_size(self) -> int:
+        """Entries of the matrices of a layer: what a token is multiplied with in it."""
+        D, W, F = self.hidden_size, self.inner_size, self.intermediate_size
+        matrices = 3 if self.feed_forward == "glu" else 2
+        around = 3 * D * W if self.bottleneck_size else 0  # to W twice, and back
+        return 3 * W * W + D * W + around + self.feed_forwards * matrices * W * F
 
     @property
     def padded_vocab_size(self) -> int:

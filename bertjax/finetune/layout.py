@@ -21,7 +21,6 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.data import keyed
-from bertjax.flops import layer_weights
 from bertjax.tasks.task import Rows
 
 _DEALT = 1  # keeps these draws apart from those of `batches`
@@ -53,7 +52,7 @@ class Cost:
     def token(self, width: int) -> float:
         """Forward FLOPs of a token through a layer, in lines of `width`."""
         of_keys = 4 * self.model.inner_size + _SCORE * self.model.num_heads
-        return 2 * layer_weights(self.model) + width * of_keys
+        return 2 * self.model.layer_size + width * of_keys
 
 
 class Lengths(NamedTuple):

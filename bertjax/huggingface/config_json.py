@@ -201,10 +201,10 @@ def typed(content: dict[str, Any], key: str, kind: type, default: Any, source: P
 
 def _check_size(cfg: ModelConfig, source: Path) -> None:
     """Refuse a model that no one has before anything is allocated; counts matrices only."""
-    D, F, rows = cfg.hidden_size, cfg.intermediate_size, cfg.max_positions + cfg.position_offset
-    tables = (cfg.vocab_size + rows + cfg.type_vocab_size) * cfg.table_size
+    D, rows = cfg.hidden_size, cfg.max_positions + cfg.position_offset
+    tables = cfg.vocab_size * cfg.table_size + (rows + cfg.type_vocab_size) * cfg.summed_size
     sets = max(cfg.layer_weights, default=0) + 1
-    count = tables + sets * (4 * D * D + 2 * D * F)
+    count = tables + sets * cfg.layer_size
     if cfg.vocab_size < 1 or count > MAX_PARAMETERS:
         raise UserError(
             f"{source}: vocab_size={cfg.vocab_size}, {cfg.num_layers} layers of width {D} and "

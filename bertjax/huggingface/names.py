@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from bertjax.config import HeadConfig, ModelConfig
+from bertjax.config import SENTENCE_FAMILIES, HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.systems import Head, Names, System, system_of
 from bertjax.model import describe
-from bertjax.model.task import SENTENCE_FAMILIES, TaskShape, describe_task
+from bertjax.model.task import TaskShape, describe_task
 
 # Of what lies in a module; where a name pairs a single parameter, it is the tensor's.
 _LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight", "bias": "bias"}
@@ -75,7 +75,7 @@ def task_architecture(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> A
             f"task.family={shape.family}: {system.class_prefix} on Hugging Face has no class for "
             "it: export the encoder alone (--encoder)"
         )
-    _refuse_parts(head, shape, system, system.class_prefix + found.suffix)
+    _refuse_parts(head, shape, system, found)
     return Architecture(system, found)
 
 
@@ -95,14 +95,21 @@ def task_class_families(system: System, name: str) -> tuple[str, ...]:
     )
 
 
-def _refuse_parts(head: HeadConfig, shape: TaskShape, system: System, name: str) -> None:
+def _refuse_parts(head: HeadConfig, shape: TaskShape, system: System, theirs: Head) -> None:
     """Refuse what no class of transformers has between the encoder and the classifier."""
-    pools = head.pooling == "mean" and shape.family in SENTENCE_FAMILIES
+    name = system.class_prefix + theirs.suffix
+    has = ("cls", "mean") if system.pooling else (theirs.pooling,)
+    pools = head.pooling not in has and shape.family in SENTENCE_FAMILIES
+    if head.bias != theirs.bias:
+        raise UserError(
+            f"head.bias={head.bias}: {name} on Hugging Face has {theirs.bias}: export the encoder "
+            f"alone (--encoder), or train a head with head.bias={theirs.bias}"
+        )
     parts = {
         f"head.fusion={head.fusion}": head.fusion != "none",
         f"head.sequence={head.sequence}": head.sequence != "none",
         "head.crf=true": head.crf,
-        "head.pooling=mean": pools and not system.pooling,
+        f"head.pooling={head.pooling}": pools,
     }
     for part, used in parts.items():
         if used:
@@ -129,7 +136,7 @@ def hub_tensors(
     that the class does not have. Raises UserError for one of the encoder that it has no name for.
     """
     system, head = architecture.system, architecture.head
-    there = _every_path(cfg) if paths is None else frozenset(paths)
+    there = _every_path(cfg, head.bias) if paths is None else frozenset(paths)
     encoder = {**system.encoder, **(system.pooler if head.pooler else {})}
     found = [
         *_expanded(cfg, encoder, architecture.prefix, there),
@@ -152,11 +159,11 @@ def hub_names(cfg: ModelConfig, architecture: Architecture) -> dict[str, str]:
 
 
 @lru_cache(maxsize=64)
-def _every_path(cfg: ModelConfig) -> frozenset[str]:
-    """Paths of the encoder and of every head that a class may have on it."""
+def _every_path(cfg: ModelConfig, bias: bool) -> frozenset[str]:
+    """Paths of the encoder and of every head that a class may have on it, with a bias or not."""
     pretraining = replace(cfg, next_sentence_head=True, replaced_token_head=False)
     detecting = replace(cfg, next_sentence_head=False, replaced_token_head=True)
-    task = describe_task(cfg, HeadConfig(), TaskShape("classification", 2))
+    task = describe_task(cfg, HeadConfig(bias=bias), TaskShape("classification", 2))
     return frozenset().union(describe(pretraining), describe(detecting), task)
 
 
@@ -165,8 +172,10 @@ def _expanded(cfg: ModelConfig, names: Names, prefix: str, there: frozenset[str]
     found: dict[str, tuple[str, ...]] = {}
     for ours, theirs in names.items():
         modules = (ours,) if isinstance(ours, str) else ours
-        for layer in range(max(cfg.layer_weights) + 1 if "{}" in theirs else 1):
-            places, name = [one.format(layer) for one in modules], prefix + theirs.format(layer)
+        for layer in range(max(cfg.layer_weights) + 1 if "{" in theirs else 1):
+            group, inner = divmod(layer, cfg.inner_layers)
+            name = prefix + theirs.format(layer, group=group, inner=inner)
+            places = [one.format(layer) for one in modules]
             if places[0] in there:
                 found[name] = tuple(places)
             for leaf, word in _LEAVES.items():

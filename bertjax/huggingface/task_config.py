@@ -31,7 +31,8 @@ def to_task_fields(
     Raises UserError if the labels are not as many as the task's classes.
     """
     word, pooling = architecture.head.dropout, architecture.system.pooling
-    fields: dict[str, Any] = {word: head.dropout} if word else {}
+    fields = {one.theirs: one.value for one in architecture.head.words}
+    fields |= {word: head.dropout} if word else {}
     if pooling:
         fields[pooling] = head.pooling
     if shape.family in _LABELLED:
@@ -67,10 +68,18 @@ def from_task_fields(
         )
     labels = _labels(content, source)
     family = _family(content, families, len(labels), source)
+    theirs = system.heads[family]
+    for word in theirs.words:
+        if (value := content.get(word.theirs, word.default)) != word.value:
+            raise UserError(
+                f"{source}: {word.theirs}={short(value)}: of {name} only "
+                f"{word.theirs}={word.value!r} is supported"
+            )
     try:
         head = HeadConfig(
-            dropout=_dropout(content, system, system.heads[family], source),
-            pooling=content.get(system.pooling, "cls") if system.pooling else "cls",
+            dropout=_dropout(content, system, theirs, source),
+            pooling=content.get(system.pooling, "cls") if system.pooling else theirs.pooling,
+            bias=theirs.bias,
         )
     except UserError as error:
         raise UserError(f"{source}: {error}") from None

@@ -92,7 +92,7 @@ def hub_shape(
 
 
 def _is_transposed(system: System, path: str) -> bool:
-    return system.transposed and path.endswith("/kernel")
+    return path.endswith("/kernel") and (system.transposed or path.startswith("head/"))
 
 
 def _joined_axis(system: System, tensor: Tensor) -> int:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from bertjax.config import HeadConfig, ModelConfig
+from bertjax.config import SENTENCE_FAMILIES, HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.facts import Facts
 from bertjax.model import heads, layers
@@ -19,7 +19,7 @@ from bertjax.model.compute import EXACT, Compute
 from bertjax.model.crf import TagRules
 from bertjax.model.encoder import Encoder, Params, facts_of, params_of
 from bertjax.model.keys import Keys
-from bertjax.model.task_heads import TaskHead, mean_pool
+from bertjax.model.task_heads import TaskHead, pool
 
 __all__ = [
     "TagRules",
@@ -33,7 +33,6 @@ __all__ = [
     "real_tokens",
 ]
 
-SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
 WEIGHTED_FAMILIES = ("classification", "multi_label", "tagging")
 
 
@@ -125,7 +124,7 @@ class TaskModel(Encoder):
         if self.shape.family == "tagging":
             x = heads.gather_positions(x, jnp.maximum(batch["word_positions"], 0))
         elif self.shape.family in SENTENCE_FAMILIES:
-            x = mean_pool(x, real_BT) if head.pooling == "mean" else x[:, 0]
+            x = pool(head.pooling, x, real_BT)
             if has_pooler(self.cfg, head, self.shape):
                 x = self.pooler(x)
         if has_transform(self.cfg, head):

@@ -55,7 +55,9 @@ class TaskHead(nnx.Module):
         if head.sequence == "cnn":
             self.cnn = CNN(width, head.sequence_size, dtype, rngs)
         width = width if head.sequence == "none" else head.sequence_size
-        self.classifier = layers.dense(cfg, width, outputs, jnp.float32, rngs, made_as("matrix"))
+        self.classifier = layers.dense(
+            cfg, width, outputs, jnp.float32, rngs, made_as("matrix"), bias=head.bias
+        )
         if head.crf:
             self.crf = CRF(outputs, rules)
 
@@ -80,6 +82,16 @@ class TaskHead(nnx.Module):
         """Dropout and the last layer: [..., width] -> float32 logits [..., outputs]."""
         x = layers.dropout(x, self.cfg.dropout, key)
         return self.classifier(x.astype(jnp.float32))
+
+
+def pool(kind: str, x_BTD: Array, real_BT: Array) -> Array:
+    """One state a row, [B, D]: the first one, the last real one, or their mean in float32."""
+    if kind == "mean":
+        return mean_pool(x_BTD, real_BT)
+    if kind == "cls":
+        return x_BTD[:, 0]
+    last_B1 = jnp.maximum(jnp.sum(real_BT, axis=1, keepdims=True) - 1, 0)
+    return jnp.take_along_axis(x_BTD, last_B1[:, :, None], axis=1)[:, 0]
 
 
 def mean_pool(x_BTD: Array, real_BT: Array) -> Array:

@@ -51,6 +51,10 @@ ELSEWHERE = {
         124,
     ),
     "openai-gpt": (transformers.OpenAIGPTConfig(), 117),
+    "albert-xxlarge in two groups of two": (
+        transformers.AlbertConfig(num_hidden_groups=2, inner_group_num=2),
+        826,
+    ),
     "eurobert-210m": (transformers.EuroBertConfig(num_hidden_layers=12), 311),
 }
 

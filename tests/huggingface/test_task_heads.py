@@ -46,6 +46,12 @@ ENCODERS = {
 HEAD = HeadConfig(dropout=0.25)
 
 
+def head_of(kind: str) -> HeadConfig:
+    """That of the class: where attention is causal, the last token's and without a bias."""
+    causal = ENCODERS[kind].get("attention") == "causal"
+    return replace(HEAD, pooling="last", bias=False) if causal else HEAD
+
+
 def encoder(kind: str, **fixed: Any) -> ModelConfig:
     fields = {**ENCODERS[kind], "next_sentence_head": False, **fixed}
     return oracle.random_config(3, **fields)  # one layer
@@ -158,13 +164,14 @@ def test_exported_head_gives_the_same_logits_gradients_and_comes_back(
     kind, family, tmp_path
 ) -> None:
     (shape, labels), cfg = SHAPES[family], encoder(kind)
-    params, batch = random_params(cfg, HEAD, shape), task_batch(cfg, shape)
-    out = export(cfg, HEAD, shape, labels, params, tmp_path / "hf")
+    head = head_of(kind)
+    params, batch = random_params(cfg, head, shape), task_batch(cfg, shape)
+    out = export(cfg, head, shape, labels, params, tmp_path / "hf")
     with oracle.complaints() as complaints:
         reference = oracle.load(out).double()  # so that only our own rounding is seen
     assert complaints == []
 
-    logits, gradients = our_loss_and_gradients((cfg, HEAD, shape), params, batch)
+    logits, gradients = our_loss_and_gradients((cfg, head, shape), params, batch)
     outputs = their_outputs(reference, shape, batch, grouped=family == "multiple_choice")
     theirs = their_logits(outputs, shape)
     real = batch["segments"] > 0 if logits.ndim == 3 else np.ones(B, bool)
@@ -173,7 +180,7 @@ def test_exported_head_gives_the_same_logits_gradients_and_comes_back(
     (span_loss(theirs, batch) if family == "span_qa" else outputs.loss).backward()
     found = {name: p.grad for name, p in reference.named_parameters() if p.grad is not None}
     special = oracle.tiny_tokenizer(cfg.vocab_size, PAD, tmp_path).special
-    ours = to_hub_tensors(cfg, gradients, special, task_architecture(cfg, HEAD, shape))
+    ours = to_hub_tensors(cfg, gradients, special, task_architecture(cfg, head, shape))
     ours = {name: gradient for name, gradient in ours.items() if "embed_positions" not in name}
     assert found.keys() == ours.keys()
     largest = max(gradient.abs().max().item() for gradient in found.values())
@@ -184,7 +191,7 @@ def test_exported_head_gives_the_same_logits_gradients_and_comes_back(
 
     again = huggingface.import_task_model(out)
     kept = SYSTEMS[again_type(out)].heads[family].dropout
-    expected = HEAD if kept else replace(HEAD, dropout=0.0)
+    expected = head if kept else replace(head, dropout=0.0)
     assert (again.cfg, again.head, again.shape, again.labels) == (cfg, expected, shape, labels)
     assert oracle.same_bits(again.params, params)
     assert again.tokenizer is not None and again.tokenizer.vocab_size == cfg.vocab_size
@@ -350,8 +357,29 @@ def test_exported_encoder_loads_silently_and_computes_the_same(kind, tmp_path) -
 @pytest.mark.parametrize(("kind", "family"), CASES)
 def test_every_parameter_has_a_name(kind, family) -> None:
     cfg, (shape, _) = encoder(kind), SHAPES[family]
-    names = hub_names(cfg, task_architecture(cfg, HEAD, shape))
-    assert names.keys() == flatten(abstract_task_params(cfg, HEAD, shape)).keys()
+    head = head_of(kind)
+    names = hub_names(cfg, task_architecture(cfg, head, shape))
+    assert names.keys() == flatten(abstract_task_params(cfg, head, shape)).keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "word"),
+    [
+        ("electra", "multiple_choice", {"summary_type": "mean"}),
+        ("roformer", "multiple_choice", {"summary_type": "last"}),
+        ("roformer", "multiple_choice", {"summary_use_proj": None}),
+        ("eurobert", "classification", {"classifier_pooling": "late"}),
+    ],
+)
+def test_a_head_that_looks_elsewhere_is_refused(kind, family, word, tmp_path) -> None:
+    (shape, labels), cfg = SHAPES[family], encoder(kind)
+    params = random_params(cfg, HEAD, shape)
+    out = export(cfg, HEAD, shape, labels, params, tmp_path / "hf")
+    content = json.loads((out / "config.json").read_text()) | word
+    (out / "config.json").write_text(json.dumps(content))
+    ((name, value),) = word.items()
+    with pytest.raises(UserError, match=f"{name}={value!r}: of .* only {name}="):
+        huggingface.import_task_model(out)
 
 
 BROKEN = {

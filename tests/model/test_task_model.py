@@ -14,7 +14,7 @@ from flax import nnx
 from tiny_model import MODEL, VOCAB, by_path
 
 from bertjax import model
-from bertjax.config import HeadConfig, ModelConfig
+from bertjax.config import FinetuneConfig, HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.model.sequence import CNN, FILTER_WIDTHS, BiLSTM
 from bertjax.model.task import (
@@ -113,6 +113,23 @@ def test_mean_pooling_is_over_real_tokens() -> None:
         [row[:n].sum(0) / max(n, 1) for row, n in zip(hidden, LENGTHS, strict=True)]
     )
     same(logits(SMALL, head, CLASSES), classified(params(SMALL, head, CLASSES), expected))
+
+
+def test_the_last_token_is_the_last_real_one() -> None:
+    head = HeadConfig(pooling="last", bias=False)
+    given = params(SMALL, head, CLASSES)
+    assert given["head"]["classifier"].keys() == {"kernel"}
+    last = np.stack(
+        [row[max(n - 1, 0)] for row, n in zip(encoded(SMALL)["hidden"], LENGTHS, strict=True)]
+    )
+    same(logits(SMALL, head, CLASSES), last @ given["head"]["classifier"]["kernel"], slice(0, 3))
+
+
+def test_a_causal_model_has_no_first_token_to_look_at() -> None:
+    causal = replace(SMALL, attention="causal", max_positions=128)
+    with pytest.raises(UserError, match="first token sees no other; use head.pooling=last"):
+        FinetuneConfig(model=causal)
+    FinetuneConfig(model=causal, head=HeadConfig(pooling="last"))
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from bertjax.huggingface.systems.mobilebert import MOBILEBERT
 from bertjax.huggingface.systems.modernbert import MODERNBERT
 from bertjax.huggingface.systems.openai_gpt import OPENAI_GPT
 from bertjax.huggingface.systems.roformer import ROFORMER
-from bertjax.huggingface.systems.system import Head, Names, System, short, value_of
+from bertjax.huggingface.systems.system import Head, Names, System, Word, short, value_of
 
-__all__ = ["SYSTEMS", "Head", "Names", "System", "short", "system_of", "value_of"]
+__all__ = ["SYSTEMS", "Head", "Names", "System", "Word", "short", "system_of", "value_of"]
 
 SYSTEMS = {
     system.model_type: system

@@ -16,13 +16,13 @@ from bertjax.huggingface.systems.system import (
     System,
     dropouts,
     epsilon,
-    refuse_unless,
     sizes,
     task_heads,
+    value_of,
 )
 from bertjax.text.special import SpecialIds
 
-_LAYER = "encoder.albert_layer_groups.{}.albert_layers.0"
+_LAYER = "encoder.albert_layer_groups.{group}.albert_layers.{inner}"
 _ENCODER = EMBEDDINGS | {
     "embeddings/projection": "encoder.embedding_hidden_mapping_in",
     "layer_{}/attention/query": f"{_LAYER}.attention.query",
@@ -43,13 +43,15 @@ _head = partial(Head, dropout="classifier_dropout_prob", default_dropout=0.1)
 
 
 def _read(content: Content) -> dict[str, Any]:
-    refuse_unless(content, "inner_group_num", 1, reason="only groups of one layer are supported")
-    return {}
+    inner = value_of(content, "inner_group_num", int, 1)
+    steps = value_of(content, "num_hidden_layers", int, 12)
+    return {"num_layers": steps * inner, "inner_layers": inner}
 
 
 def _write(cfg: ModelConfig, special: SpecialIds) -> Content:
-    del cfg, special
-    return {"inner_group_num": 1}
+    del special
+    steps = cfg.num_layers // cfg.inner_layers
+    return {"num_hidden_layers": steps, "inner_group_num": cfg.inner_layers}
 
 
 ALBERT = System(

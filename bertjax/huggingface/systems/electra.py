@@ -16,6 +16,7 @@ from bertjax.huggingface.systems.system import (
     Content,
     Head,
     System,
+    Word,
     dropouts,
     epsilon,
     sizes,
@@ -34,7 +35,21 @@ _REPLACED_TOKENS = {
     "replaced_token/output": "discriminator_predictions.dense_prediction",
 }
 SENTENCE = {"pooler/dense": "classifier.dense", "head/classifier": "classifier.out_proj"}
-_CHOICE = {"pooler/dense": "sequence_summary.summary"} | CLASSIFIER
+
+
+def choice(kind: str, projects: bool, curve: str | None, dropout: float) -> Head:
+    """The head of choices, with what a class has where config.json says nothing of it."""
+    return Head(
+        "ForMultipleChoice",
+        {"pooler/dense": "sequence_summary.summary"} | CLASSIFIER,
+        dropout="summary_last_dropout",
+        default_dropout=dropout,
+        words=(
+            Word("summary_type", "first", kind),
+            Word("summary_use_proj", True, projects),
+            Word("summary_activation", "gelu", curve),
+        ),
+    )
 
 
 def table_width(content: Content, default: int | None) -> int:
@@ -56,8 +71,7 @@ def _read(content: Content) -> dict[str, Any]:
 
 def _write(cfg: ModelConfig, special: SpecialIds) -> Content:
     del special
-    summary = {"summary_type": "first", "summary_use_proj": True, "summary_activation": "gelu"}
-    return {"embedding_size": cfg.table_size} | summary
+    return {"embedding_size": cfg.table_size}
 
 
 ELECTRA = System(
@@ -79,7 +93,7 @@ ELECTRA = System(
     }
     | task_heads(
         sentence=Head("ForSequenceClassification", SENTENCE),
-        choice=Head("ForMultipleChoice", _CHOICE, dropout="summary_last_dropout"),
+        choice=choice("first", True, "gelu", 0.1),
     ),
     decoder="generator_lm_head",
     read=_read,

@@ -15,6 +15,7 @@ from bertjax.huggingface.systems.system import (
     Field,
     Head,
     System,
+    Word,
     epsilon,
     refuse_unless,
     sizes,
@@ -42,6 +43,7 @@ def _read_euro(content: Content) -> dict[str, Any]:
         "embedding_norm": False,
         "type_vocab_size": 0,
         "hidden_dropout": 0.0,
+        "pooler": "gelu",
         "head_transform": False,
         "head_bias": False,
         "tied_head": value_of(content, "tie_word_embeddings", bool, False),
@@ -72,6 +74,12 @@ _LLAMA = {
     "layer_{}/feed_forward/output": "layers.{}.mlp.down_proj",
     "final_norm": "norm",
 }
+_SENTENCE = Head(
+    "ForSequenceClassification",
+    {"pooler/dense": "dense"} | CLASSIFIER,
+    dropout="",
+    words=(Word("classifier_pooling", "bos", "late"),),
+)
 EUROBERT = System(
     model_type="eurobert",
     class_prefix="EuroBert",
@@ -87,7 +95,8 @@ EUROBERT = System(
     heads={
         "masked_lm": Head("ForMaskedLM", {"masked_lm/decoder": "lm_head.weight"}),
         "tagging": Head("ForTokenClassification", CLASSIFIER),
-    },
+    }
+    | dict.fromkeys(("classification", "multi_label", "regression"), _SENTENCE),
     decoder="lm_head",
     read=_read_euro,
     default_activation="silu",

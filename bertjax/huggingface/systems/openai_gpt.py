@@ -53,6 +53,13 @@ def _write_gpt(cfg: ModelConfig, special: SpecialIds) -> Content:
     return {"afn": names.get(cfg.activation, "gelu"), "embd_pdrop": cfg.hidden_dropout}
 
 
+_SENTENCE = Head(
+    "ForSequenceClassification",
+    {"head/classifier": "score"},
+    dropout="",
+    pooling="last",
+    bias=False,
+)
 OPENAI_GPT = System(
     model_type="openai-gpt",
     class_prefix="OpenAIGPT",
@@ -65,7 +72,8 @@ OPENAI_GPT = System(
     ),
     encoder=_GPT,
     pooler={},
-    heads={"masked_lm": Head("LMHeadModel")},
+    heads={"masked_lm": Head("LMHeadModel")}
+    | dict.fromkeys(("classification", "multi_label", "regression"), _SENTENCE),
     decoder="lm_head",
     read=_read_gpt,
     write=_write_gpt,

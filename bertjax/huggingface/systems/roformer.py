@@ -8,7 +8,7 @@ import numpy as np
 
 from bertjax.config import ModelConfig
 from bertjax.huggingface.systems.bert import BUFFERS, MASKED_LM
-from bertjax.huggingface.systems.electra import ELECTRA, SENTENCE, table_width
+from bertjax.huggingface.systems.electra import ELECTRA, SENTENCE, choice, table_width
 from bertjax.huggingface.systems.system import (
     INITIAL,
     TYPES,
@@ -59,7 +59,11 @@ ROFORMER = System(
     encoder=ELECTRA.encoder,
     pooler={},
     heads={"masked_lm": Head("ForMaskedLM", MASKED_LM)}
-    | task_heads(sentence=Head("ForSequenceClassification", SENTENCE), choice=None),
+    | task_heads(
+        sentence=Head("ForSequenceClassification", SENTENCE),
+        # As published it takes the last place of a row, be it padding.
+        choice=choice("last", False, None, 0.0),
+    ),
     decoder="cls.predictions.decoder",
     read=_read_roformer,
     default_rows=1536,

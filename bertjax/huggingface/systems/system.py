@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,14 @@ class Field:
     default: Any
 
 
+class Word(NamedTuple):
+    """What a config.json must say for a class to compute what a head does here."""
+
+    theirs: str
+    value: Any
+    default: Any  # transformers', where a file leaves it out
+
+
 @dataclass(frozen=True)
 class Head:
     """What a class of transformers has above the encoder."""
@@ -40,6 +48,9 @@ class Head:
     pooler: bool = False  # whether the encoder's own pooler is a part of it
     dropout: str = "classifier_dropout"  # its word for the dropout before the classifier
     default_dropout: float | None = None  # where that is left out; None: the encoder's own
+    pooling: str = "cls"  # of sentences, where the system has no word for it
+    bias: bool = True  # whether the classifier has one
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class System:
     pooling: str = ""  # its word for the place that a sentence's classifier sees, if it has one
     # The order in which its file has the rows of a parameter's tensor; None: as they are.
     rows: Callable[[ModelConfig, str], np.ndarray | None] = lambda cfg, path: None
-    transposed: bool = True  # linear weights are [out, in] in its files
+    transposed: bool = True  # linear weights of its encoder are [out, in], as those of all heads
     # Tensors that are no parameters, and that it reports as missing if they are left out.
     constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda cfg: {}
     buffers: tuple[str, ...] = ()  # tensors of old files that say nothing
@@ -142,7 +153,7 @@ INITIAL = Field("initializer_range", "initializer_range", float, 0.02)
 def task_heads(
     *,
     sentence: Head,
-    choice: Head | None,
+    choice: Head,
     token: Head | None = None,
     span: Head | None = None,
 ) -> dict[str, Head]:
@@ -151,5 +162,4 @@ def task_heads(
     token = token or Head("ForTokenClassification", classifier)
     span = span or Head("ForQuestionAnswering", {"head/classifier": "qa_outputs"}, dropout="")
     heads = dict.fromkeys(("classification", "multi_label", "regression"), sentence)
-    heads |= {"tagging": token, "span_qa": span}
-    return heads | ({"multiple_choice": choice} if choice else {})
+    return heads | {"tagging": token, "span_qa": span, "multiple_choice": choice}
