@@ -230,7 +230,8 @@ def neobert_2025(model: ModelConfig) -> PretrainConfig:
     6e-4 (the paper's; its repository has 1e-4), cosine to a tenth, clipping at 1. The network is
     EuroBERT's, which transformers has a class for: NeoBERT's own runs code of its own.
     Departures: truncated normal initial weights for uniform ones; the cosine ends with the run,
-    theirs after 900k steps; no bias a piece at the end, which EuroBERT's class lacks.
+    theirs after 900k steps; no bias a piece at the end, with which EuroBERT's class has some
+    in its layers too.
     """
     return PretrainConfig(
         model=replace(

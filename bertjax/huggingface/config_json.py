@@ -131,6 +131,8 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
     system = SYSTEMS[str(model_type)]
     for key, harmless, reason in _REFUSED:
         value = content.get(key)
+        if key == "auto_map" and system.own_code:
+            continue
         if value is not None and value not in harmless:
             raise UserError(f"{source}: {key}={short(value)}: {reason}")
     values = {

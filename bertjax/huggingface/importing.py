@@ -60,7 +60,7 @@ def import_model(directory: Path, seed: int = 0) -> Imported:
     system = SYSTEMS[content["model_type"]]
     stored = canonical(open_weights(directory), system, system.prefix)
     cfg = _with_heads(cfg, system, stored)
-    architecture = architecture_of(cfg)
+    architecture = architecture_of(cfg, system)
     stored, ignored = separate_heads(stored, cfg, architecture, directory)
     tied = content.get("tie_word_embeddings", True) is not False
     stored = _tie(stored, cfg, architecture, directory / "config.json", tied=tied)
@@ -125,7 +125,8 @@ def separate_heads(
     system = architecture.system
     known = {tensor.name for tensor in hub_tensors(cfg, architecture)}
     known |= {f"{architecture.decoder}.weight", f"{architecture.decoder}.bias"}
-    constants = [architecture.prefix + name for name in system.constants(cfg)]
+    constants = {architecture.prefix + name: x for name, x in system.constants(cfg).items()}
+    _check_constants(stored, constants)
     unknown = [name for name in stored if name not in known and name not in constants]
     for name in unknown:
         bare = name.removeprefix(architecture.prefix)
@@ -136,6 +137,21 @@ def separate_heads(
             )
     kept = {name: tensor for name, tensor in stored.items() if name not in unknown}
     return kept, [stored[name].name for name in unknown]
+
+
+def _check_constants(
+    stored: Mapping[str, StoredTensor], constants: Mapping[str, np.ndarray]
+) -> None:
+    """Refuse a tensor that is a constant here and something else there, but for half precision."""
+    for name, expected in constants.items():
+        if (found := stored.get(name)) is None:
+            continue
+        array = found.read()
+        if array.shape != expected.shape or not np.allclose(array, expected, rtol=0, atol=4e-3):
+            raise UserError(
+                f"{found.file}: {found.name} is not what it is in every {name.partition('.')[0]} "
+                "that bertjax computes: the model has a part that bertjax lacks"
+            )
 
 
 def _parts(names: Mapping[Any, str]) -> set[str]:

@@ -44,9 +44,12 @@ class Architecture:
         return self.system.decoder if "masked_lm" in _roots(self.head.names) else ""
 
 
-def architecture_of(cfg: ModelConfig) -> Architecture:
-    """Return the class that holds this model with its pretraining heads; UserError if none does."""
-    system = system_of(cfg)
+def architecture_of(cfg: ModelConfig, system: System | None = None) -> Architecture:
+    """Return the class that holds this model with its pretraining heads; UserError if none does.
+
+    It is one of the system that the model is written as, or of the one that it is read from.
+    """
+    system = system or system_of(cfg)
     if cfg.replaced_token_head:
         if "replaced_tokens" in system.heads:
             return Architecture(system, system.heads["replaced_tokens"])

@@ -49,12 +49,13 @@ def to_hub(
             array = np.pad(array, ((missing, 0), (0, 0)))
         if _is_transposed(system, path):
             array = array.T
-        order = system.rows(cfg, path)
-        return array if order is None else array[order]
+        return array
 
     parts = [one(path) for path in tensor.paths]
     axis = _joined_axis(system, tensor)
-    return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis))
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
+    order = system.rows(cfg, tensor.paths)
+    return np.ascontiguousarray(joined if order is None else joined[order])
 
 
 def from_hub(
@@ -63,9 +64,6 @@ def from_hub(
     """Arrange a tensor as the parameters in it; `cfg` has the tensor's position offset."""
 
     def one(path: str, part: np.ndarray) -> np.ndarray:
-        order = system.rows(cfg, path)
-        if order is not None:
-            part = part[np.argsort(order)]
         if _is_transposed(system, path):
             part = part.T
         if path in _PADDED:
@@ -73,6 +71,8 @@ def from_hub(
             part = np.pad(part, ((0, padding), *((0, 0),) * (part.ndim - 1)))
         return np.ascontiguousarray(part)
 
+    order = system.rows(cfg, tensor.paths)
+    array = array if order is None else array[np.argsort(order)]
     parts = np.split(array, len(tensor.paths), _joined_axis(system, tensor))
     return {path: one(path, part) for path, part in zip(tensor.paths, parts, strict=True)}
 

@@ -127,7 +127,7 @@ def test_the_last_token_is_the_last_real_one() -> None:
 
 def test_a_causal_model_has_no_first_token_to_look_at() -> None:
     causal = replace(SMALL, attention="causal", max_positions=128)
-    with pytest.raises(UserError, match="first token sees no other; use head.pooling=last"):
+    with pytest.raises(UserError, match=r"first token sees no other; use head\.pooling=last"):
         FinetuneConfig(model=causal)
     FinetuneConfig(model=causal, head=HeadConfig(pooling="last"))
 

@@ -18,6 +18,7 @@ from bertjax.huggingface.systems.electra import ELECTRA
 from bertjax.huggingface.systems.eurobert import EUROBERT
 from bertjax.huggingface.systems.mobilebert import MOBILEBERT
 from bertjax.huggingface.systems.modernbert import MODERNBERT
+from bertjax.huggingface.systems.neobert import NEOBERT
 from bertjax.huggingface.systems.openai_gpt import OPENAI_GPT
 from bertjax.huggingface.systems.roformer import ROFORMER
 from bertjax.huggingface.systems.system import Head, Names, System, Word, short, value_of
@@ -40,6 +41,7 @@ SYSTEMS = {
         MOBILEBERT,
         MODERNBERT,
         EUROBERT,
+        NEOBERT,
         OPENAI_GPT,
     )
 }

@@ -1,11 +1,13 @@
 """EuroBERT: RMS norms, rotary positions, gated layers, a decoder of its own (modeling_eurobert.py).
 
-NeoBERT, whose own class runs code of its own, is this network after a reordering of rows.
+NeoBERT (`neobert.py`) is this network after a reordering of rows.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from bertjax.config import ModelConfig
 from bertjax.huggingface.systems.bert import CLASSIFIER
@@ -25,8 +27,7 @@ from bertjax.text.special import SpecialIds
 
 
 def _read_euro(content: Content) -> dict[str, Any]:
-    for key in ("attention_bias", "mlp_bias"):
-        refuse_unless(content, key, False, reason="only models without biases are supported")
+    refuse_unless(content, "attention_bias", False, reason="only attention without is supported")
     heads = content.get("num_attention_heads", 12)
     reason = "each head has keys of its own here"
     refuse_unless(content, "num_key_value_heads", heads, reason=reason)
@@ -45,7 +46,8 @@ def _read_euro(content: Content) -> dict[str, Any]:
         "hidden_dropout": 0.0,
         "pooler": "gelu",
         "head_transform": False,
-        "head_bias": False,
+        # One word for both: those of the layers are zero in what is written and read.
+        "head_bias": value_of(content, "mlp_bias", bool, False),
         "tied_head": value_of(content, "tie_word_embeddings", bool, False),
     }
 
@@ -55,9 +57,23 @@ def _write_euro(cfg: ModelConfig, special: SpecialIds) -> Content:
         "num_key_value_heads": cfg.num_heads,
         "rope_parameters": {"rope_type": "default", "rope_theta": cfg.rotary_base},
         "attention_bias": False,
-        "mlp_bias": False,
+        "mlp_bias": cfg.head_bias,
         "tie_word_embeddings": cfg.tied_head,
         "mask_token_id": special.mask,
+    }
+
+
+def _zero_biases(cfg: ModelConfig) -> dict[str, np.ndarray]:
+    """Those of the layers, which the class has if it has one at the end."""
+    sizes = {
+        "gate_proj": cfg.intermediate_size,
+        "up_proj": cfg.intermediate_size,
+        "down_proj": cfg.hidden_size,
+    }
+    return {
+        f"layers.{layer}.mlp.{name}.bias": np.zeros(size, np.float32)
+        for layer in range(cfg.num_layers * cfg.head_bias)
+        for name, size in sizes.items()
     }
 
 
@@ -93,11 +109,14 @@ EUROBERT = System(
     encoder=_LLAMA,
     pooler={},
     heads={
-        "masked_lm": Head("ForMaskedLM", {"masked_lm/decoder": "lm_head.weight"}),
+        "masked_lm": Head(
+            "ForMaskedLM", {"masked_lm/decoder": "lm_head.weight", "masked_lm/bias": "lm_head.bias"}
+        ),
         "tagging": Head("ForTokenClassification", CLASSIFIER),
     }
     | dict.fromkeys(("classification", "multi_label", "regression"), _SENTENCE),
     decoder="lm_head",
+    constants=_zero_biases,
     read=_read_euro,
     default_activation="silu",
     default_rows=8192,

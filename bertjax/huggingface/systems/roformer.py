@@ -35,12 +35,15 @@ def _write_roformer(cfg: ModelConfig, special: SpecialIds) -> Content:
     return {"embedding_size": cfg.table_size, "rotary_value": False}
 
 
-def _pairs_side_by_side(cfg: ModelConfig, path: str) -> np.ndarray | None:
-    """Its heads turn neighbours 2m and 2m + 1, ours m and m + H/2."""
-    if "/attention/query/" not in path and "/attention/key/" not in path:
-        return None
+def side_by_side(cfg: ModelConfig) -> np.ndarray:
+    """Rows of queries or keys where heads turn neighbours 2m and 2m + 1, and not m and m + H/2."""
     places = np.arange(cfg.hidden_size).reshape(cfg.num_heads, 2, -1)
     return places.swapaxes(1, 2).ravel()
+
+
+def _rows(cfg: ModelConfig, paths: tuple[str, ...]) -> np.ndarray | None:
+    turned = "/attention/query/" in paths[0] or "/attention/key/" in paths[0]
+    return side_by_side(cfg) if turned else None
 
 
 def _sinusoids(cfg: ModelConfig) -> dict[str, np.ndarray]:
@@ -68,7 +71,7 @@ ROFORMER = System(
     read=_read_roformer,
     default_rows=1536,
     write=_write_roformer,
-    rows=_pairs_side_by_side,
+    rows=_rows,
     constants=_sinusoids,
     buffers=BUFFERS,
 )

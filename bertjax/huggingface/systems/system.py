@@ -76,13 +76,14 @@ class System:
     default_rows: int = 512
     shifts_positions: bool = False  # position 0 is row pad_token_id + 1 of the table, or row 0
     pooling: str = ""  # its word for the place that a sentence's classifier sees, if it has one
-    # The order in which its file has the rows of a parameter's tensor; None: as they are.
-    rows: Callable[[ModelConfig, str], np.ndarray | None] = lambda cfg, path: None
+    # The order in which its file has the rows of these parameters' tensor; None: as they are.
+    rows: Callable[[ModelConfig, tuple[str, ...]], np.ndarray | None] = lambda cfg, paths: None
     transposed: bool = True  # linear weights of its encoder are [out, in], as those of all heads
-    # Tensors that are no parameters, and that it reports as missing if they are left out.
+    # Tensors that are no parameters here, and that it reports as missing if they are left out.
     constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda cfg: {}
     buffers: tuple[str, ...] = ()  # tensors of old files that say nothing
     written_as: str = ""  # model type of the same network that exports are written as
+    own_code: bool = False  # whether its config.json names code, which is not run
 
 
 _KINDS = {int: "integer", float: "number", bool: "true or false", dict: "object", list: "list"}
