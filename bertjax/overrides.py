@@ -35,7 +35,8 @@ def apply_overrides(config: T, items: Sequence[str], **sections: Any) -> T:
 
     Names are dotted, a whole number picks an entry of a tuple (`data.phases.0.seq_len=64`), and
     the field's declared type decides how the text is read; a tuple is given whole, as JSON or, if
-    its entries are no sections, with commas between them (`tune.seeds=0,1,2`). All
+    its entries are no sections, with commas between them (`tune.seeds=0,1,2`); nothing is an empty
+    one. All
     items are applied before anything is validated, so two that only make sense together may come
     in either order; of two for one field, the later wins. Raises UserError.
     """
@@ -246,7 +247,8 @@ def _read_text(declared: Any, text: str, name: str) -> Any:
         return text
     if typing.get_origin(declared) is tuple:
         element = typing.get_args(declared)[0]
-        if not dataclasses.is_dataclass(element) and not text.lstrip().startswith("["):
+        sections = dataclasses.is_dataclass(element)
+        if not text.strip() or not (sections or text.lstrip().startswith("[")):
             parts = [part.strip() for part in text.split(",") if part.strip()]
             return [_read_text(element, part, name) for part in parts]
         value = _parse_json(text[:MAX_JSON_CHARACTERS], name)

@@ -112,7 +112,7 @@ class DataConfig:
         require(
             not (self.corpus and self.corpora),
             f"data.corpus={self.corpus} and data.corpora with {len(self.corpora)} entries: give "
-            "one of them; data.corpora=[] drops the others",
+            "one of them; data.corpora= empties the list",
         )
         require(
             all(PurePath(one.path).name for one in self.corpora),
