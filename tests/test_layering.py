@@ -42,7 +42,8 @@ ALLOWED = {
     "metrics": {"errors"},
     "tasks": BASE | {"metrics", "text"},
     "predict": BASE | {"model", "text"},
-    "probe": BASE | {"model", "text"},
+    "probe": BASE | {"model", "tasks", "text"},
+    "statistics": {"errors"},
     "train": WITH_ARRAYS
     | {
         "checkpoint",
@@ -86,6 +87,7 @@ CONFINED = {
     "matplotlib": {"finetune/plots.py"},
     "tensorboardX": {"runs/log.py"},
     "jieba": {"text/chinese_words.py"},
+    "scipy": {"statistics", "probe/linear.py"},
     "apache_beam": {"data/beam.py", "data/beam_pipeline.py"},
     # For `bertjax bench --compare transformers`, and only once that is asked for.
     "torch": {"bench/pytorch.py"},
@@ -93,7 +95,7 @@ CONFINED = {
 }
 NEVER = {"tensorflow"}
 FOREIGN = NEVER | {"torch", "transformers"}
-NO_JAX = {"text", "data", "config", "errors", "overrides", "tasks", "metrics"}
+NO_JAX = {"text", "data", "config", "errors", "overrides", "tasks", "metrics", "statistics"}
 
 
 def imports(path: Path) -> set[str]:
