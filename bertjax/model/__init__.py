@@ -6,6 +6,6 @@ of a parameter says.
 
 from bertjax.model.compute import Compute
 from bertjax.model.encoder import Params
-from bertjax.model.pretraining import abstract_params, apply, describe, init
+from bertjax.model.pretraining import abstract_params, apply, describe, init, masked_lm_logits
 
-__all__ = ["Compute", "Params", "abstract_params", "apply", "describe", "init"]
+__all__ = ["Compute", "Params", "abstract_params", "apply", "describe", "init", "masked_lm_logits"]

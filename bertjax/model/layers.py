@@ -23,7 +23,7 @@ from jax.sharding import PartitionSpec
 from bertjax.config import LayerSpec, ModelConfig
 from bertjax.facts import VECTOR, made_as
 from bertjax.model.attention import attend, choose
-from bertjax.model.attention.reference import dropout
+from bertjax.model.attention.reference import dropout, reference
 from bertjax.model.compute import Compute
 from bertjax.model.norm import Norm
 from bertjax.model.rotary import Rotation, rotate
@@ -134,9 +134,7 @@ class SelfAttention(nnx.Module):
         drops = key is not None and cfg.attention_dropout > 0
         call = compute.call(T, cfg.head_size, drops, spec.window)
         backend, _ = choose(compute.attention, call)
-        q_BTNH, k_BTNH, v_BTNH = (
-            x.reshape(B, T, cfg.num_heads, cfg.head_size) for x in self.project(x_RD, narrow_RW)
-        )
+        q_BTNH, k_BTNH, v_BTNH = (self.heads(x, context) for x in self.project(x_RD, narrow_RW))
         if spec.rotary_base:
             by = context.rotations[spec.rotary_base]
             q_BTNH, k_BTNH = rotate(q_BTNH, by), rotate(k_BTNH, by)
@@ -152,6 +150,23 @@ class SelfAttention(nnx.Module):
             key=key,
         )
         return self.output(mixed_BTNH.reshape(B * T, cfg.inner_size))
+
+    def at(self, x_RD: Array, context: Context, places_BK: Array) -> Array:
+        """What comes out at these places of each row alone, without dropout: [B·K, D]."""
+        q_BKNH = self.heads(self.query(pick(x_RD, places_BK)), context)
+        k_BTNH, v_BTNH = self.heads(self.key(x_RD), context), self.heads(self.value(x_RD), context)
+        if self.spec.rotary_base:
+            by = context.rotations[self.spec.rotary_base]
+            cosine, sine = (jnp.take_along_axis(x, places_BK[..., None, None], 1) for x in by)
+            q_BKNH, k_BTNH = rotate(q_BKNH, (cosine, sine)), rotate(k_BTNH, by)
+        segments = None if self.compute.rows == "full" else context.segments
+        window = self.spec.window
+        mixed_BKNH = reference(q_BKNH, k_BTNH, v_BTNH, segments, window, 0.0, None, places_BK)
+        return self.output(mixed_BKNH.reshape(-1, x_RD.shape[-1]))
+
+    def heads(self, x_RW: Array, context: Context) -> Array:
+        """[R, W] -> [B, R/B, N, H]."""
+        return x_RW.reshape(len(context.segments), -1, self.cfg.num_heads, self.cfg.head_size)
 
     def project(self, x_RD: Array, narrow_RW: Array | None = None) -> tuple[Array, Array, Array]:
         """Queries, keys and values [R, W].
@@ -209,21 +224,38 @@ class Block(nnx.Module):
 
     def __call__(self, x_RD: Array, context: Context, key: Array | None) -> Array:
         """[R, D] -> [R, D] in the compute dtype; a key turns dropout on."""
-        cfg = self.cfg
         key_weights, key_attention, key_forward = split_key(key, 3)
+        attended_RD = self.attention(self.inside(self.attention_norm, x_RD), context, key_weights)
+        x_RD = self.add(self.attention_norm, x_RD, attended_RD, key_attention)
+        return self.forward(x_RD, key_forward)
 
-        def branch(x, norm, function, key_out):
-            inside = norm(x) if cfg.norm == "pre" and norm else x
-            x = x + dropout(function(inside), cfg.hidden_dropout, key_out)
-            return norm(x) if cfg.norm == "post" else x
-
-        x_RD = branch(
-            x_RD,
-            self.attention_norm,
-            lambda x: self.attention(x, context, key_weights),
-            key_attention,
+    def at(self, x_RD: Array, context: Context, places_BK: Array) -> Array:
+        """What comes out at these places of each row alone, without dropout: [B·K, D]."""
+        attended = self.attention.at(self.inside(self.attention_norm, x_RD), context, places_BK)
+        return self.forward(
+            self.add(self.attention_norm, pick(x_RD, places_BK), attended, None), None
         )
-        return branch(x_RD, self.feed_forward_norm, self.feed_forward, key_forward)
+
+    def forward(self, x_RD: Array, key: Array | None) -> Array:
+        """The second branch, in which no token sees another."""
+        norm = self.feed_forward_norm
+        return self.add(norm, x_RD, self.feed_forward(self.inside(norm, x_RD)), key)
+
+    def inside(self, norm: Norm | None, x_RD: Array) -> Array:
+        """What a branch is given."""
+        return norm(x_RD) if self.cfg.norm == "pre" and norm else x_RD
+
+    def add(self, norm: Norm | None, x_RD: Array, branch_RD: Array, key: Array | None) -> Array:
+        """The sum with what a branch makes, normed in post-norm models."""
+        x_RD = x_RD + dropout(branch_RD, self.cfg.hidden_dropout, key)
+        return norm(x_RD) if self.cfg.norm == "post" and norm else x_RD
+
+
+def pick(x_RD: Array, places_BK: Array) -> Array:
+    """The states of K places of each of B rows: [R, D] -> [B·K, D]."""
+    B, K = places_BK.shape
+    x_BTD = x_RD.reshape(B, -1, x_RD.shape[-1])
+    return jnp.take_along_axis(x_BTD, places_BK[..., None], axis=1).reshape(B * K, -1)
 
 
 def split_key(key: Array | None, count: int) -> list[Array] | list[None]:

@@ -52,6 +52,11 @@ class PretrainingModel(Encoder):
             outputs["next_sentence_logits"] = self.next_sentence(outputs["pooled"])
         return outputs
 
+    def masked_lm_logits(self, batch: dict[str, Array]) -> Array:
+        """What `masked_lm_logits` returns."""
+        picked_BKD = self.encode_at(batch, batch["predict_positions"])
+        return self.masked_lm(picked_BKD, self.embeddings.word_embeddings.embedding[...])
+
 
 @lru_cache(maxsize=64)
 def _abstract(cfg: ModelConfig, compute: Compute) -> PretrainingModel:
@@ -101,6 +106,16 @@ def apply(
         `next_sentence_logits` float32 [B, M, 2]. What is not used is not computed under jit.
     """
     return nnx.merge(_graph(cfg, compute), params)(batch, key)
+
+
+def masked_lm_logits(
+    cfg: ModelConfig, params: Params, batch: dict[str, Array], *, compute: Compute = EXACT
+) -> Array:
+    """`apply`'s logits [B, K, padded V] at `predict_positions` without dropout, for less.
+
+    Of the last layer nothing else is computed. All arguments are `apply`'s.
+    """
+    return nnx.merge(_graph(cfg, compute), params).masked_lm_logits(batch)
 
 
 @lru_cache(maxsize=64)

@@ -1,10 +1,14 @@
-"""How likely a masked LM finds sentences: Salazar et al. 2020, one piece masked at a time."""
+"""How likely a language model finds sentences.
+
+A masked LM scores a sentence by its pseudo-log-likelihood: one piece masked at a time (Salazar et
+al. 2020). A causal one scores each piece by those before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +18,15 @@ from jax import Array
 from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
+from bertjax.probe.rows import Rows, Share, device_batch, encode_sentences, how, plan
 from bertjax.text.tokenizer import Tokenizer
 
-_STEP = 8  # rows are as long as a multiple of this many tokens: few shapes, little padding
-
-
-class Copies(NamedTuple):
-    """Rows of one length, in each of which one piece will be masked."""
-
-    tokens: np.ndarray  # int32 [B, T]
-    lengths: np.ndarray  # int32 [B]: tokens that are not padding
-    masked: np.ndarray  # int32 [B]: which of them is masked
-    sentence: np.ndarray  # int64 [B]: whose likelihood it adds to; -1 for rows that fill up
+SCORES = {
+    "pll": "each piece masked by itself, the sum of log probabilities",
+    "pll-word": "the later pieces of its word masked along with each piece",
+    "slln": "pll over the square root of the number of pieces",
+}
+_SUBLINEAR = 0.5  # the exponent of ZhoBLiMP's SLLN-LP (Liu et al. 2024)
 
 
 def pseudo_log_likelihoods(
@@ -33,103 +34,145 @@ def pseudo_log_likelihoods(
     params: model.Params,
     tokenizer: Tokenizer,
     sentences: Sequence[str],
+    *,
+    score: str = "pll",
     tokens_at_once: int = 16_384,
 ) -> np.ndarray:
-    """Sum over the pieces of each sentence of the log probability of each, itself masked.
+    """How likely each sentence is, in nats; special tokens around it are not counted.
+
+    `pll` adds up the log probability of each piece where it alone is masked. `pll-word` masks the
+    later pieces of its word along, so that a long word is not guessed from its own end (Kauf &
+    Ivanova 2023, PLL-word-l2r); `Tokenizer.starts_word` says where words begin. `slln` divides
+    `pll` by the number of pieces to the power 0.5, for pairs of different length (Liu et al. 2024,
+    ZhoBLiMP). Of a causal model `pll` and `slln` take the log probability of each piece after those
+    before it.
 
     Args:
         cfg: the architecture.
-        params: with a masked-LM head.
+        params: with a masked-LM head, or causal.
         tokenizer: the model's.
         sentences: texts that fit a row with their special tokens.
+        score: a key of `SCORES`.
         tokens_at_once: tokens of a batch, padding included.
 
     Returns:
-        Float64 [len(sentences)], in nats; a sentence without pieces has 0.
+        Float64 [len(sentences)]; a sentence without pieces has 0.
 
     Raises:
-        UserError: a sentence is longer than the model's positions.
+        UserError: a sentence is longer than the model's positions; `pll-word` of a causal model.
     """
-    rows = [
-        tokenizer.framing.row(ids)[0]
-        for ids in tokenizer.encode_batch(sentences, parse_special=True)
-    ]
-    longest = max(range(len(rows)), key=lambda i: len(rows[i]), default=0)
-    if rows and len(rows[longest]) > cfg.max_positions:
+    rows = encode_sentences(cfg, tokenizer, sentences)
+    if cfg.attention != "causal":
+        found = _masked(cfg, params, tokenizer, rows, score == "pll-word", tokens_at_once)
+    elif score == "pll-word":
         raise UserError(
-            f"{sentences[longest][:60]!r} has {len(rows[longest])} tokens, the model "
-            f"{cfg.max_positions} positions: shorten the sentence or leave it out"
+            "--score pll-word with a causal model, which has no masks: give --score pll, which "
+            "scores a causal model from left to right"
         )
-    found = np.zeros(len(rows))
-    pending: list[tuple[Copies, Array]] = []
-
-    def collect() -> None:
-        copies, scores = pending.pop(0)
-        real = copies.sentence >= 0
-        np.add.at(found, copies.sentence[real], np.asarray(scores, np.float64)[real])
-
-    special = tokenizer.special
-    for copies in _batches(rows, cfg.max_positions, special.pad, tokens_at_once):
-        scores = _scores(cfg, special.mask, params, *copies[:3])
-        pending.append((copies, scores))
-        if len(pending) > 2:  # the device computes while the host makes the next rows
-            collect()
-    while pending:
-        collect()
+    else:
+        found = _causal(cfg, params, tokenizer, rows, tokens_at_once)
+    if score == "slln":
+        return found / np.maximum(rows.lengths - 2, 1) ** _SUBLINEAR
     return found
 
 
-def _batches(
-    rows: Sequence[np.ndarray], positions: int, pad: int, tokens_at_once: int
-) -> Iterator[Copies]:
-    """A copy of each row for each of its pieces, the shortest rows first, in few shapes."""
-    lengths = np.array([len(row) for row in rows], np.int64)
-    widths = np.minimum(-(-lengths // _STEP) * _STEP, positions)
-    for width in np.unique(widths):
-        chosen = np.flatnonzero(widths == width)
-        table = np.full((len(chosen), width), pad, np.int32)
-        for place, row in enumerate(chosen):
-            table[place, : lengths[row]] = rows[int(row)]
-        pieces = lengths[chosen] - 2  # what stands between [CLS] and [SEP]
-        source = np.repeat(np.arange(len(chosen)), pieces)
-        first = np.cumsum(pieces) - pieces
-        masked = (np.arange(len(source)) - first[source] + 1).astype(np.int32)
-        size = max(1, tokens_at_once // int(width))
-        for begin in range(0, len(source), size):
-            taken = np.arange(begin, begin + size)
-            real = taken < len(source)
-            taken = np.minimum(taken, len(source) - 1)
-            at = source[taken]
-            yield Copies(
-                table[at],
-                lengths[chosen[at]].astype(np.int32),
-                masked[taken],
-                np.where(real, chosen[at], -1),
-            )
+def _masked(
+    cfg: ModelConfig,
+    params: model.Params,
+    tokenizer: Tokenizer,
+    rows: Rows,
+    words: bool,
+    tokens_at_once: int,
+) -> np.ndarray:
+    """A copy of each row for each of its pieces, in which this one is masked."""
+    pieces = rows.lengths - 2  # what stands between [CLS] and [SEP]
+    source = np.repeat(np.arange(len(pieces)), pieces)
+    masked = (np.arange(len(source)) - (np.cumsum(pieces) - pieces)[source] + 1).astype(np.int32)
+    until = masked + 1  # where the mask ends
+    if words:
+        at = rows.starts[source] + masked
+        begins = tokenizer.starts_word[rows.tokens].copy()
+        begins[rows.starts[1:] - 1] = True  # [SEP] ends every word
+        next_word = np.searchsorted(np.flatnonzero(begins), at, side="right")
+        until = masked + (np.flatnonzero(begins)[next_word] - at).astype(np.int32)
+    special = tokenizer.special
+
+    def run(share: Share) -> Array:
+        table = rows.table(source[share.chosen], share.width, special.pad)
+        lengths = rows.lengths[source[share.chosen]].astype(np.int32)
+        holes = masked[share.chosen], until[share.chosen]
+        return _masked_scores(cfg, special.mask, share.full, params, table, lengths, *holes)
+
+    found = np.zeros(len(pieces))
+    for share, scores in in_turn(plan(rows.lengths[source], tokens_at_once), run):
+        np.add.at(found, source[share.chosen[share.real]], scores[share.real])
+    return found
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _scores(
+def _causal(
+    cfg: ModelConfig, params: model.Params, tokenizer: Tokenizer, rows: Rows, tokens_at_once: int
+) -> np.ndarray:
+    def run(share: Share) -> Array:
+        table = rows.table(share.chosen, share.width, tokenizer.special.pad)
+        lengths = rows.lengths[share.chosen].astype(np.int32)
+        return _causal_scores(cfg, share.full, params, table, lengths)
+
+    found = np.zeros(len(rows.lengths))
+    # All logits of a row are needed at once.
+    for share, scores in in_turn(plan(rows.lengths, tokens_at_once // 8), run):
+        found[share.chosen[share.real]] = scores[share.real]
+    return found
+
+
+def in_turn(
+    shares: Iterator[Share], run: Callable[[Share], Any]
+) -> Iterator[tuple[Share, np.ndarray]]:
+    """Each share with what it gave, float64: the device computes while the host makes the next."""
+    pending: list[tuple[Share, Any]] = []
+    for share in shares:
+        pending.append((share, run(share)))
+        if len(pending) > 2:
+            before, found = pending.pop(0)
+            yield before, np.asarray(found, np.float64)
+    for before, found in pending:
+        yield before, np.asarray(found, np.float64)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _masked_scores(
     cfg: ModelConfig,
     mask: int,
+    full: bool,
     params: model.Params,
     tokens_BT: Array,
     lengths_B: Array,
     masked_B: Array,
+    until_B: Array,
 ) -> Array:
-    """Log probability, float32 [B], of each row's masked token."""
+    """Log probability, float32 [B], of the token at `masked_B`; `until_B` ends the mask."""
+    labels_B1 = jnp.take_along_axis(tokens_BT, masked_B[:, None], axis=1)
+    places_T = jnp.arange(tokens_BT.shape[1])
+    hidden_BT = (places_T >= masked_B[:, None]) & (places_T < until_B[:, None])
+    batch = device_batch(jnp.where(hidden_BT, mask, tokens_BT), lengths_B)
+    batch["predict_positions"] = masked_B[:, None]
+    logits_BKV = model.masked_lm_logits(cfg, params, batch, compute=how(full))
+    return log_probability(logits_BKV, labels_B1)[:, 0]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _causal_scores(
+    cfg: ModelConfig, full: bool, params: model.Params, tokens_BT: Array, lengths_B: Array
+) -> Array:
+    """Sum over each row's pieces, float32 [B], of the log probability after those before it."""
     B, T = tokens_BT.shape
-    rows_B = jnp.arange(B)
-    labels_B = tokens_BT[rows_B, masked_B]
-    positions_T = jnp.arange(T, dtype=jnp.int32)
-    batch = {
-        "tokens": tokens_BT.at[rows_B, masked_B].set(mask),
-        "token_types": jnp.zeros((B, T), jnp.int32),
-        "positions": jnp.broadcast_to(positions_T, (B, T)),
-        "segments": (positions_T < lengths_B[:, None]).astype(jnp.int32),
-        "cls_positions": jnp.zeros((B, 1), jnp.int32),
-        "predict_positions": masked_B[:, None],
-    }
-    logits_BV = model.apply(cfg, params, batch)["masked_lm_logits"][:, 0]
-    at_label_B = jnp.take_along_axis(logits_BV, labels_B[:, None], axis=-1)[:, 0]
-    return at_label_B - jax.nn.logsumexp(logits_BV, axis=-1)
+    batch = device_batch(tokens_BT, lengths_B)
+    batch["predict_positions"] = jnp.broadcast_to(jnp.arange(T - 2), (B, T - 2))
+    logits_BKV = model.masked_lm_logits(cfg, params, batch, compute=how(full))
+    pieces_BK = jnp.arange(1, T - 1) < lengths_B[:, None] - 1
+    return (log_probability(logits_BKV, tokens_BT[:, 1:-1]) * pieces_BK).sum(axis=1)
+
+
+def log_probability(logits_BKV: Array, labels_BK: Array) -> Array:
+    """Of each label, float32 [B, K]."""
+    at_label_BK = jnp.take_along_axis(logits_BKV, labels_BK[..., None], axis=-1)[..., 0]
+    return at_label_BK - jax.nn.logsumexp(logits_BKV, axis=-1)

@@ -34,12 +34,19 @@ def reference(
     window: Window,
     dropout_rate: float,
     key: Array | None,
+    places_BK: Array | None = None,
 ) -> Array:
-    """`interface.attend` with products in the given dtype and the softmax in float32."""
+    """`interface.attend` with products in the given dtype and the softmax in float32.
+
+    With `places_BK` the queries are those of these places alone: [B, K, N, H], as is what returns.
+    """
     scale = q_BTNH.shape[-1] ** -0.5
     scores_BNTS = float32_product("BTNH,BSNH->BNTS", q_BTNH * scale, k_BTNH)
-    mask = allowed(segments_BT, window, q_BTNH.shape[1])
+    mask = allowed(segments_BT, window, k_BTNH.shape[1])
     if mask is not None:
+        if places_BK is not None:
+            of_rows = jnp.broadcast_to(mask, (len(places_BK), 1, *mask.shape[-2:]))
+            mask = jnp.take_along_axis(of_rows, places_BK[:, None, :, None], axis=2)
         # A finite floor, not -inf: a padding query sees no key, and must not become NaN.
         scores_BNTS = jnp.where(mask, scores_BNTS, jnp.finfo(jnp.float32).min)
     weights_BNTS = jax.nn.softmax(scores_BNTS, axis=-1).astype(v_BTNH.dtype)

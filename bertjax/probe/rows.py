@@ -1,0 +1,112 @@
+"""Rows of texts, and which of them are computed together: few shapes, little padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from bertjax import model
+from bertjax.config import ModelConfig
+from bertjax.errors import UserError
+from bertjax.text.tokenizer import Tokenizer
+
+_BATCHES = 6  # a shape has as many, if there are: compiling one takes as long as some
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows end to end, each with its special tokens: row i is `tokens[starts[i]:starts[i + 1]]`."""
+
+    tokens: np.ndarray  # int32 [sum of the lengths]
+    starts: np.ndarray  # int64 [N + 1]
+
+    @classmethod
+    def of(cls, rows: Sequence[np.ndarray]) -> Rows:
+        """Lay them end to end."""
+        ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
+        return cls(np.concatenate([np.zeros(0, np.int32), *rows]), np.append(0, ends))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each, int64 [N]."""
+        return np.diff(self.starts)
+
+    def table(self, chosen_B: np.ndarray, width: int, pad: int) -> np.ndarray:
+        """The chosen rows, int32 [B, width], padded."""
+        at_BT = self.starts[chosen_B][:, None] + np.arange(width)
+        real_BT = at_BT < self.starts[chosen_B + 1][:, None]
+        return np.where(real_BT, self.tokens[np.minimum(at_BT, len(self.tokens) - 1)], pad)
+
+
+def encode_sentences(cfg: ModelConfig, tokenizer: Tokenizer, sentences: Sequence[str]) -> Rows:
+    """A row of each sentence, whole.
+
+    Raises:
+        UserError: a sentence is longer than the model's positions.
+    """
+    ids = tokenizer.encode_batch(sentences, parse_special=True)
+    rows = Rows.of([tokenizer.framing.row(pieces)[0] for pieces in ids])
+    check_fits(cfg, rows, sentences)
+    return rows
+
+
+def check_fits(cfg: ModelConfig, rows: Rows, sentences: Sequence[str]) -> None:
+    """Refuse a sentence that is longer than the model's positions."""
+    longest = int(np.argmax(rows.lengths)) if len(sentences) else 0
+    if len(sentences) and rows.lengths[longest] > cfg.max_positions:
+        raise UserError(
+            f"{sentences[longest][:60]!r} has {rows.lengths[longest]} tokens, the model "
+            f"{cfg.max_positions} positions: shorten the sentence or leave it out"
+        )
+
+
+class Share(NamedTuple):
+    """What is computed at once."""
+
+    chosen: np.ndarray  # int64 [B], of what was planned; the last one again in places that fill up
+    real: np.ndarray  # bool [B]: False where a place fills up
+    width: int  # tokens of a row
+    full: bool  # whether no row is shorter
+
+
+def plan(lengths_N: np.ndarray, tokens_at_once: int) -> Iterator[Share]:
+    """Everything of these lengths, the shortest first, about `tokens_at_once` tokens in a share.
+
+    Lengths of which there are many have shapes of their own, and no padding.
+    """
+    order = np.argsort(lengths_N, kind="stable")
+    sorted_N, begin = lengths_N[order], 0
+    while begin < len(order):
+        end, width = begin, 0
+        while end < len(order) and (end - begin) * width < _BATCHES * tokens_at_once:
+            width = int(sorted_N[end])
+            end = int(np.searchsorted(sorted_N, width, side="right"))
+        size = max(1, min(tokens_at_once // max(width, 1), 1 << (end - begin - 1).bit_length()))
+        full = bool(sorted_N[begin] == width)
+        for first in range(begin, end, size):
+            taken = np.arange(first, first + size)
+            yield Share(order[np.minimum(taken, end - 1)], taken < end, width, full)
+        begin = end
+
+
+def device_batch(tokens_BT: Array, lengths_B: Array) -> dict[str, Any]:
+    """The batch of `model.apply` that rows of one text make."""
+    B, T = tokens_BT.shape
+    positions_T = jnp.arange(T, dtype=jnp.int32)
+    return {
+        "tokens": tokens_BT,
+        "token_types": jnp.zeros((B, T), jnp.int32),
+        "positions": jnp.broadcast_to(positions_T, (B, T)),
+        "segments": (positions_T < lengths_B[:, None]).astype(jnp.int32),
+        "cls_positions": jnp.zeros((B, 1), jnp.int32),
+    }
+
+
+def how(full: bool) -> model.Compute:
+    """Exactly, and without masks where no row is shorter than the others."""
+    return model.Compute(rows="full" if full else "padded")
