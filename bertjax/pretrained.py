@@ -86,6 +86,17 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
     Raises:
         UserError: as there, or it has no tokenizer or no masked-LM head.
     """
+    found, tokenizer = open_language_model(path, name)
+    if found.cfg.attention == "causal":
+        raise UserError(
+            f"{path} holds a causal model, which says what comes next and not what stands at a "
+            "mask: give a masked LM"
+        )
+    return found, tokenizer
+
+
+def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:
+    """The same, and a causal model too."""
     found = open_pretrained(path, name)
     if found.tokenizer is None:
         raise no_tokenizer(path)
@@ -93,11 +104,6 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
     if found.generator is not None:  # which is the one that fills masks
         cfg, params = found.generator
         found = replace(found, cfg=cfg, params=params, generator=None)
-    if found.cfg.attention == "causal":
-        raise UserError(
-            f"{path} holds a causal model, which says what comes next and not what stands at a "
-            "mask: give a masked LM"
-        )
     if found.cfg.replaced_token_head:
         raise UserError(
             f"{path} holds a model that detects replaced tokens and has no masked-LM head: give "

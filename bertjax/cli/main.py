@@ -25,7 +25,10 @@ VERBS = {
     "evaluate": ("bertjax.cli.evaluate", "fine-tuned runs on a labelled file"),
     "predict": ("bertjax.cli.predict", "fine-tuned runs on unlabelled text"),
     "fill-mask": ("bertjax.cli.fill_mask", "run -> what it thinks stands at [MASK]"),
-    "probe": ("bertjax.cli.probe", "run -> which of two sentences it finds more likely"),
+    "probe": (
+        "bertjax.cli.probe",
+        "run -> what it knows of sentence pairs, unseen text, words",
+    ),
     "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bertjax.errors import UserError
+from bertjax.probe.scores import Scores
 from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.inputs import find_inputs
@@ -66,26 +68,31 @@ def _sentence(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Shares of pairs whose acceptable sentence scores higher; a tie counts as an error."""
+def pair_scores(name: str, pairs: Sequence[Pair], good: np.ndarray, bad: np.ndarray) -> Scores:
+    """1 for each pair whose acceptable sentence is likelier, else 0; a tie is an error.
 
-    paradigms: dict[str, float]
-    phenomena: dict[str, float]  # means over their paradigms
-    mean: float  # over all paradigms
+    Groups are paradigms. Each weighs the same, however many pairs it has, so that the headline is
+    the mean of the paradigms (Warstadt et al. 2020, section 5).
+
+    Args:
+        name: of the scores.
+        pairs: N of them.
+        good: float [N], of the acceptable sentences.
+        bad: of the others.
+    """
+    kinds = [(pair.phenomenon, pair.paradigm) for pair in pairs]
+    sizes = Counter(kinds)
+    weights = np.array([1 / sizes[kind] for kind in kinds])
+    groups = [pair.paradigm for pair in pairs]
+    return Scores(name, (good > bad).astype(np.float64), "of the pairs", "high", groups, weights)
 
 
-def accuracy(pairs: Sequence[Pair], good: np.ndarray, bad: np.ndarray) -> Accuracy:
-    """Accuracy by paradigm from the scores [N] of both sentences (Warstadt et al. 2020, 5)."""
-    right: dict[tuple[str, str], list[bool]] = {}
-    for pair, wins in zip(pairs, good > bad, strict=True):
-        right.setdefault((pair.phenomenon, pair.paradigm), []).append(bool(wins))
-    of_paradigm = {key: float(np.mean(wins)) for key, wins in sorted(right.items())}
-    of_phenomenon: dict[str, list[float]] = {}
-    for (phenomenon, _), share in of_paradigm.items():
-        of_phenomenon.setdefault(phenomenon, []).append(share)
-    return Accuracy(
-        {paradigm: share for (_, paradigm), share in of_paradigm.items()},
-        {name: float(np.mean(shares)) for name, shares in of_phenomenon.items()},
-        float(np.mean(list(of_paradigm.values()))),
-    )
+def by_phenomenon(pairs: Sequence[Pair], scores: Scores) -> dict[str, Scores]:
+    """The scores of each phenomenon's pairs; their headline is the mean of its paradigms."""
+    found = {}
+    for name in sorted({pair.phenomenon for pair in pairs}):
+        mine = np.array([pair.phenomenon == name for pair in pairs])
+        groups = [pair.paradigm for pair in pairs if pair.phenomenon == name]
+        values, weights = scores.values[mine], scores.weights[mine]
+        found[name] = replace(scores, name=name, values=values, groups=groups, weights=weights)
+    return found

@@ -6,9 +6,8 @@ al. 2020). A causal one scores each piece by those before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from jax import Array
 from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
-from bertjax.probe.rows import Rows, Share, device_batch, encode_sentences, how, plan
+from bertjax.probe.rows import Rows, Share, device_batch, encode_sentences, how, in_turn, plan
 from bertjax.text.tokenizer import Tokenizer
 
 SCORES = {
@@ -122,20 +121,6 @@ def _causal(
     for share, scores in in_turn(plan(rows.lengths, tokens_at_once // 8), run):
         found[share.chosen[share.real]] = scores[share.real]
     return found
-
-
-def in_turn(
-    shares: Iterator[Share], run: Callable[[Share], Any]
-) -> Iterator[tuple[Share, np.ndarray]]:
-    """Each share with what it gave, float64: the device computes while the host makes the next."""
-    pending: list[tuple[Share, Any]] = []
-    for share in shares:
-        pending.append((share, run(share)))
-        if len(pending) > 2:
-            before, found = pending.pop(0)
-            yield before, np.asarray(found, np.float64)
-    for before, found in pending:
-        yield before, np.asarray(found, np.float64)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -92,6 +92,20 @@ def plan(lengths_N: np.ndarray, tokens_at_once: int) -> Iterator[Share]:
             taken = np.arange(first, first + size)
             yield Share(order[np.minimum(taken, end - 1)], taken < end, width, full)
         begin = end
+
+
+def in_turn(
+    shares: Iterator[Share], run: Callable[[Share], Array]
+) -> Iterator[tuple[Share, np.ndarray]]:
+    """Each share with what it gave: the device computes while the host makes the next ones."""
+    pending: list[tuple[Share, Array]] = []
+    for share in shares:
+        pending.append((share, run(share)))
+        if len(pending) > 2:
+            before, found = pending.pop(0)
+            yield before, np.asarray(found)
+    for before, found in pending:
+        yield before, np.asarray(found)
 
 
 def device_batch(tokens_BT: Array, lengths_B: Array) -> dict[str, Any]:

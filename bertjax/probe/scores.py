@@ -31,6 +31,13 @@ class Scores:
         assert self.values.shape == self.weights.shape == (len(self.values),), self.name
         assert len(self.groups) in (0, len(self.values)), self.name
 
+    @classmethod
+    def ratio(
+        cls, name: str, totals: np.ndarray, sizes: np.ndarray, unit: str, better: str
+    ) -> Scores:
+        """Of sums: the totals [N] of all examples over their sizes [N], some of which may be 0."""
+        return cls(name, totals / sizes.mean(), unit, better)
+
     @property
     def headline(self) -> float:
         """The number to report."""

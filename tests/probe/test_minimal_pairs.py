@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bertjax.errors import UserError
-from bertjax.probe.minimal_pairs import Pair, accuracy, read_pairs
+from bertjax.probe.minimal_pairs import Pair, by_phenomenon, pair_scores, read_pairs
 
 ROWS = [
     {
@@ -56,7 +56,18 @@ def test_accuracy_is_a_mean_of_paradigms_and_a_tie_is_an_error():
     pairs = [Pair("", "", paradigm, "xxyx"["abcd".index(paradigm)]) for paradigm in "aaabcd"]
     good = np.array([1.0, 2, 3, 1, 5, 5])
     bad = np.array([0.0, 2, 4, 0, 6, 4])
-    found = accuracy(pairs, good, bad)
-    assert found.paradigms == {"a": pytest.approx(1 / 3), "b": 1.0, "c": 0.0, "d": 1.0}
-    assert found.phenomena == {"x": pytest.approx(7 / 9), "y": 0.0}
-    assert found.mean == pytest.approx((1 / 3 + 2) / 4)
+    scores = pair_scores("pairs", pairs, good, bad)
+    assert scores.by_group() == {"a": pytest.approx(1 / 3), "b": 1.0, "c": 0.0, "d": 1.0}
+    phenomena = by_phenomenon(pairs, scores)
+    assert {name: one.headline for name, one in phenomena.items()} == {
+        "x": pytest.approx(7 / 9),
+        "y": 0.0,
+    }
+    assert phenomena["y"].by_group() == {"c": 0.0}
+    assert scores.headline == pytest.approx((1 / 3 + 2) / 4) == scores.contributions.mean()
+
+
+def test_a_name_that_two_phenomena_share_is_two_paradigms():
+    pairs = [Pair("", "", "", "x"), Pair("", "", "", "x"), Pair("", "", "", "y")]
+    scores = pair_scores("pairs", pairs, np.array([1.0, 1, 0]), np.zeros(3))
+    assert scores.headline == 0.5

@@ -1,0 +1,59 @@
+"""A linear classifier of frozen states: softmax regression, by L-BFGS."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize, special
+
+
+class Linear(NamedTuple):
+    """Logits of states: (x − mean) / scale · weights + bias."""
+
+    mean: np.ndarray  # [D]
+    scale: np.ndarray  # [D]
+    weights: np.ndarray  # [D, C]
+    bias: np.ndarray  # [C]
+
+    def classes(self, x_ND: np.ndarray) -> np.ndarray:
+        """The likeliest class of each state, int64 [N]."""
+        return np.argmax((x_ND - self.mean) / self.scale @ self.weights + self.bias, axis=1)
+
+
+def softmax_regression(x_ND: np.ndarray, y_N: np.ndarray, classes: int, l2: float = 1.0) -> Linear:
+    """Fit classes to states, each feature brought to mean 0 and deviation 1.
+
+    Lowest is the sum of the cross-entropies plus l2/2 times the sum of the squared weights, of
+    which the bias is none: scikit-learn's LogisticRegression(C=1/l2) behind a StandardScaler.
+
+    Args:
+        x_ND: float states.
+        y_N: int classes below `classes`; those that do not occur are never the likeliest.
+        classes: C.
+        l2: how much large weights cost.
+    """
+    N, D = x_ND.shape
+    mean, deviation = x_ND.mean(axis=0, dtype=np.float64), x_ND.std(axis=0, dtype=np.float64)
+    scale = np.where(deviation > 0, deviation, 1.0)
+    x_ND = (x_ND - mean) / scale
+    seen, y_N = np.unique(y_N, return_inverse=True)
+    C, rows = len(seen), np.arange(N)
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights_DC, bias_C = flat[:-C].reshape(D, C), flat[-C:]
+        logs_NC = special.log_softmax(x_ND @ weights_DC + bias_C, axis=1)
+        total = -logs_NC[rows, y_N].sum() + l2 / 2 * np.square(weights_DC).sum()
+        errors_NC = np.exp(logs_NC)
+        errors_NC[rows, y_N] -= 1
+        gradient_DC = x_ND.T @ errors_NC + l2 * weights_DC
+        # Per example, so that the stopping rule is the same for any number of them.
+        return total / N, np.append(gradient_DC, errors_NC.sum(axis=0)) / N
+
+    options = {"maxiter": 500, "gtol": 1e-5, "ftol": 1e-9}
+    found = optimize.minimize(
+        loss, np.zeros((D + 1) * C), jac=True, method="L-BFGS-B", options=options
+    )
+    weights, bias = np.zeros((D, classes)), np.full(classes, -np.inf)
+    weights[:, seen], bias[seen] = found.x[:-C].reshape(D, C), found.x[-C:]
+    return Linear(mean, scale, weights, bias)
