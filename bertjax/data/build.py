@@ -181,6 +181,7 @@ class _Counts:
     words: int = 0
     tokens: int = 0
     unknown: int = 0  # tokens that are [UNK]
+    text_bytes: int = 0  # of the documents' text in UTF-8, what has no token included
 
 
 def _append(
@@ -205,6 +206,7 @@ def _append(
     counts.sentences += len(sentence_lengths)
     counts.words += int(np.count_nonzero(boundaries & WORD))
     counts.tokens += len(tokens)
+    counts.text_bytes += int(part.text_bytes[chosen].sum())
     counts.unknown += int(np.count_nonzero(tokens == tokenizer.special.unk))
 
 

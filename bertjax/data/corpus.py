@@ -39,6 +39,7 @@ class Corpus:
     fingerprint: str  # of the tokenizer
     identity: str  # SHA-256 of the manifest: names these exact bytes
     pair: tuple[int, int] = BERT_PAIR  # separators in the middle, token type of the second
+    text_bytes: int = 0  # of the documents' text in UTF-8; 0: prepared before this was counted
 
     @property
     def framing(self) -> Framing:
@@ -87,6 +88,7 @@ def open_corpus(path: Path | str, split: str, verify: bool = True) -> Corpus:
         counts, special = content["splits"][split], SpecialIds(**content["special"])
         vocab_size, fingerprint = int(content["vocab_size"]), str(content["tokenizer"])
         separators, second_type = map(int, content.get("pair", BERT_PAIR))
+        text_bytes = int(counts.get("text_bytes", 0))
         arrays = {
             "tokens": (token_dtype(vocab_size), int(counts["tokens"])),
             "boundaries": (np.dtype(np.uint8), int(counts["tokens"])),
@@ -114,6 +116,7 @@ def open_corpus(path: Path | str, split: str, verify: bool = True) -> Corpus:
         fingerprint=fingerprint,
         identity=identity,
         pair=(separators, second_type),
+        text_bytes=text_bytes,
     )
 
 

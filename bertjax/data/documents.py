@@ -31,6 +31,7 @@ class Documents:
     document_starts: np.ndarray  # int64 [documents + 1]
     sentence_starts: np.ndarray  # int64 [sentences + 1]
     digests: np.ndarray  # uint8 [documents, DIGEST_BYTES], of the text
+    text_bytes: np.ndarray  # int64 [documents], of the text in UTF-8
 
 
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer, language: str) -> Documents:
@@ -57,12 +58,14 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, language: str) -> Docum
     boundaries[starts[:-1][kept]] = WORD | SENTENCE
     document_lengths = np.bincount(document_of, lengths, minlength=len(texts)).astype(np.int64)
     present = document_lengths > 0
+    encoded = [text.encode() for text in compress(texts, present)]
     return Documents(
         tokens.astype(token_dtype(tokenizer.vocab_size)),
         boundaries,
         np.concatenate([[0], np.cumsum(document_lengths[present])]).astype(np.int64),
         np.append(starts[:-1][kept], len(tokens)).astype(np.int64),
-        _digests(compress(texts, present)),
+        _digests(encoded),
+        np.array(list(map(len, encoded)), np.int64),
     )
 
 
@@ -91,8 +94,8 @@ def _after_white_space(
         starts[inside] += 1
 
 
-def _digests(texts: Iterable[str]) -> np.ndarray:
-    digests = b"".join(hashlib.sha256(t.encode()).digest()[:DIGEST_BYTES] for t in texts)
+def _digests(texts: Iterable[bytes]) -> np.ndarray:
+    digests = b"".join(hashlib.sha256(text).digest()[:DIGEST_BYTES] for text in texts)
     return np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
 
 

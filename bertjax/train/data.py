@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -14,6 +15,7 @@ from bertjax.data.batches import Batches, BatchSource, evaluation_batches
 from bertjax.data.corpus import Corpus, describe_corpus, open_corpus
 from bertjax.data.mixture import training_batches
 from bertjax.errors import UserError
+from bertjax.objectives.objective import Objective
 
 EVALUATION_DATA_SEED = 0  # held-out pairs and their order do not depend on the run's seed
 _COUNTED = 256  # rows at a time
@@ -119,3 +121,18 @@ def unigram_entropy(source: BatchSource, rows: int, never_predicted: Sequence[in
     counts[list(never_predicted)] = 0
     p = counts[counts > 0] / max(1, counts.sum())
     return float(-(p * np.log(p)).sum())
+
+
+def bits_per_byte(
+    held_out: Corpus, objective: Objective, results: Mapping[str, float]
+) -> dict[str, float]:
+    """The loss in bits a byte of the split's text, white space included, by that name.
+
+    So losses of different tokenizers compare. Nothing where the corpus does not say how many bytes
+    its text has, or where tokens are predicted that are no text, as a causal LM's [SEP] is.
+    """
+    specials = {held_out.special.cls, held_out.special.sep}
+    if not held_out.text_bytes or not specials <= set(objective.never_predicted):
+        return {}
+    tokens_a_byte = len(held_out.tokens) / held_out.text_bytes
+    return {"bits_per_byte": results[objective.selects] / math.log(2) * tokens_a_byte}

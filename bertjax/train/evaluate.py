@@ -76,14 +76,16 @@ def evaluate(
 def together(results: Mapping[str, dict[str, float]], shares: Sequence[int]) -> dict[str, float]:
     """The metrics of one corpus; of several, by name, their means by `shares`, and each one's too.
 
-    A corpus without a share is reported and counts for nothing in the means.
+    A corpus without a share is reported and counts for nothing in the means. What is not known of
+    all, such as bits a byte, has no mean.
     """
     if len(results) == 1:
         return next(iter(results.values()))
     weights = np.asarray(shares) / sum(shares)
-    names = next(iter(results.values()))
+    first, *others = results.values()
+    names = [name for name in first if all(name in one for one in others)]
     means = {
         name: float(sum(w * one[name] for w, one in zip(weights, results.values(), strict=True)))
         for name in names
     }
-    return means | {f"{of}/{name}": one[name] for of, one in results.items() for name in names}
+    return means | {f"{of}/{name}": one[name] for of, one in results.items() for name in one}

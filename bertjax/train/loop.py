@@ -189,7 +189,8 @@ def _train(
             terminal.say(f"{stopped}: saved step {step}; the same command resumes")
         else:
             report.notes(pace.left_out())
-            terminal.say(f"done   step {step} · {run.path}")
+            ended_with = (f"done   step {step}", *report.held_out_loss(results), str(run.path))
+            terminal.say(" · ".join(ended_with))
     return Run(run, {"step": step, "tokens": report.tokens, "evaluation": results}, stopped)
 
 

@@ -12,7 +12,7 @@ from bertjax.config import PretrainConfig
 from bertjax.data.batches import Batches
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.objective import Objective
-from bertjax.train.data import Data, unigram_entropy
+from bertjax.train.data import Data, bits_per_byte, unigram_entropy
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once, together
 from bertjax.train.step import TrainStep, make_train_step
 
@@ -25,7 +25,9 @@ class PhaseWork:
     batches: Batches
     rows: slice  # of each batch, those of this process
     step: TrainStep
-    evaluate: Callable[[model.Params], dict[str, float]]  # `unigram_entropy` among the metrics
+    evaluate: Callable[
+        [model.Params], dict[str, float]
+    ]  # with `unigram_entropy` and `bits_per_byte`
 
 
 def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], PhaseWork]:
@@ -43,11 +45,11 @@ def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], 
         }
 
         def measure(params: model.Params) -> dict[str, float]:
-            results = {
-                name: evaluate(step, params, source, mesh, rows, at_once)
-                | {"unigram_entropy": baselines[name]}
-                for name, source in held_out.items()
-            }
+            results = {}
+            for name, source in held_out.items():
+                found = evaluate(step, params, source, mesh, rows, at_once)
+                found |= {"unigram_entropy": baselines[name]}
+                results[name] = found | bits_per_byte(data.held_out[name], objective, found)
             return together(results, cfg.data.shares(phase))
 
         return PhaseWork(

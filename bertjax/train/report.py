@@ -118,13 +118,22 @@ class Report:
     def evaluated(self, step: int, phase: int, results: Mapping[str, float]) -> None:
         """Log a held-out evaluation and say how it went."""
         self.write("evaluation", step, {"phase": phase, **results})
-        shown = [f"{label} {results[name]:.4f}" for label, name in self.objective.shown.items()]
-        shown[0] += f" (unigram entropy {results['unigram_entropy']:.4f})"
+        _, *others = self.objective.shown.items()
+        shown = [f"{label} {results[name]:.4f}" for label, name in others]
         loss = next(iter(self.objective.shown.values()))
         by_corpus = [(corpus, f"{corpus}/{loss}") for corpus in self.cfg.data.names]
         shown += [f"{corpus} {results[name]:.4f}" for corpus, name in by_corpus if name in results]
+        self.terminal.say(" · ".join([f"eval   step {step}", *self.held_out_loss(results), *shown]))
+
+    def held_out_loss(self, results: Mapping[str, float]) -> list[str]:
+        """What a line says of the loss on held-out text; nothing where none was measured."""
+        if not results:
+            return []
+        label, name = next(iter(self.objective.shown.items()))
         of = ", averaged weights:" if self.cfg.optim.average else ""
-        self.terminal.say(f"eval   step {step} · held-out{of} {' · '.join(shown)}")
+        entropy = f"(unigram entropy {results['unigram_entropy']:.4f})"
+        bits = f", {results['bits_per_byte']:.4f} bits a byte" if "bits_per_byte" in results else ""
+        return [f"held-out{of} {label} {results[name]:.4f} {entropy}{bits}"]
 
     def notes(self, lines: Sequence[str]) -> None:
         """Say what a person should know of the run."""

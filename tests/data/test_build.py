@@ -114,7 +114,7 @@ def test_examples_decode_in_tfds(documents: list[list[int]], data) -> None:
     boundaries = np.array(flags, np.uint8)
     boundaries[starts[:-1]] |= WORD
     empty = np.zeros((len(documents), 16), np.uint8)
-    serialized = list(examples(Documents(tokens, boundaries, starts, starts, empty)))
+    serialized = list(examples(Documents(tokens, boundaries, starts, starts, empty, starts[1:])))
     names = ("tokens", "sentence_starts", "word_starts")
     tensor = tfds.features.Tensor(shape=(None,), dtype=np.int32)
     features = tfds.features.FeaturesDict(dict.fromkeys(names, tensor))
@@ -181,6 +181,7 @@ def test_empty_sentences_and_documents_leave_no_trace(vocab, tmp_path) -> None:
     content = build(tmp_path / "out", [write_text(tmp_path / "a.txt", texts)], vocab, held_out=0.0)
     assert content["splits"]["train"] == {
         "documents": 3, "sentences": 4, "words": 6, "tokens": 8, "unknown": 0,
+        "text_bytes": (6 + 1 + 3 + 1 + 1) + 1 + 1,  # with line feeds, and U+200B of three bytes
     }  # fmt: skip
 
 

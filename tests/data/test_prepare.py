@@ -61,6 +61,8 @@ def test_command_builds_and_says_what_it_made(vocab, tmp_path, capsys) -> None:
     assert "documents   50 (1 duplicates dropped" in printed
     assert f"{counts['validation']['documents']} held out" in printed
     assert f"data.corpus={out}" in printed
+    sizes = [open_corpus(out, split).text_bytes for split in ("train", "validation")]
+    assert min(sizes) > 0 and sum(sizes) == sum(len(t.strip().encode()) for t in set(texts))
     refuse("exists already", out, text, "--tokenizer", vocab)
 
 

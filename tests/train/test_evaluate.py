@@ -15,7 +15,7 @@ from tiny_model import ROWS, RUN, SPECIAL, VOCAB
 from bertjax import model
 from bertjax.config import MaskingConfig, Phase, PretrainConfig
 from bertjax.objectives.choice import objective_of
-from bertjax.train.data import unigram_entropy
+from bertjax.train.data import bits_per_byte, unigram_entropy
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once, together
 from bertjax.train.state import fresh_state
 
@@ -130,3 +130,21 @@ def test_of_several_corpora_all_are_named_and_the_mean_goes_by_their_shares():
     }  # fmt: skip
     assert together({"a": results["a"]}, (1,)) == results["a"]
     assert together(results, (1, 0))["loss"] == 2.0
+    results["b"]["bits"] = 1.0  # which only one corpus has
+    found = together(results, (1, 3))
+    assert "bits" not in found and found["b/bits"] == 1.0
+
+
+def test_bits_a_byte_are_those_of_the_whole_split():
+    """A loss that is the same at each token costs the split loss × tokens nats."""
+    corpus = replace(tiny_model.corpus(), text_bytes=4321)
+    found = bits_per_byte(corpus, objective_of(RUN, SPECIAL), {"masked_lm_loss": 2.5})
+    expected = 2.5 * len(corpus.tokens) * np.log2(np.e) / 4321
+    assert found == {"bits_per_byte": pytest.approx(expected)}
+
+
+def test_no_bits_a_byte_where_bytes_are_not_known_or_what_is_predicted_is_no_text():
+    loss = {"masked_lm_loss": 2.5, "causal_lm_loss": 2.5}
+    assert bits_per_byte(tiny_model.corpus(), objective_of(RUN, SPECIAL), loss) == {}
+    causal = objective_of(replace(RUN, model=replace(RUN.model, attention="causal")), SPECIAL)
+    assert bits_per_byte(replace(tiny_model.corpus(), text_bytes=9), causal, loss) == {}
