@@ -12,7 +12,9 @@ DOORS = [
     *(ROOT / "bertjax" / "text").glob("*.py"),
     *(ROOT / "bertjax" / "tasks").glob("*.py"),
     *(ROOT / "bertjax" / "probe").glob("*.py"),
+    ROOT / "bertjax" / "statistics.py",
     ROOT / "bertjax" / "cli" / "prepare.py",
+    ROOT / "bertjax" / "cli" / "probe.py",
     ROOT / "bertjax" / "finetune" / "splits.py",
 ]
 CALLS = {"UserError": 0, "DamagedFile": 0, "Problem": 1, "note": 0}  # and which argument is said

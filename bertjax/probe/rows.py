@@ -15,8 +15,6 @@ from bertjax.config import ModelConfig
 from bertjax.errors import UserError
 from bertjax.text.tokenizer import Tokenizer
 
-_BATCHES = 6  # a shape has as many, if there are: compiling one takes as long as some
-
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -75,18 +73,20 @@ class Share(NamedTuple):
 
 
 def plan(lengths_N: np.ndarray, tokens_at_once: int) -> Iterator[Share]:
-    """Everything of these lengths, the shortest first, about `tokens_at_once` tokens in a share.
+    """Everything of these lengths, the shortest first, at most `tokens_at_once` tokens in a share.
 
-    Lengths of which there are many have shapes of their own, and no padding.
+    Lengths share a shape as long as that costs no more padding than half a share, which takes less
+    time to compute than a shape to compile.
     """
     order = np.argsort(lengths_N, kind="stable")
     sorted_N, begin = lengths_N[order], 0
-    while begin < len(order):
-        end, width = begin, 0
-        while end < len(order) and (end - begin) * width < _BATCHES * tokens_at_once:
-            width = int(sorted_N[end])
-            end = int(np.searchsorted(sorted_N, width, side="right"))
-        size = max(1, min(tokens_at_once // max(width, 1), 1 << (end - begin - 1).bit_length()))
+    widths, counts = np.unique(lengths_N, return_counts=True)
+    longer = np.append(widths, np.inf)[1:]
+    for width, end, next_width in zip(widths.tolist(), np.cumsum(counts), longer, strict=True):
+        if next_width * (end - begin) - sorted_N[begin:end].sum() <= tokens_at_once / 2:
+            continue  # with the next length in one shape
+        shares = -(-(end - begin) // max(1, tokens_at_once // max(width, 1)))
+        size = -(-(end - begin) // shares)
         full = bool(sorted_N[begin] == width)
         for first in range(begin, end, size):
             taken = np.arange(first, first + size)

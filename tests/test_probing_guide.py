@@ -1,0 +1,44 @@
+"""The guide's commands and its Python, run as they stand on a small model."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import tiny_run
+
+from bertjax.cli.main import main
+
+GUIDE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "probing.md"
+WORD = "\t_\tNOUN" + "\t_" * 6
+
+
+def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capsys):
+    def make(workdir: Path) -> None:
+        (recipe := workdir.parent / "recipe.py").write_text(tiny_run.RECIPE)
+        assert main(tiny_run.pretrain_argv(workdir, recipe, corpus)) == 0
+
+    monkeypatch.chdir(tmp_path)
+    run = once("probed", make)
+    for name in ("runs/x", "a/0", "a/1", "b/0", "b/1"):
+        shutil.copytree(run, name)
+    assert main(["export", "runs/x", "--out", "hf/x"]) == 0
+    pair = {"sentence_good": "the city is old", "sentence_bad": "the city old", "UID": "u"}
+    for name in ("pairs.jsonl", "blimp.jsonl", "zhoblimp.jsonl"):
+        Path(name).write_text(json.dumps(pair) + "\n")
+    Path("news.txt").write_text("The old river.\n\nThe quiet garden.\n")
+    for split in ("train", "test"):
+        Path(f"en_ewt-ud-{split}.conllu").write_text(f"1\tcity{WORD}\n\n1\told{WORD}\n\n")
+    text = GUIDE.read_text(encoding="utf-8")
+    commands = re.findall(r"^ {4}bertjax (probe .*)", text, re.M)
+    assert len(commands) == 4
+    for command in commands:
+        assert main(shlex.split(command.replace(".jsonl.xz", ".jsonl"))) == 0
+    capsys.readouterr()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
+    # Two arms of equal runs: no noise at all, so that nothing can be said.
+    assert "not resolvable at this budget" in capsys.readouterr().out
