@@ -66,3 +66,7 @@ class BottleneckBlock(nnx.Module):
             y_RW = norm(feed_forward(y_RW) + y_RW)
         widened_RD = layers.dropout(self.widen.dense(y_RW), self.cfg.hidden_dropout, key_out)
         return self.widen.norm(widened_RD + x_RD)
+
+    def at(self, x_RD: Array, context: layers.Context, places_BK: Array) -> Array:
+        """What comes out at these places of each row alone, without dropout: [B·K, D]."""
+        return layers.pick(self(x_RD, context, None), places_BK)  # it is narrow: little is lost

@@ -25,9 +25,7 @@ class PhaseWork:
     batches: Batches
     rows: slice  # of each batch, those of this process
     step: TrainStep
-    evaluate: Callable[
-        [model.Params], dict[str, float]
-    ]  # with `unigram_entropy` and `bits_per_byte`
+    evaluate: Callable[[model.Params], dict[str, float]]  # of held-out text
 
 
 def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], PhaseWork]:
