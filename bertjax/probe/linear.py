@@ -36,21 +36,21 @@ def softmax_regression(x_ND: np.ndarray, y_N: np.ndarray, classes: int, l2: floa
     N, D = x_ND.shape
     mean, deviation = x_ND.mean(axis=0, dtype=np.float64), x_ND.std(axis=0, dtype=np.float64)
     scale = np.where(deviation > 0, deviation, 1.0)
-    x_ND = (x_ND - mean) / scale
+    x_ND = ((x_ND - mean) / scale).astype(np.float32)
     seen, y_N = np.unique(y_N, return_inverse=True)
     C, rows = len(seen), np.arange(N)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights_DC, bias_C = flat[:-C].reshape(D, C), flat[-C:]
-        logs_NC = special.log_softmax(x_ND @ weights_DC + bias_C, axis=1)
+        logs_NC = special.log_softmax(x_ND @ weights_DC.astype(np.float32) + bias_C, axis=1)
         total = -logs_NC[rows, y_N].sum() + l2 / 2 * np.square(weights_DC).sum()
         errors_NC = np.exp(logs_NC)
         errors_NC[rows, y_N] -= 1
-        gradient_DC = x_ND.T @ errors_NC + l2 * weights_DC
+        gradient_DC = x_ND.T @ errors_NC.astype(np.float32) + l2 * weights_DC
         # Per example, so that the stopping rule is the same for any number of them.
         return total / N, np.append(gradient_DC, errors_NC.sum(axis=0)) / N
 
-    options = {"maxiter": 500, "gtol": 1e-5, "ftol": 1e-9}
+    options = {"maxiter": 200, "gtol": 1e-5, "ftol": 1e-7}
     found = optimize.minimize(
         loss, np.zeros((D + 1) * C), jac=True, method="L-BFGS-B", options=options
     )

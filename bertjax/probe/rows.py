@@ -49,18 +49,13 @@ def encode_sentences(cfg: ModelConfig, tokenizer: Tokenizer, sentences: Sequence
     """
     ids = tokenizer.encode_batch(sentences, parse_special=True)
     rows = Rows.of([tokenizer.framing.row(pieces)[0] for pieces in ids])
-    check_fits(cfg, rows, sentences)
-    return rows
-
-
-def check_fits(cfg: ModelConfig, rows: Rows, sentences: Sequence[str]) -> None:
-    """Refuse a sentence that is longer than the model's positions."""
     longest = int(np.argmax(rows.lengths)) if len(sentences) else 0
     if len(sentences) and rows.lengths[longest] > cfg.max_positions:
         raise UserError(
             f"{sentences[longest][:60]!r} has {rows.lengths[longest]} tokens, the model "
             f"{cfg.max_positions} positions: shorten the sentence or leave it out"
         )
+    return rows
 
 
 class Share(NamedTuple):
