@@ -37,7 +37,7 @@ from bertjax.probe.minimal_pairs import read_pairs
 from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
 from bertjax.text.tokenizer import load_tokenizer
 
-TOKENS_AT_ONCE = 16_384
+TOKENS_AT_ONCE = 4_096  # of PyTorch: all logits of more are gigabytes
 BLIMP = 67_000  # pairs
 
 
