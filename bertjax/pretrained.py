@@ -80,6 +80,17 @@ def open_pretrained(path: Path, name: str = "model") -> Pretrained:
     )
 
 
+def open_newest(path: Path) -> Pretrained:
+    """Read a run of `bertjax pretrain` as it is after its last step, its masked LM if it has two.
+
+    Raises:
+        UserError: there is no such run or no checkpoint in it, or it is damaged.
+    """
+    require_kind("run", path, Kind.PRETRAINING)
+    run = RunDirectory(path.absolute())
+    return _masked_lm(_read_run(run, {"newest": run.checkpoints}))
+
+
 def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:
     """`open_pretrained` of a model that can say what stands at a mask, and its tokenizer.
 
@@ -101,9 +112,7 @@ def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, To
     if found.tokenizer is None:
         raise no_tokenizer(path)
     tokenizer = found.tokenizer
-    if found.generator is not None:  # which is the one that fills masks
-        cfg, params = found.generator
-        found = replace(found, cfg=cfg, params=params, generator=None)
+    found = _masked_lm(found)
     if found.cfg.replaced_token_head:
         raise UserError(
             f"{path} holds a model that detects replaced tokens and has no masked-LM head: give "
@@ -115,6 +124,14 @@ def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, To
             "says of masks would be random"
         )
     return found, tokenizer
+
+
+def _masked_lm(found: Pretrained) -> Pretrained:
+    """The network of a run that fills masks: the generator, where there is one."""
+    if found.generator is None:
+        return found
+    cfg, params = found.generator
+    return replace(found, cfg=cfg, params=params, generator=None)
 
 
 def is_imported(path: Path) -> bool:

@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 # Of the architecture, what a run may have otherwise than the weights that it begins with.
 _NOT_FIXED = ("hidden_dropout", "attention_dropout", "attention", "replaced_token_head")
-_RECIPES = ("configs", "configs/finetune")  # where `--config bert_tiny` is looked for
+_RECIPES = ("configs", "configs/finetune", "configs/ablations")  # where `--config bert_tiny` is looked for
 
 
-def add_config(parser: argparse.ArgumentParser, example: str) -> None:
+def add_config(parser: argparse.ArgumentParser, example: str, required: bool = True) -> None:
     """Declare --config and the fields that may be typed after it, such as `example`."""
     parser.add_argument(
         "--config",
         type=Path,
-        required=True,
+        required=required,
         help="Python file with get_config(), its name in configs/, or the config.json of a run",
     )
     parser.add_argument(

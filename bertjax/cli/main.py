@@ -29,6 +29,7 @@ VERBS = {
         "bertjax.cli.probe",
         "run -> what it knows of sentence pairs, unseen text, words",
     ),
+    "ablate": ("bertjax.cli.ablate", "arms that differ in a few fields -> what that is worth"),
     "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),
@@ -37,8 +38,8 @@ VERBS = {
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }
 
-TAKES_FIELDS = ("pretrain", "finetune", "bench", "plan")
-TRAINS = ("pretrain", "finetune", "bench")
+TAKES_FIELDS = ("pretrain", "finetune", "ablate", "bench", "plan")
+TRAINS = ("pretrain", "finetune", "ablate", "bench")
 COMPUTES = (*TRAINS, "evaluate", "predict", "probe")
 # bench, which says how long compiling takes, and plan, for chips not here, compile anew.
 COMPILES = (*(verb for verb in COMPUTES if verb != "bench"), "fill-mask", "export", "import")

@@ -1,7 +1,7 @@
 """Every option, as frozen dataclasses that validate themselves.
 
 These files are the schema and nothing else: no files are read and no JAX is imported. A recipe in
-`configs/` returns a `PretrainConfig` or a `FinetuneConfig`; `bertjax.overrides` changes single
+`configs/` returns a `PretrainConfig`, a `FinetuneConfig` or an `AblationConfig`; `bertjax.overrides` changes single
 fields from the command line and turns a config into JSON and back.
 
 Shapes are written with these letters everywhere in the package: B rows in a batch, T tokens in a
@@ -9,6 +9,14 @@ row, D hidden size, N attention heads, H size of one head, F feed-forward size, 
 K prediction slots in a row, M examples packed in a row, C classes, W words in a row.
 """
 
+from bertjax.config.ablation import (
+    HELD_OUT,
+    AblationConfig,
+    Arm,
+    BudgetConfig,
+    ProbesConfig,
+    crossed,
+)
 from bertjax.config.data import DataConfig, Phase, PhaseSchedule, WeightedCorpus
 from bertjax.config.finetune import (
     SENTENCE_FAMILIES,
@@ -29,8 +37,12 @@ from bertjax.config.pretrain import (
 )
 
 __all__ = [
+    "HELD_OUT",
     "MAX_FEED_FORWARDS",
     "SENTENCE_FAMILIES",
+    "AblationConfig",
+    "Arm",
+    "BudgetConfig",
     "DataConfig",
     "ExamplesConfig",
     "FinetuneConfig",
@@ -43,9 +55,11 @@ __all__ = [
     "Phase",
     "PhaseSchedule",
     "PretrainConfig",
+    "ProbesConfig",
     "ReplacedTokensConfig",
     "TaskConfig",
     "TrainConfig",
     "TuneConfig",
     "WeightedCorpus",
+    "crossed",
 ]

@@ -15,11 +15,16 @@ class Kind(Enum):
     CORPUS = "a corpus of `bertjax prepare`"
     PRETRAINING = "a run of `bertjax pretrain`"
     FINETUNING = "a run of `bertjax finetune`"
+    ABLATION = "a grid of `bertjax ablate`"
     HUGGING_FACE = "a Hugging Face directory"
 
 
 # Names at the top of a run's config.json that no other config.json has.
-_SECTIONS = {Kind.PRETRAINING: {"model", "train"}, Kind.FINETUNING: {"tune", "task"}}
+_SECTIONS = {
+    Kind.PRETRAINING: {"model", "train"},
+    Kind.FINETUNING: {"tune", "task"},
+    Kind.ABLATION: {"base", "arms"},
+}
 
 
 def kind_of(path: Path) -> Kind | None:

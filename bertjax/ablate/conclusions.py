@@ -1,0 +1,79 @@
+"""What the differences between arms are worth: an interval each, Holm's correction, a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bertjax.ablate.table import Table
+from bertjax.statistics import Interval, holm, paired_t, sentence, two_way_t
+
+FEWEST = 2  # seeds of a comparison
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm less another, by one probe."""
+
+    arm: str
+    other: str
+    seeds: int  # that both arms have
+    interval: Interval | None  # None with fewer than two seeds
+    says: str
+
+
+def conclusions(table: Table, probe: str) -> list[Comparison]:
+    """Every comparison of the ablation by one probe.
+
+    Of shares of examples the interval is over seeds and examples; of a loss, whose examples are
+    many, over seeds. A claim is made by the probe that decides alone, at 5 % after Holm's correction
+    over its comparisons; of the others the uncorrected interval is told and nothing is claimed.
+    """
+    found = [(arm, other, *_interval(table, arm, other, probe)) for arm, other in table.cfg.comparisons]
+    known = [interval.p for *_, interval in found if interval is not None]
+    corrected = iter(holm(known) if known else [])
+    return [
+        Comparison(
+            arm,
+            other,
+            seeds,
+            interval,
+            _words(table, arm, other, probe, interval, float(next(corrected)))
+            if interval is not None
+            else f"not compared: {arm} and {other} have {seeds} seeds in common, two are needed",
+        )
+        for arm, other, seeds, interval in found
+    ]
+
+
+def _interval(table: Table, arm: str, other: str, probe: str) -> tuple[int, Interval | None]:
+    seeds = len(table.seeds(arm, other))
+    if seeds < FEWEST:
+        return seeds, None
+    differences_SN = table.differences(arm, other, probe)
+    if is_loss(table, probe):
+        return seeds, paired_t(differences_SN.mean(axis=1))
+    return seeds, two_way_t(differences_SN)
+
+
+def is_loss(table: Table, probe: str) -> bool:
+    """Whether the probe's examples are many and its seeds alone are a sample."""
+    return better(table, probe) == "low"
+
+
+def better(table: Table, probe: str) -> str:
+    """Which scores are the better ones: high or low."""
+    return next(iter(table.scores.values()))[probe].better
+
+
+def unit(table: Table, probe: str) -> str:
+    """The unit of a probe's scores."""
+    return next(iter(table.scores.values()))[probe].unit
+
+
+def _words(table: Table, arm: str, other: str, probe: str, interval: Interval, p: float) -> str:
+    if probe == table.cfg.decides:
+        return sentence(interval, arm, other, unit(table, probe), better=better(table, probe), p=p)
+    return (
+        f"{arm} − {other}: {interval.difference:+.4g} {unit(table, probe)}, 95 % interval "
+        f"{interval.low:+.4g} to {interval.high:+.4g}"
+    )

@@ -1,0 +1,127 @@
+"""The directory of a grid.
+
+ab/x/
+  config.json              the ablation, decision rule included, as it was before the first step
+  corpus.json              fingerprints of the corpus and of the files of its probes
+  cells/ARM/seedK/         an ordinary run of `bertjax pretrain`
+  cells/ARM/seedK.json     what became of it; written last
+  cells/ARM/seedK.npz      what the probes measured, example by example
+  cells/ARM/seedK.log      what it said
+  report.html, report.md   and scores.csv, for people
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertjax.ablate.grid import Cell
+from bertjax.config import AblationConfig
+from bertjax.durable import replace_file, write_json
+from bertjax.errors import UserError
+from bertjax.overrides import describe_difference, from_json, to_json
+from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
+from bertjax.train.same_run import MAY_CHANGE
+
+
+@dataclass(frozen=True)
+class GridDirectory:
+    """Where everything of a grid lies; making one of these touches no file."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The ablation as JSON."""
+        return self.path / "config.json"
+
+    @property
+    def material(self) -> Path:
+        """Fingerprints of what the grid is trained and measured on."""
+        return self.path / "corpus.json"
+
+    def run(self, cell: Cell) -> Path:
+        """The run of a cell."""
+        return self.path / "cells" / cell.arm / f"seed{cell.seed}"
+
+    def outcome(self, cell: Cell) -> Path:
+        """What became of the cell, as JSON."""
+        return self.run(cell).with_suffix(".json")
+
+    def scores(self, cell: Cell) -> Path:
+        """What the probes measured."""
+        return self.run(cell).with_suffix(".npz")
+
+    def log(self, cell: Cell) -> Path:
+        """What the cell said."""
+        return self.run(cell).with_suffix(".log")
+
+    def read_outcome(self, cell: Cell) -> dict[str, Any] | None:
+        """What became of a cell; None if it has not ended."""
+        try:
+            found: dict[str, Any] = json.loads(self.outcome(cell).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
+
+def open_grid(
+    path: Path, cfg: AblationConfig, material: dict[str, str]
+) -> tuple[GridDirectory, bool]:
+    """Make the directory of a grid, or go on in it; returns whether it was there.
+
+    Raises:
+        UserError: it holds something else, or a grid of another config, corpus or probes.
+    """
+    grid = GridDirectory(path.absolute())
+    kind = kind_of(grid.path)
+    if kind is Kind.ABLATION:
+        _check_same(grid, cfg, material)
+        return grid, True
+    if kind is not None or (grid.path.exists() and not _is_empty(grid.path)):
+        raise UserError(
+            f"--workdir {path} is {describe(grid.path)}, not {Kind.ABLATION.value}: choose a new or "
+            "empty directory"
+        )
+    try:
+        grid.path.mkdir(parents=True, exist_ok=True)
+        write_json(grid.material, material)
+        replace_file(grid.config, to_json(cfg).encode())
+    except OSError as error:
+        raise UserError(
+            f"--workdir {path} cannot be written ({error.strerror}): choose one that can"
+        ) from None
+    return grid, False
+
+
+def saved_grid(path: Path) -> tuple[GridDirectory, AblationConfig]:
+    """A grid that is there, and its config."""
+    require_kind("--report", path, Kind.ABLATION)
+    grid = GridDirectory(path.absolute())
+    return grid, from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and all(item.name == "corpus.json" for item in path.iterdir())
+
+
+def _check_same(grid: GridDirectory, cfg: AblationConfig, material: dict[str, str]) -> None:
+    before = from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
+    allowed = {f"base.{name}" for name in MAY_CHANGE} | {"question"}
+    changes = [c for c in describe_difference(before, cfg) if c.split(":")[0] not in allowed]
+    if changes:
+        more = f"; and {len(changes) - 6} more" if len(changes) > 6 else ""
+        raise UserError(
+            f"{grid.path} holds another grid ({'; '.join(changes[:6])}{more}): what is compared, and "
+            "how it is decided, is fixed before the first step; give the same values, or another "
+            "--workdir"
+        )
+    known = json.loads(grid.material.read_text(encoding="utf-8"))
+    for name in {**known, **material}:
+        if known.get(name) != material.get(name):
+            raise UserError(
+                f"{grid.path} was begun with another {name} ({str(known.get(name))[:12]}, now "
+                f"{str(material.get(name))[:12]}): give that one, or another --workdir"
+            )

@@ -1,0 +1,114 @@
+"""Running a grid: each cell an ordinary run, then its probes, then its place in the table."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from bertjax.ablate.check import Material
+from bertjax.ablate.cost import cost_of
+from bertjax.ablate.directory import GridDirectory
+from bertjax.ablate.gates import reasons_to_leave_out
+from bertjax.ablate.grid import Cell, cell_config, cells
+from bertjax.ablate.measure import save_scores
+from bertjax.ablate.progress import CellTerminal, Clock
+from bertjax.config import AblationConfig
+from bertjax.durable import write_json
+from bertjax.errors import UserError
+from bertjax.probe.scores import Scores
+from bertjax.runs.outcome import Stop, never
+from bertjax.terminal import SILENT, Terminal, count, duration
+from bertjax.train.loop import pretrain
+
+MEASURED, FAILED = "measured", "failed"  # what may become of a cell
+
+
+def run_grid(
+    cfg: AblationConfig,
+    grid: GridDirectory,
+    material: Material,
+    *,
+    only: Sequence[Cell] | None = None,
+    command: Sequence[str] = (),
+    stop: Stop = never,
+    terminal: Terminal = SILENT,
+) -> str | None:
+    """Train and measure the cells that are not yet measured.
+
+    A cell that fails is written down with its reason, and tried again by the next call. Returns why
+    the grid was stopped; None at its end.
+
+    Args:
+        cfg: the ablation.
+        grid: its directory.
+        material: from `check`.
+        only: the cells to run; None for all.
+        command: what was typed, for the runs' command.txt.
+        stop: asked after each step whether to save and end.
+        terminal: where progress is shown.
+    """
+    every = cells(cfg)
+    todo = [cell for cell in (every if only is None else only) if not _is_measured(grid, cell)]
+    clock = Clock()
+    for i, cell in enumerate(todo):
+        heading = f"cell {every.index(cell) + 1}/{len(every)} {cell}{clock.left(todo[i:])}"
+        log = CellTerminal(terminal, heading, grid.log(cell))
+        clock.start()
+        try:
+            stopped = _run_cell(cfg, grid, material, cell, command, stop, log)
+        except Exception as error:  # one cell must not sink the others
+            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            log.say("".join(traceback.format_exception(error)))
+            write_json(grid.outcome(cell), {"state": FAILED, "reason": " ".join(reason.split())})
+            terminal.say(f"cell {cell}: failed: {reason}")
+            continue
+        finally:
+            log.end()
+        if stopped:
+            return stopped
+        terminal.say(_line(grid, cell, clock.stop(cell)))
+    return None
+
+
+def _is_measured(grid: GridDirectory, cell: Cell) -> bool:
+    outcome = grid.read_outcome(cell)
+    return outcome is not None and outcome["state"] == MEASURED
+
+
+def _run_cell(
+    cfg: AblationConfig,
+    grid: GridDirectory,
+    material: Material,
+    cell: Cell,
+    command: Sequence[str],
+    stop: Stop,
+    log: CellTerminal,
+) -> str | None:
+    """Train, measure and write down one cell; returns why it was stopped, if it was."""
+    own = cell_config(cfg, cell, material.data.train.vocab_size)
+    run = pretrain(own, grid.run(cell), command=command, stop=stop, terminal=log)
+    if run.stopped:
+        return run.stopped
+    log.progress("measuring")
+    scores = material.probes.measure(grid.run(cell))
+    save_scores(grid.scores(cell), scores)
+    rows = run.metrics
+    outcome = {
+        "state": MEASURED,
+        "left_out": reasons_to_leave_out(own, rows, scores),
+        "scores": {name: found.headline for name, found in scores.items()},
+        "cost": cost_of(rows, run.results),
+    }
+    write_json(grid.outcome(cell), outcome)
+    return None
+
+
+def _line(grid: GridDirectory, cell: Cell, seconds: float) -> str:
+    outcome = grid.read_outcome(cell)
+    assert outcome is not None, "the cell was written down"
+    scores = " · ".join(f"{name} {value:.4f}" for name, value in outcome["scores"].items())
+    out = "".join(f" · left out: {reason}" for reason in outcome["left_out"])
+    return f"done   {cell} · {outcome['cost']['steps']:,} steps, " + (
+        f"{count(outcome['cost']['tokens'])} tokens, {duration(seconds)} · {scores}{out}"
+    )
