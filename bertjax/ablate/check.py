@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bertjax.ablate.differences import real_differences
 from bertjax.ablate.grid import Cell, cell_config
 from bertjax.ablate.measure import Probes
 from bertjax.config import AblationConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
-from bertjax.overrides import describe_difference
 from bertjax.probe.minimal_pairs import Pair
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.train.data import Data, open_data
@@ -30,7 +30,11 @@ class Material:
 
     def fingerprints(self) -> dict[str, str]:
         """What a grid that goes on must find again, by the name of it."""
-        found = {"corpus": self.data.train.identity}
+        found = {
+            "corpus": self.data.train.identity,
+            "tokenizer": self.data.train.fingerprint,
+            "vocabulary": str(self.data.train.vocab_size),
+        }
         for name, pairs in self.probes.pairs.items():
             rows = [[p.paradigm, p.phenomenon, p.good, p.bad] for p in pairs]
             found[f"probe {name}"] = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -114,4 +118,4 @@ def differences(cfg: AblationConfig, vocab_size: int) -> dict[str, list[str]]:
     def run(arm: str) -> PretrainConfig:
         return cell_config(cfg, Cell(arm, 0), vocab_size)
 
-    return {arm: describe_difference(run(other), run(arm)) for arm, other in cfg.comparisons}
+    return {arm: real_differences(run(other), run(arm)) for arm, other in cfg.comparisons}

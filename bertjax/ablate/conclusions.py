@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from bertjax.ablate.table import Table
-from bertjax.statistics import Interval, holm, paired_t, sentence, two_way_t
+from bertjax.statistics import LEVEL, Interval, holm, paired_t, sentence, two_way_t
 
 FEWEST = 2  # seeds of a comparison
 
@@ -18,6 +21,7 @@ class Comparison:
     other: str
     seeds: int  # that both arms have
     interval: Interval | None  # None with fewer than two seeds
+    claimed: bool  # whether the probe decides, and finds a difference
     says: str
 
 
@@ -28,21 +32,38 @@ def conclusions(table: Table, probe: str) -> list[Comparison]:
     many, over seeds. A claim is made by the probe that decides alone, at 5 % after Holm's correction
     over its comparisons; of the others the uncorrected interval is told and nothing is claimed.
     """
-    found = [(arm, other, *_interval(table, arm, other, probe)) for arm, other in table.cfg.comparisons]
+    found = [
+        (arm, other, *_interval(table, arm, other, probe)) for arm, other in table.cfg.comparisons
+    ]
     known = [interval.p for *_, interval in found if interval is not None]
-    corrected = iter(holm(known) if known else [])
+    corrected = iter(holm(np.array(known)) if known else [])
     return [
-        Comparison(
-            arm,
-            other,
-            seeds,
-            interval,
-            _words(table, arm, other, probe, interval, float(next(corrected)))
-            if interval is not None
-            else f"not compared: {arm} and {other} have {seeds} seeds in common, two are needed",
-        )
+        _comparison(table, probe, arm, other, seeds, interval, corrected)
         for arm, other, seeds, interval in found
     ]
+
+
+def _comparison(
+    table: Table,
+    probe: str,
+    arm: str,
+    other: str,
+    seeds: int,
+    interval: Interval | None,
+    corrected: Iterator[float],
+) -> Comparison:
+    if interval is None:
+        says = f"not compared: {arm} and {other} have {seeds} fit seeds in common, two are needed"
+        return Comparison(arm, other, seeds, None, False, says)
+    p = float(next(corrected))
+    if probe != table.cfg.decides:
+        says = (
+            f"{arm} − {other}: {interval.difference:+.4g} {unit(table, probe)}, 95 % interval "
+            f"{interval.low:+.4g} to {interval.high:+.4g}"
+        )
+        return Comparison(arm, other, seeds, interval, False, says)
+    says = sentence(interval, arm, other, unit(table, probe), better=better(table, probe), p=p)
+    return Comparison(arm, other, seeds, interval, p < LEVEL, says)
 
 
 def _interval(table: Table, arm: str, other: str, probe: str) -> tuple[int, Interval | None]:
@@ -68,12 +89,3 @@ def better(table: Table, probe: str) -> str:
 def unit(table: Table, probe: str) -> str:
     """The unit of a probe's scores."""
     return next(iter(table.scores.values()))[probe].unit
-
-
-def _words(table: Table, arm: str, other: str, probe: str, interval: Interval, p: float) -> str:
-    if probe == table.cfg.decides:
-        return sentence(interval, arm, other, unit(table, probe), better=better(table, probe), p=p)
-    return (
-        f"{arm} − {other}: {interval.difference:+.4g} {unit(table, probe)}, 95 % interval "
-        f"{interval.low:+.4g} to {interval.high:+.4g}"
-    )
