@@ -1,4 +1,4 @@
-"""What the ablations in `configs/ablations/` begin with: a recipe that two cores train in minutes."""
+"""What the ablations in `configs/ablations/` begin with: a recipe for minutes of two cores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bertjax.config import (
     TrainConfig,
 )
 
-# 1,953 steps of 32 rows of 128: five to ten minutes of two cores, and well below the unigram entropy.
+# 1,953 steps of 32 rows of 128: five to ten minutes of two cores, and past the unigram entropy.
 SMALL_BUDGET = BudgetConfig(tokens=8_000_000)
 
 

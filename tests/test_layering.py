@@ -59,6 +59,21 @@ ALLOWED = {
         "sharding",
         "text",
     },
+    "ablation_recipes": BASE,
+    "ablate": WITH_ARRAYS
+    | {
+        "data",
+        "flops",
+        "model",
+        "objectives",
+        "overrides",
+        "pretrained",
+        "probe",
+        "runs",
+        "statistics",
+        "text",
+        "train",
+    },
     "finetune": WITH_ARRAYS
     | {
         "checkpoint",
@@ -84,7 +99,7 @@ CONFINED = {
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
     "tensorflow_datasets": {"data", "text/tfds.py"},
-    "matplotlib": {"finetune/plots.py"},
+    "matplotlib": {"ablate/charts.py", "finetune/plots.py"},
     "tensorboardX": {"runs/log.py"},
     "jieba": {"text/chinese_words.py"},
     "scipy": {"statistics", "probe/linear.py"},
@@ -152,15 +167,13 @@ def module_of(path: Path) -> str:
     return dotted.removesuffix(".__init__")
 
 
-OF_CONFIGS = ("config", "recipes", "finetune_recipes")
+OF_CONFIGS = ("config", "recipes", "finetune_recipes", "ablation_recipes")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda p: p.name)
 def test_configs_import_only_config_and_recipes(path):
     for name in imports(path):
-        assert name.startswith(
-            ("bertjax.config.", "bertjax.recipes.", "bertjax.finetune_recipes.")
-        ), name
+        assert name.startswith(tuple(f"bertjax.{module}." for module in OF_CONFIGS)), name
 
 
 def test_nothing_imports_scripts_tests_or_configs():

@@ -80,7 +80,8 @@ h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2rem}
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 figure{margin:1rem 0}svg{width:100%;max-width:40rem;height:auto;background:#fff;border-radius:6px}
-figcaption{color:var(--soft);font-size:.875rem}li{margin:.4rem 0;overflow-wrap:anywhere}
+ul{padding-left:1.1rem}figcaption{color:var(--soft);font-size:.875rem}
+li{margin:.4rem 0;overflow-wrap:anywhere}
 """
 
 

@@ -28,8 +28,8 @@ def within_budget(cfg: PretrainConfig, budget: BudgetConfig) -> PretrainConfig:
     steps = round(amount / per_step)
     if steps < 1:
         raise UserError(
-            f"budget.{name}={amount:g} is less than a step, which has {per_step:.3g}: give more, or "
-            "make data.phases.0.batch_size smaller"
+            f"budget.{name}={amount:g} is less than a step, which has {per_step:.3g}: give more, "
+            "or make data.phases.0.batch_size smaller"
         )
     return replace(cfg, train=replace(cfg.train, steps=steps, minutes=0.0))
 

@@ -69,7 +69,12 @@ def forest(differences: Sequence[Difference], across: str) -> str:
         fill = colour if d.claimed else "white"
         axes.plot(d.value, y, "o", color=colour, markerfacecolor=fill, markersize=7)
         axes.annotate(
-            d.label, (0, y), (0, 9), xycoords=("axes fraction", "data"), textcoords="offset points"
+            d.label,
+            (0, y),
+            (0, 9),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # over the line at zero
         )
     axes.axvline(0, color="0.2", linewidth=1)
     axes.set_xlim(-1.1 * span, 1.1 * span)

@@ -7,10 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from bertjax.ablate.differences import real_differences
 from bertjax.ablate.grid import Cell, cell_config
+from bertjax.ablate.leaks import leaked_sentences
 from bertjax.ablate.measure import Probes
 from bertjax.config import AblationConfig, PretrainConfig
+from bertjax.data.corpus import Corpus
 from bertjax.errors import UserError, nearest
 from bertjax.probe.minimal_pairs import Pair
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -27,6 +31,7 @@ class Material:
     data: Data
     tokenizer: Tokenizer
     probes: Probes
+    leaked: Mapping[str, int]  # pairs of each probe that stand in the training text: left out
 
     def fingerprints(self) -> dict[str, str]:
         """What a grid that goes on must find again, by the name of it."""
@@ -36,6 +41,7 @@ class Material:
             "vocabulary": str(self.data.train.vocab_size),
         }
         for name, pairs in self.probes.pairs.items():
+            found[f"pairs of {name} in the training text, left out"] = str(self.leaked[name])
             rows = [[p.paradigm, p.phenomenon, p.good, p.bad] for p in pairs]
             found[f"probe {name}"] = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
         return found
@@ -67,9 +73,11 @@ def check(cfg: AblationConfig) -> Material:
         )
     tokenizer = load_tokenizer(f"{cfg.base.data.corpus}/tokenizer")
     positions = min(of_arm.model.max_positions for of_arm in configs.values())
-    for path, pairs in zip(cfg.probes.pairs, probes.pairs.values(), strict=True):
-        _check_pairs(path, pairs, tokenizer, positions)
-    return Material(data, tokenizer, probes)
+    kept, leaked = {}, {}
+    for path, (name, pairs) in zip(cfg.probes.pairs, probes.pairs.items(), strict=True):
+        kept[name] = _usable_pairs(path, pairs, tokenizer, positions, data.train)
+        leaked[name] = len(pairs) - len(kept[name])
+    return Material(data, tokenizer, Probes(probes.held_out, kept), leaked)
 
 
 def _check_differ(configs: Mapping[str, PretrainConfig]) -> None:
@@ -95,7 +103,10 @@ def _check_arm(name: str, cfg: PretrainConfig) -> None:
         raise UserError(f"arm {name}: {error}") from None
 
 
-def _check_pairs(path: str, pairs: list[Pair], tokenizer: Tokenizer, positions: int) -> None:
+def _usable_pairs(
+    path: str, pairs: list[Pair], tokenizer: Tokenizer, positions: int, text: Corpus
+) -> list[Pair]:
+    """The pairs that the training text does not hold."""
     equal = [pair for pair in pairs if pair.good == pair.bad]
     if len(equal) > _MOST_EQUAL * len(pairs):
         raise UserError(
@@ -103,13 +114,21 @@ def _check_pairs(path: str, pairs: list[Pair], tokenizer: Tokenizer, positions: 
             f"such as {equal[0].good[:60]!r}, which no model can tell apart: remove them"
         )
     sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
-    lengths = [len(ids) + 2 for ids in tokenizer.encode_batch(sentences, parse_special=True)]
+    ids = tokenizer.encode_batch(sentences, parse_special=True)
+    lengths = [len(row) + 2 for row in ids]
     longest = max(range(len(lengths)), key=lengths.__getitem__)
     if lengths[longest] > positions:
         raise UserError(
-            f"probes.pairs={path}: {sentences[longest][:60]!r} has {lengths[longest]} tokens, an arm "
-            f"{positions} positions: shorten the sentence or leave its pair out"
+            f"probes.pairs={path}: {sentences[longest][:60]!r} has {lengths[longest]} tokens, "
+            f"an arm {positions} positions: shorten the sentence or leave its pair out"
         )
+    known = leaked_sentences(text.tokens, [np.array(row) for row in ids]).reshape(-1, 2).any(axis=1)
+    if known.all():
+        raise UserError(
+            f"probes.pairs={path}: every pair has a sentence that stands in the training text: give "
+            "other pairs, or leave their documents out of the corpus"
+        )
+    return [pair for pair, stands in zip(pairs, known.tolist(), strict=True) if not stands]
 
 
 def differences(cfg: AblationConfig, vocab_size: int) -> dict[str, list[str]]:

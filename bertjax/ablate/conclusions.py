@@ -29,8 +29,9 @@ def conclusions(table: Table, probe: str) -> list[Comparison]:
     """Every comparison of the ablation by one probe.
 
     Of shares of examples the interval is over seeds and examples; of a loss, whose examples are
-    many, over seeds. A claim is made by the probe that decides alone, at 5 % after Holm's correction
-    over its comparisons; of the others the uncorrected interval is told and nothing is claimed.
+    many, over seeds. A claim is made by the probe that decides alone, at 5 % after Holm's
+    correction over its comparisons; of the others the uncorrected interval is told and nothing
+    is claimed.
     """
     found = [
         (arm, other, *_interval(table, arm, other, probe)) for arm, other in table.cfg.comparisons

@@ -82,8 +82,8 @@ def open_grid(
         return grid, True
     if kind is not None or (grid.path.exists() and not _is_empty(grid.path)):
         raise UserError(
-            f"--workdir {path} is {describe(grid.path)}, not {Kind.ABLATION.value}: choose a new or "
-            "empty directory"
+            f"--workdir {path} is {describe(grid.path)}, not {Kind.ABLATION.value}: choose a new "
+            "or empty directory"
         )
     try:
         grid.path.mkdir(parents=True, exist_ok=True)
@@ -114,9 +114,9 @@ def _check_same(grid: GridDirectory, cfg: AblationConfig, material: dict[str, st
     if changes:
         more = f"; and {len(changes) - 6} more" if len(changes) > 6 else ""
         raise UserError(
-            f"{grid.path} holds another grid ({'; '.join(changes[:6])}{more}): what is compared, and "
-            "how it is decided, is fixed before the first step; give the same values, or another "
-            "--workdir"
+            f"{grid.path} holds another grid ({'; '.join(changes[:6])}{more}): what is compared, "
+            "and how it is decided, is fixed before the first step; give the same values, or "
+            "another --workdir"
         )
     known = json.loads(grid.material.read_text(encoding="utf-8"))
     for name in {**known, **material}:

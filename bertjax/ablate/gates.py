@@ -9,6 +9,8 @@ from typing import Any
 from bertjax.config import PretrainConfig
 from bertjax.probe.scores import Scores
 
+_MOST_SKIPPED = 0.01  # share of the steps that may have been without an update
+
 
 def reasons_to_leave_out(
     cfg: PretrainConfig, rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Scores]
@@ -37,6 +39,6 @@ def reasons_to_leave_out(
     warmup = math.ceil(cfg.optim.warmup_fraction * step["step"])
     if updates <= warmup:
         found.append(f"it took {updates:.0f} updates, and its warm-up has {warmup}")
-    if step["skipped"]:
+    if step["skipped"] > _MOST_SKIPPED * step["step"]:
         found.append(f"{step['skipped']:.0f} of its steps were not finite and were skipped")
     return found

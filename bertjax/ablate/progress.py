@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bertjax.ablate.grid import Cell
@@ -12,7 +13,8 @@ from bertjax.terminal import Terminal, duration
 class CellTerminal(Terminal):
     """What a cell says goes to its log; its progress goes to the live line of the grid."""
 
-    def __init__(self, terminal: Terminal, heading: str, log: Path):
+    def __init__(self, terminal: Terminal, heading: Callable[[], str], log: Path):
+        """`heading` says which cell of how many this is, and how long all take from now on."""
         super().__init__(speaks=False)
         self._terminal, self._heading = terminal, heading
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -20,12 +22,12 @@ class CellTerminal(Terminal):
 
     def pass_by(self, text: str) -> None:
         """Replace the live line if it is a second old."""
-        self._terminal.pass_by(f"{self._heading} · {text}")
+        self._terminal.pass_by(f"{self._heading()} · {text}")
 
     def progress(self, text: str) -> None:
         """Replace the live line, and keep the text in the log."""
         self._log.write(text + "\n")
-        self._terminal.progress(f"{self._heading} · {text}")
+        self._terminal.progress(f"{self._heading()} · {text}")
 
     def say(self, text: str) -> None:
         """Write to the log alone."""
@@ -57,10 +59,14 @@ class Clock:
         return took
 
     def left(self, todo: list[Cell]) -> str:
-        """`, 1:02:03 to go` for the cells that are left, each as long as those of its arm."""
+        """`, 1:02:03 to go` for the cells that are left, of which the first has begun.
+
+        Each takes as long as those of its arm did, or as all did.
+        """
         known = [seconds for of_arm in self._seconds.values() for seconds in of_arm]
         if not known:
             return ""
         mean = sum(known) / len(known)
         of_arm = {arm: sum(s) / len(s) for arm, s in self._seconds.items()}
-        return f", {duration(sum(of_arm.get(cell.arm, mean) for cell in todo))} to go"
+        seconds = sum(of_arm.get(cell.arm, mean) for cell in todo)
+        return f", {duration(seconds - (time.monotonic() - self._began))} to go"

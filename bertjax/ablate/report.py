@@ -80,7 +80,9 @@ def _probe(table: Table, probe: str) -> Iterator[Block]:
     yield Heading(f"{probe}, which decides" if decides else probe)
     found = conclusions(table, probe)
     if not decides:
-        yield Text("Told beside the probe that decides: intervals are not corrected, and claim nothing.")
+        yield Text(
+            "Told beside the probe that decides: intervals are not corrected, and claim nothing."
+        )
         yield Items([comparison.says for comparison in found])
     yield from _forest(table, probe, found)
     rows = []
@@ -99,7 +101,7 @@ def _probe(table: Table, probe: str) -> Iterator[Block]:
 
 
 def _signal_to_noise(table: Table, probe: str) -> float | None:
-    """The range of the arms' means in deviations of one seed; None without two seeds of two arms."""
+    """The range of the arms' means in deviations of a seed; None without two of two arms."""
     of_arms = [table.headlines(arm.name, probe) for arm in table.cfg.arms]
     known = [values for values in of_arms if len(values) > 1]
     if len(known) < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 from bertjax.ablate.check import Material
 from bertjax.ablate.cost import cost_of
@@ -16,7 +16,6 @@ from bertjax.ablate.progress import CellTerminal, Clock
 from bertjax.config import AblationConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.probe.scores import Scores
 from bertjax.runs.outcome import Stop, never
 from bertjax.terminal import SILENT, Terminal, count, duration
 from bertjax.train.loop import pretrain
@@ -52,13 +51,16 @@ def run_grid(
     todo = [cell for cell in (every if only is None else only) if not _is_measured(grid, cell)]
     clock = Clock()
     for i, cell in enumerate(todo):
-        heading = f"cell {every.index(cell) + 1}/{len(every)} {cell}{clock.left(todo[i:])}"
+        name = f"cell {every.index(cell) + 1}/{len(every)} {cell}"
+        heading = partial(_heading, name, clock, todo[i:])
         log = CellTerminal(terminal, heading, grid.log(cell))
         clock.start()
         try:
             stopped = _run_cell(cfg, grid, material, cell, command, stop, log)
         except Exception as error:  # one cell must not sink the others
-            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            reason = (
+                str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            )
             log.say("".join(traceback.format_exception(error)))
             write_json(grid.outcome(cell), {"state": FAILED, "reason": " ".join(reason.split())})
             terminal.say(f"cell {cell}: failed: {reason}")
@@ -69,6 +71,10 @@ def run_grid(
             return stopped
         terminal.say(_line(grid, cell, clock.stop(cell)))
     return None
+
+
+def _heading(name: str, clock: Clock, todo: list[Cell]) -> str:
+    return name + clock.left(todo)
 
 
 def _is_measured(grid: GridDirectory, cell: Cell) -> bool:

@@ -84,7 +84,9 @@ def with_fields(cfg: AblationConfig, items: Sequence[str]) -> AblationConfig:
     A budget that is typed takes the place of the recipe's.
     """
     of_run = {field.name for field in fields(PretrainConfig)}
-    typed = [f"base.{item}" if item.split("=")[0].split(".")[0] in of_run else item for item in items]
+    typed = [
+        f"base.{item}" if item.split("=")[0].split(".")[0] in of_run else item for item in items
+    ]
     if any(item.startswith("budget.") for item in typed):
         typed = [f"budget.{field.name}=0" for field in fields(BudgetConfig)] + typed
     return apply_overrides(cfg, typed)

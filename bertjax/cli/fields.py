@@ -18,7 +18,11 @@ T = TypeVar("T")
 
 # Of the architecture, what a run may have otherwise than the weights that it begins with.
 _NOT_FIXED = ("hidden_dropout", "attention_dropout", "attention", "replaced_token_head")
-_RECIPES = ("configs", "configs/finetune", "configs/ablations")  # where `--config bert_tiny` is looked for
+_RECIPES = (
+    "configs",
+    "configs/finetune",
+    "configs/ablations",
+)  # where `--config bert_tiny` is looked for
 
 
 def add_config(parser: argparse.ArgumentParser, example: str, required: bool = True) -> None:

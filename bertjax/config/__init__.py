@@ -1,8 +1,9 @@
 """Every option, as frozen dataclasses that validate themselves.
 
 These files are the schema and nothing else: no files are read and no JAX is imported. A recipe in
-`configs/` returns a `PretrainConfig`, a `FinetuneConfig` or an `AblationConfig`; `bertjax.overrides` changes single
-fields from the command line and turns a config into JSON and back.
+`configs/` returns a `PretrainConfig`, a `FinetuneConfig` or an `AblationConfig`;
+`bertjax.overrides` changes single fields from the command line and turns a config into JSON and
+back.
 
 Shapes are written with these letters everywhere in the package: B rows in a batch, T tokens in a
 row, D hidden size, N attention heads, H size of one head, F feed-forward size, V vocabulary,

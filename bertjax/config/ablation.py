@@ -78,7 +78,7 @@ class AblationConfig:
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(tokens=20_000_000))
     seeds: int = 5  # from base.seed on; arms of one seed begin alike and see the same documents
     probes: ProbesConfig = field(default_factory=ProbesConfig)
-    decides: str = HELD_OUT  # the probe that decides, at 5 % after Holm; the others are told beside it
+    decides: str = HELD_OUT  # the probe that decides, at 5 % after Holm's correction
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -93,7 +93,9 @@ class AblationConfig:
         ]:
             require(name in names, f"{who}={name!r} is no arm: {nearest(name, names)}")
         for arm in self.arms:
-            require(arm.against != arm.name, f"arm {arm.name} is compared with itself: name another")
+            require(
+                arm.against != arm.name, f"arm {arm.name} is compared with itself: name another"
+            )
         require(
             2 <= self.seeds <= 1000,
             f"seeds={self.seeds}: use 2 to 1000; one seed says nothing of the noise between seeds",

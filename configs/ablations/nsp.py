@@ -29,7 +29,10 @@ def get_config() -> AblationConfig:
             ROWS,
             LOSS,
             without=["full_sentences-nsp", "doc_sentences-nsp"],
-            against={"segment_pair-nsp": "segment_pair-off", "sentence_pair-nsp": "sentence_pair-off"},
+            against={
+                "segment_pair-nsp": "segment_pair-off",
+                "sentence_pair-nsp": "sentence_pair-off",
+            },
         ),
         control="full_sentences-off",
         budget=SMALL_BUDGET,

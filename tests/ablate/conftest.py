@@ -1,0 +1,87 @@
+"""One small grid a session: two arms, two seeds, one layer, 60 steps, every cell fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny_run
+
+from bertjax.cli.ablate import with_fields
+from bertjax.config import AblationConfig
+from bertjax.overrides import load_config_file
+
+RECIPE = """
+from bertjax.config import *
+
+
+def get_config():
+    return AblationConfig(
+        question="Does next-sentence prediction help?",
+        base=PretrainConfig(
+            model=ModelConfig(
+                hidden_size=32, num_layers=1, num_heads=2, intermediate_size=64, max_positions=32,
+                hidden_dropout=0.0, attention_dropout=0.0,
+            ),
+            data=DataConfig(format="segment_pair", phases=(Phase(32, 16),)),
+            optim=OptimConfig(learning_rate=1e-2, warmup_fraction=0.1, bias_correction=True),
+            train=TrainConfig(
+                log_every=20, eval_every=20, eval_rows=32, checkpoint_every=25, keep_checkpoints=1
+            ),
+        ),
+        arms=(Arm("nsp"), Arm("off", ("train.next_sentence_loss=false",))),
+        control="off",
+        budget=BudgetConfig(tokens=60 * 16 * 32),
+        seeds=2,
+    )
+"""
+
+
+@pytest.fixture(scope="session")
+def pairs(once) -> Path:
+    """Minimal pairs of the grammar of `tiny_run`: a noun too few, two words in the wrong order."""
+
+    def make(path: Path) -> None:
+        rows = [
+            {
+                "UID": uid,
+                "phenomenon": uid,
+                "sentence_good": f"The old {noun} opened the river near the quiet city.",
+                "sentence_bad": bad.format(noun=noun),
+            }
+            for noun in ("house", "writer", "garden", "engine", "winter", "letter")
+            for uid, bad in (
+                ("order", "The {noun} old opened river the near the quiet city."),
+                ("noun", "The old opened the river near the quiet city {noun}."),
+            )
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    return once("minimal.jsonl", make)
+
+
+@pytest.fixture(scope="session")
+def ablation(once) -> Path:
+    return once("ablation.py", lambda path: path.write_text(RECIPE))
+
+
+@pytest.fixture(scope="session")
+def cfg(ablation, corpus, pairs) -> AblationConfig:
+    typed = [f"data.corpus={corpus}", f"probes.pairs={pairs}"]
+    return with_fields(load_config_file(ablation, AblationConfig), typed)
+
+
+def argv(ablation: Path, workdir: Path, corpus: Path, pairs: Path, *more: str) -> list[str]:
+    place = ["ablate", "--config", str(ablation), "--workdir", str(workdir)]
+    return [*place, f"data.corpus={corpus}", f"probes.pairs={pairs}", *more]
+
+
+@pytest.fixture(scope="session")
+def grid(once, ablation, corpus, pairs) -> Path:
+    """The grid, trained and reported by the command line in one process."""
+
+    def make(workdir: Path) -> None:
+        tiny_run.finish(tiny_run.start(argv(ablation, workdir, corpus, pairs)))
+
+    return once("grid", make)

@@ -1,0 +1,167 @@
+"""A grid: its cells are ordinary runs, paired by seed, and what was measured of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import time
+from dataclasses import replace
+
+import conftest as small
+import jax
+import numpy as np
+import pytest
+import tiny_run
+
+from bertjax.ablate.check import check
+from bertjax.ablate.directory import GridDirectory, open_grid, saved_grid
+from bertjax.ablate.grid import Cell, cell_config, cells
+from bertjax.ablate.run import run_grid
+from bertjax.ablate.table import as_csv, gather
+from bertjax.cli.main import main
+from bertjax.errors import UserError
+from bertjax.objectives.choice import objective_of
+from bertjax.pretrained import open_newest
+from bertjax.probe.minimal_pairs import accuracy, read_pairs
+from bertjax.train.data import open_data
+from bertjax.train.state import init_state
+from bertjax.tree import flatten
+
+
+def test_whole_seeds_come_first(cfg):
+    assert [str(cell) for cell in cells(cfg)] == [
+        "nsp seed 0",
+        "off seed 0",
+        "nsp seed 1",
+        "off seed 1",
+    ]
+
+
+def test_arms_of_a_seed_begin_alike_and_see_the_same_rows_and_masks(cfg):
+    _, data = open_data(cfg.base)
+    of_arms = []
+    for arm in ("nsp", "off"):
+        own = cell_config(cfg, Cell(arm, 1), data.train.vocab_size)
+        source = data.training(own, 0)
+        objective = objective_of(own, data.train.special, data.train.vocab_size)
+        batches = [jax.device_get(objective.corrupt(source.batch(step))) for step in (0, 7)]
+        params = {k: np.asarray(v) for k, v in flatten(init_state(own).params).items()}
+        of_arms.append((batches, params))
+    (ours, with_head), (theirs, without) = of_arms
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.keys() == b.keys()
+        assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert without.keys() < with_head.keys()  # the head of the loss that the other lacks
+    tiny_run.assert_same_bits({name: with_head[name] for name in without}, without)
+
+
+def test_seeds_differ(cfg):
+    _, data = open_data(cfg.base)
+    first, second = (
+        data.training(cell_config(cfg, Cell("off", seed), data.train.vocab_size), 0).batch(0)
+        for seed in range(2)
+    )
+    assert not np.array_equal(first["tokens"], second["tokens"])
+
+
+def test_cells_are_ordinary_runs(grid, tmp_path, capsys):
+    run = grid / "cells" / "nsp" / "seed0"
+    assert main(["info", str(run)]) == 0
+    assert "60 steps, segment_pair" in capsys.readouterr().out
+    assert main(["export", str(run), "--out", str(tmp_path / "hf")]) == 0
+    assert tiny_run.newest_step(run / "checkpoints") == 60
+
+
+def test_scores_are_those_of_the_probes_alone(grid, cfg, pairs):
+    """Minimal pairs by the probe that `bertjax probe` runs, on the last checkpoint."""
+    from bertjax.ablate.measure import load_scores
+    from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
+
+    found = open_newest(grid / "cells" / "off" / "seed1")
+    rows = read_pairs(str(pairs))
+    assert found.tokenizer is not None
+    good, bad = (
+        pseudo_log_likelihoods(found.cfg, found.params, found.tokenizer, sentences)
+        for sentences in ([p.good for p in rows], [p.bad for p in rows])
+    )
+    scores = load_scores(GridDirectory(grid).scores(Cell("off", 1)))["minimal"]
+    expected = accuracy(rows, good, bad)
+    assert scores.headline == pytest.approx(expected.mean)
+    assert scores.by_group() == pytest.approx(expected.phenomena)
+
+
+def test_the_report_has_every_cell_and_nothing_from_elsewhere(grid, capsys):
+    assert main(["ablate", "--report", str(grid)]) == 0
+    said = capsys.readouterr().out
+    assert "nsp − off" in said and "left out" not in said
+    page = (grid / "report.html").read_text()
+    assert page.count("<svg") == 3  # two forests and the curves
+    assert "http" not in page.replace("http://www.w3.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
+    assert "<script" not in page and "viewport" in page
+    text = (grid / "report.md").read_text()
+    for expected in ("Does next-sentence prediction help?", "train.next_sentence_loss: false"):
+        assert expected in text and expected in page.replace("&gt;", ">")
+    with (grid / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(r["arm"], r["seed"]) for r in rows} == {
+        (arm, seed) for arm in ("nsp", "off") for seed in ("0", "1")
+    }
+
+
+def test_a_grid_run_cell_by_cell_and_killed_in_one_gives_the_same_table(
+    grid, ablation, corpus, pairs, tmp_path
+):
+    """As a SLURM array does, one cell killed and begun again; bit for bit."""
+    where = tmp_path / "again"
+    command = small.argv(ablation, where, corpus, pairs)
+    killed = tiny_run.start([*command, "--cell", "1"])
+    log = GridDirectory(where).log(Cell("off", 0))
+    while killed.poll() is None and not (log.exists() and "step 40" in log.read_text()):
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+    shutil.copytree(grid / "cells" / "nsp", where / "cells" / "nsp")  # of other jobs
+    for cell in ("1", "3"):
+        tiny_run.finish(tiny_run.start([*command, "--cell", cell]))
+    for name in ("seed0.npz", "seed1.npz"):
+        ours, theirs = (path / "cells" / "off" / name for path in (where, grid))
+        assert ours.read_bytes() == theirs.read_bytes()
+    again, cfg = saved_grid(where)
+    assert as_csv(gather(cfg, again)) == (grid / "scores.csv").read_text()
+
+
+def test_a_cell_that_fails_is_told_and_does_not_sink_the_rest(grid, cfg, tmp_path, monkeypatch):
+    copy = tmp_path / "grid"
+    shutil.copytree(grid, copy)
+    material = check(cfg)
+    place, _ = open_grid(copy, cfg, material.fingerprints())
+    for cell in (Cell("nsp", 0), Cell("off", 0)):
+        place.outcome(cell).unlink()
+    real = run_grid.__globals__["pretrain"]
+
+    def breaks_once(own, workdir, **rest):
+        if "nsp" in str(workdir):
+            raise UserError("the disk is full")
+        return real(own, workdir, **rest)
+
+    monkeypatch.setattr("bertjax.ablate.run.pretrain", breaks_once)
+    assert run_grid(cfg, place, material) is None
+    table = gather(cfg, place)
+    assert table.left_out == {Cell("nsp", 0): "failed: the disk is full"}
+    assert table.seeds("off") == [0, 1] and table.seeds("nsp", "off") == [1]
+    assert json.loads(place.outcome(Cell("off", 0)).read_text())["state"] == "measured"
+    monkeypatch.undo()
+    run_grid(cfg, place, material)  # tried again, and the same
+    assert as_csv(gather(cfg, place)) == (grid / "scores.csv").read_text()
+
+
+def test_another_grid_in_the_directory_is_refused(grid, cfg):
+    material = check(cfg)
+    other = replace(cfg, control="nsp")
+    with pytest.raises(UserError, match=r'holds another grid \(control: "off" -> "nsp"\)'):
+        open_grid(grid, other, material.fingerprints())
+    with pytest.raises(UserError, match="begun with another corpus"):
+        open_grid(grid, cfg, material.fingerprints() | {"corpus": "other"})
