@@ -60,9 +60,12 @@ def check(cfg: AblationConfig) -> Material:
             "random weights and end by the budget; leave both empty"
         )
     base, data = open_data(cfg.base)
-    configs = {
-        arm.name: cell_config(cfg, Cell(arm.name, 0), base.model.vocab_size) for arm in cfg.arms
-    }
+    configs = {}
+    for arm in cfg.arms:
+        for setting in arm.search or ("",):
+            settings = {arm.name: setting}
+            own = cell_config(cfg, Cell(arm.name, 0), base.model.vocab_size, settings)
+            configs[f"{arm.name} {setting}".rstrip()] = own
     _check_differ(configs)
     for name, of_arm in configs.items():
         _check_arm(name, of_arm)
@@ -122,19 +125,22 @@ def _usable_pairs(
             f"probes.pairs={path}: {sentences[longest][:60]!r} has {lengths[longest]} tokens, "
             f"an arm {positions} positions: shorten the sentence or leave its pair out"
         )
-    known = leaked_sentences(text.tokens, [np.array(row) for row in ids]).reshape(-1, 2).any(axis=1)
-    if known.all():
+    stands = leaked_sentences(text.tokens, [np.array(row) for row in ids])
+    known = [good or bad for good, bad in stands.reshape(-1, 2).tolist()]
+    if all(known):
         raise UserError(
-            f"probes.pairs={path}: every pair has a sentence that stands in the training text: give "
-            "other pairs, or leave their documents out of the corpus"
+            f"probes.pairs={path}: every pair has a sentence that stands in the training text: "
+            "give other pairs, or leave their documents out of the corpus"
         )
-    return [pair for pair, stands in zip(pairs, known.tolist(), strict=True) if not stands]
+    return [pair for pair, leaks in zip(pairs, known, strict=True) if not leaks]
 
 
-def differences(cfg: AblationConfig, vocab_size: int) -> dict[str, list[str]]:
+def differences(
+    cfg: AblationConfig, vocab_size: int, settings: Mapping[str, str]
+) -> dict[str, list[str]]:
     """In what the run of each arm differs from that of the arm it is compared with."""
 
     def run(arm: str) -> PretrainConfig:
-        return cell_config(cfg, Cell(arm, 0), vocab_size)
+        return cell_config(cfg, Cell(arm, 0), vocab_size, settings)
 
     return {arm: real_differences(run(other), run(arm)) for arm, other in cfg.comparisons}

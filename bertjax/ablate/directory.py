@@ -7,6 +7,7 @@ ab/x/
   cells/ARM/seedK.json     what became of it; written last
   cells/ARM/seedK.npz      what the probes measured, example by example
   cells/ARM/seedK.log      what it said
+  cells/ARM/searchK...     the same of each setting that an arm was searched among
   report.html, report.md   and scores.csv, for people
 """
 
@@ -24,6 +25,8 @@ from bertjax.errors import UserError
 from bertjax.overrides import describe_difference, from_json, to_json
 from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
 from bertjax.train.same_run import MAY_CHANGE
+
+MEASURED, FAILED = "measured", "failed"  # what may become of a cell
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class GridDirectory:
 
     def run(self, cell: Cell) -> Path:
         """The run of a cell."""
-        return self.path / "cells" / cell.arm / f"seed{cell.seed}"
+        return self.path / "cells" / cell.arm / cell.name
 
     def outcome(self, cell: Cell) -> Path:
         """What became of the cell, as JSON."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from bertjax.ablate.check import differences
 from bertjax.ablate.conclusions import Comparison, conclusions, unit
 from bertjax.ablate.directory import GridDirectory
 from bertjax.ablate.grid import Cell
+from bertjax.ablate.search import results, settings_found
 from bertjax.ablate.table import Table, as_csv
 from bertjax.config import AblationConfig
 from bertjax.durable import replace_file
@@ -129,13 +130,33 @@ def _forest(table: Table, probe: str, found: list[Comparison]) -> Iterator[Block
 def _what_differed(grid: GridDirectory, table: Table) -> Iterator[Block]:
     yield Heading("What differed")
     material = json.loads(grid.material.read_text(encoding="utf-8"))
-    of_arms = differences(table.cfg, int(material["vocabulary"]))
+    settings = settings_found(table.cfg, grid)
+    # A search that has not ended: the first setting stands for those that are tried.
+    settings = {arm.name: arm.search[0] for arm in table.cfg.arms if arm.search} | settings
+    of_arms = differences(table.cfg, int(material["vocabulary"]), settings)
     yield Items(
         [
             f"{arm} against {other}: {'; '.join(of_arms[arm])}"
             for arm, other in table.cfg.comparisons
         ]
     )
+    yield from _search(grid, table, settings)
+
+
+def _search(grid: GridDirectory, table: Table, settings: Mapping[str, str]) -> Iterator[Block]:
+    found = results(table.cfg, grid)
+    if not found:
+        return
+    yield Text(
+        f"Searched before, by {table.cfg.decides} of one seed that is not among those compared; "
+        "the best setting of each arm was taken."
+    )
+    rows = []
+    for arm, of_arm in found.items():
+        for setting, scores in of_arm.items():
+            value = "unfit" if scores is None else f"{scores.headline:.4f}"
+            rows.append([arm, setting, value, "taken" if setting == settings[arm] else ""])
+    yield Rows(["arm", "setting", table.cfg.decides, ""], rows)
 
 
 def _curves(grid: GridDirectory, table: Table) -> Iterator[Block]:

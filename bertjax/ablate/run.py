@@ -8,19 +8,18 @@ from functools import partial
 
 from bertjax.ablate.check import Material
 from bertjax.ablate.cost import cost_of
-from bertjax.ablate.directory import GridDirectory
+from bertjax.ablate.directory import FAILED, MEASURED, GridDirectory
 from bertjax.ablate.gates import reasons_to_leave_out
 from bertjax.ablate.grid import Cell, cell_config, cells
 from bertjax.ablate.measure import save_scores
 from bertjax.ablate.progress import CellTerminal, Clock
+from bertjax.ablate.search import require_setting, settings_found
 from bertjax.config import AblationConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.runs.outcome import Stop, never
 from bertjax.terminal import SILENT, Terminal, count, duration
 from bertjax.train.loop import pretrain
-
-MEASURED, FAILED = "measured", "failed"  # what may become of a cell
 
 
 def run_grid(
@@ -92,7 +91,9 @@ def _run_cell(
     log: CellTerminal,
 ) -> str | None:
     """Train, measure and write down one cell; returns why it was stopped, if it was."""
-    own = cell_config(cfg, cell, material.data.train.vocab_size)
+    settings = settings_found(cfg, grid)
+    require_setting(cfg, cell, settings)
+    own = cell_config(cfg, cell, material.data.train.vocab_size, settings)
     run = pretrain(own, grid.run(cell), command=command, stop=stop, terminal=log)
     if run.stopped:
         return run.stopped

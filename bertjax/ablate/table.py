@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bertjax.ablate.directory import GridDirectory
-from bertjax.ablate.grid import Cell, cells
+from bertjax.ablate.directory import MEASURED, GridDirectory
+from bertjax.ablate.grid import Cell, compared
 from bertjax.ablate.measure import load_scores
-from bertjax.ablate.run import MEASURED
 from bertjax.config import AblationConfig
 from bertjax.probe.scores import Scores
 
@@ -30,7 +29,7 @@ class Table:
     @property
     def missing(self) -> list[Cell]:
         """Cells that have not ended."""
-        return [cell for cell in cells(self.cfg) if cell not in self.outcomes]
+        return [cell for cell in compared(self.cfg) if cell not in self.outcomes]
 
     @property
     def probes(self) -> list[str]:
@@ -64,7 +63,7 @@ class Table:
 def gather(cfg: AblationConfig, grid: GridDirectory) -> Table:
     """Read what is there."""
     outcomes, scores, left_out = {}, {}, {}
-    for cell in cells(cfg):
+    for cell in compared(cfg):
         outcome = grid.read_outcome(cell)
         if outcome is None:
             continue

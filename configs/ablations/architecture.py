@@ -1,0 +1,37 @@
+"""BERT's layers, ModernBERT's, or ALBERT's: 4 layers × 128, at equal FLOPs.
+
+    bertjax ablate --config configs/ablations/architecture.py --workdir ab/architecture \
+        data.corpus=data/mycorpus
+
+Source: Lan et al. 2020 (ALBERT), section 3.1; Warner et al. 2024 (ModernBERT), section 2.1.
+Control: bert. Norms before the branches alone are the cheapest other explanation of what
+modernbert's rotary positions, gated layers and missing biases do, so bert_pre_norm is an arm.
+"""
+
+from bertjax.ablation_recipes import small_base
+from bertjax.config import AblationConfig, Arm, BudgetConfig
+
+MODERN = (
+    "model.norm=pre",
+    "model.positions=rotary",
+    "model.feed_forward=glu",
+    "model.intermediate_size=344",
+    "model.linear_bias=false",
+    "model.norm_bias=false",
+    "model.scaled_init=true",
+)
+
+
+def get_config() -> AblationConfig:
+    return AblationConfig(
+        question="Which layers, at equal FLOPs?",
+        base=small_base(),
+        arms=(
+            Arm("bert"),
+            Arm("bert_pre_norm", ("model.norm=pre",)),
+            Arm("modernbert", MODERN, against="bert_pre_norm"),
+            Arm("albert", ("model.embedding_size=64", "model.layer_groups=1")),
+        ),
+        control="bert",
+        budget=BudgetConfig(flops=6e13),
+    )

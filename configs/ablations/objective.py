@@ -1,0 +1,35 @@
+"""Masked LM, or a network that says which tokens were replaced, at equal FLOPs.
+
+    bertjax ablate --config configs/ablations/objective.py --workdir ab/objective \
+        data.corpus=data/mycorpus
+
+Source: Clark et al. 2020 (ELECTRA), section 3.4.
+Control: masked_lm, and small_masked_lm of the generator's own size: what is measured of
+replaced_tokens is its generator, which alone fills masks, so a lower loss than that of
+small_masked_lm is what the shared embeddings are worth. What the detector has learnt shows in
+fine-tuning, to which its cells can be taken.
+"""
+
+from bertjax.ablation_recipes import small_base
+from bertjax.config import AblationConfig, Arm, BudgetConfig
+
+
+def get_config() -> AblationConfig:
+    return AblationConfig(
+        question="Masked LM or replaced tokens, at equal FLOPs?",
+        base=small_base(),
+        arms=(
+            Arm("masked_lm"),
+            Arm(
+                "replaced_tokens",
+                ("replaced_tokens.weight=50", "replaced_tokens.generator_size=0.5"),
+                against="small_masked_lm",
+            ),
+            Arm(
+                "small_masked_lm",
+                ("model.hidden_size=64", "model.num_heads=1", "model.intermediate_size=256"),
+            ),
+        ),
+        control="masked_lm",
+        budget=BudgetConfig(flops=6e13),
+    )

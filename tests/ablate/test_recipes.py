@@ -1,0 +1,34 @@
+"""Every shipped ablation passes what is checked before a first step, and fits two cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bertjax.ablate.budget import flops_a_step
+from bertjax.ablate.check import check, differences
+from bertjax.ablate.grid import Cell, cell_config
+from bertjax.cli.ablate import with_fields
+from bertjax.config import AblationConfig
+from bertjax.overrides import load_config_file
+
+RECIPES = sorted((Path(__file__).parents[2] / "configs" / "ablations").glob("*.py"))
+PIECES = 8_192
+TWO_CORES = 5e10  # FLOP/s that small models reach on them
+MOST_MINUTES = 30  # of a cell
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_ablation_passes_every_check(path, corpus):
+    recipe = load_config_file(path, AblationConfig)
+    cfg = with_fields(recipe, [f"data.corpus={corpus}", "train.eval_rows=32"])
+    check(cfg)
+    assert "Control:" in path.read_text() and cfg.question
+    settings = {arm.name: arm.search[0] for arm in cfg.arms if arm.search}
+    for arm, lines in differences(cfg, PIECES, settings).items():
+        assert lines, arm
+    for arm in cfg.arms:
+        run = cell_config(cfg, Cell(arm.name, 0), PIECES, settings)
+        minutes = run.train.steps * flops_a_step(run) / TWO_CORES / 60
+        assert 1 < minutes < MOST_MINUTES, (arm.name, run.train.steps, minutes)
