@@ -62,6 +62,7 @@ ALLOWED = {
     "ablation_recipes": BASE,
     "ablate": WITH_ARRAYS
     | {
+        "checkpoint",
         "data",
         "flops",
         "model",

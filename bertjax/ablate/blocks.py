@@ -1,4 +1,4 @@
-"""A report as a list of blocks, and the two forms in which it is written: Markdown and HTML."""
+"""A report as a list of blocks, and the forms in which it is written: Markdown, HTML, text."""
 
 from __future__ import annotations
 
@@ -69,6 +69,25 @@ def _markdown(block: Block) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def to_text(blocks: Sequence[Block]) -> str:
+    """The report for a terminal, without pictures."""
+    return "\n\n".join(_plain(block) for block in blocks if not isinstance(block, Picture))
+
+
+def _plain(block: Block) -> str:
+    if not isinstance(block, Rows):
+        return _markdown(block).removeprefix("## ")
+    lines = [block.header, *block.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
 # One page that needs nothing from elsewhere; tables scroll by themselves on a narrow screen.

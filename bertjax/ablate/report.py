@@ -13,6 +13,7 @@ from bertjax.ablate import charts
 from bertjax.ablate.blocks import Block, Heading, Items, Picture, Rows, Text, to_html, to_markdown
 from bertjax.ablate.check import differences
 from bertjax.ablate.conclusions import Comparison, conclusions, unit
+from bertjax.ablate.curves import evaluations
 from bertjax.ablate.directory import GridDirectory
 from bertjax.ablate.grid import Cell
 from bertjax.ablate.search import results, settings_found
@@ -21,8 +22,6 @@ from bertjax.config import AblationConfig
 from bertjax.durable import replace_file
 from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import count, duration
-
-_CURVE = "masked_lm_loss"
 
 
 def write_report(grid: GridDirectory, table: Table) -> Iterator[str]:
@@ -162,9 +161,10 @@ def _search(grid: GridDirectory, table: Table, settings: Mapping[str, str]) -> I
 def _curves(grid: GridDirectory, table: Table) -> Iterator[Block]:
     series = {}
     for arm in table.cfg.arms:
-        of_seeds = [_evaluations(grid, Cell(arm.name, seed)) for seed in table.seeds(arm.name)]
-        if of_seeds := [seed for seed in of_seeds if len(seed[0])]:
-            series[arm.name] = of_seeds
+        found = [evaluations(grid.run(Cell(arm.name, seed))) for seed in table.seeds(arm.name)]
+        # By share of the budget: runs by the clock have other numbers of steps.
+        if shares := [(steps / steps[-1], losses) for steps, losses in found if len(steps)]:
+            series[arm.name] = shares
     if series and charts.can_draw():
         yield Heading("Curves")
         yield Picture(
@@ -172,15 +172,6 @@ def _curves(grid: GridDirectory, table: Table) -> Iterator[Block]:
             "Mean and range over seeds of what each run logged, on rows of its own format: arms "
             "whose rows differ do not compare here.",
         )
-
-
-def _evaluations(grid: GridDirectory, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
-    """Share of the run and held-out loss at each evaluation of a cell."""
-    with RunDirectory(grid.run(cell)).metrics.open(encoding="utf-8") as file:
-        rows = [row for row in map(json.loads, file) if row["kind"] == "evaluation"]
-    steps = np.array([row["step"] for row in rows], np.float64)
-    losses = np.array([row[_CURVE] for row in rows], np.float64)
-    return steps / max(steps.max(initial=1.0), 1.0), losses
 
 
 def _groups(table: Table) -> Iterator[Block]:

@@ -30,6 +30,7 @@ VERBS = {
         "run -> what it knows of sentence pairs, unseen text, words",
     ),
     "ablate": ("bertjax.cli.ablate", "arms that differ in a few fields -> what that is worth"),
+    "compare": ("bertjax.cli.compare", "runs beside one another: their configs and their curves"),
     "export": ("bertjax.cli.export", "run -> Hugging Face directory"),
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),

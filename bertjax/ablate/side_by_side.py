@@ -1,0 +1,125 @@
+"""Any pretraining runs beside one another: in what they differ, and how their losses went."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertjax.ablate import charts
+from bertjax.ablate.blocks import Block, Heading, Picture, Rows, Text
+from bertjax.ablate.curves import evaluations
+from bertjax.ablate.differences import real_differences
+from bertjax.checkpoint import CheckpointStore
+from bertjax.config import PretrainConfig
+from bertjax.errors import UserError
+from bertjax.pretrained import run_config
+from bertjax.runs.directory import RunDirectory
+from bertjax.runs.kinds import Kind, require_kind
+from bertjax.terminal import count
+from bertjax.tree import flatten
+
+# Runs that differ in one of these are measured on other rows.
+_ROWS = ("data.format", "data.phases", "data.pairs", "data.max_packed", "train.eval_rows")
+
+
+def side_by_side(runs: Sequence[Path]) -> list[Block]:
+    """Blocks that compare runs.
+
+    Raises:
+        UserError: one is no run of `bertjax pretrain`, or two have one name.
+    """
+    for run in runs:
+        require_kind("RUN", run, Kind.PRETRAINING)
+    names = _names(runs)
+    configs = dict(zip(names, map(run_config, runs), strict=True))
+    places = dict(zip(names, runs, strict=True))
+    return [*_differences(configs, places), *_curves(configs, places)]
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """The paths without the folders that all of them have in common."""
+    whole = [run.resolve() for run in runs]
+    if len(set(whole)) < len(whole):
+        raise UserError(f"{runs[0]} and others: a run is named twice: name each once")
+    above = Path(os.path.commonpath([run.parent for run in whole]))
+    return [run.relative_to(above).as_posix() for run in whole]
+
+
+def _differences(
+    configs: Mapping[str, PretrainConfig], places: Mapping[str, Path]
+) -> Iterator[Block]:
+    first, *others = configs.values()
+    differ = dict.fromkeys(
+        line.partition(":")[0] for other in others for line in real_differences(first, other)
+    )
+    leaves = [_leaves(cfg) for cfg in configs.values()]
+    rows = [[name, *(_shown(of_run.get(name)) for of_run in leaves)] for name in differ]
+    beside = [_beside(run) for run in places.values()]
+    rows += [
+        [name, *(facts.get(name, "") for facts in beside)]
+        for name in beside[0]
+        if len({facts.get(name) for facts in beside}) > 1
+    ]
+    yield Heading("In what they differ")
+    yield Rows(["", *configs], rows) if rows else Text("In nothing that is computed.")
+
+
+def _leaves(cfg: PretrainConfig) -> dict[str, Any]:
+    found = flatten(dataclasses.asdict(cfg))
+    return {name.replace("/", "."): value for name, value in found.items()}
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+
+
+def _beside(run: Path) -> dict[str, str]:
+    """What else two runs may differ in: corpus, tokenizer, versions, tokens seen."""
+    directory = RunDirectory(run.absolute())
+    facts = {"corpus": "", "tokenizer": "", "tokens seen": ""}
+    meta = CheckpointStore(directory.checkpoints, keep=1).read_meta()
+    if meta is not None:
+        facts = {name: meta[name][:12] for name in ("corpus", "tokenizer")}
+        facts["tokens seen"] = count(meta["tokens"])
+    if directory.environment.exists():
+        about = json.loads(directory.environment.read_text(encoding="utf-8"))
+        facts |= {"bertjax": about["bertjax"], "jax": about["packages"]["jax"]}
+    return facts
+
+
+def _curves(configs: Mapping[str, PretrainConfig], places: Mapping[str, Path]) -> Iterator[Block]:
+    curves = {name: evaluations(run) for name, run in places.items()}
+    known = {name: curve for name, curve in curves.items() if len(curve[0])}
+    yield Heading("Held-out loss, nats a piece")
+    if not known:
+        yield Text("No run has been evaluated yet.")
+        return
+    if others := _other_rows(configs):
+        yield Text(f"The runs differ in {', '.join(others)}: these losses are of different rows.")
+    steps = sorted({int(step) for places_, _ in known.values() for step in places_})
+    at = {name: dict(zip(*curve, strict=True)) for name, curve in curves.items()}
+    rows = []
+    for step in steps:
+        losses = (f"{of_run[step]:.4f}" if step in of_run else "" for of_run in at.values())
+        rows.append([f"step {step:,}", *losses])
+    best = [f"{np.min(curve[1]):.4f}" if len(curve[1]) else "" for curve in curves.values()]
+    yield Rows(["", *configs], [*rows, ["lowest", *best]])
+    if charts.can_draw():
+        series = {name: [curve] for name, curve in known.items()}
+        yield Picture(charts.curves(series, "step", "held-out loss, nats a piece"), "As they went.")
+
+
+def _other_rows(configs: Mapping[str, PretrainConfig]) -> list[str]:
+    """The fields, of those that say what is measured, in which the runs differ."""
+
+    def value(cfg: PretrainConfig, field: str) -> Any:
+        section, _, name = field.partition(".")
+        return getattr(getattr(cfg, section), name)
+
+    return [f for f in _ROWS if len({value(cfg, f) for cfg in configs.values()}) > 1]
