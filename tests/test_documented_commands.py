@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bertjax.cli.ablate import with_fields
 from bertjax.cli.fields import read_config
 from bertjax.cli.main import TAKES_FIELDS, VERBS, _check_options, _Parser, _without_dashes
-from bertjax.config import FinetuneConfig, PretrainConfig
+from bertjax.config import AblationConfig, FinetuneConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
 
@@ -47,7 +48,9 @@ def test_a_shown_command_is_taken(page, command, monkeypatch):
     argv = _without_dashes(argv, options) if verb in TAKES_FIELDS else argv
     _check_options(verb, argv, options)
     args = parser.parse_intermixed_args(argv)
-    if verb in TAKES_FIELDS:
+    if verb == "ablate" and args.config:
+        with_fields(read_config(args.config, AblationConfig), args.overrides)
+    elif verb in TAKES_FIELDS and args.config:
         expected = FinetuneConfig if verb == "finetune" else PretrainConfig
         apply_overrides(read_config(args.config, expected), args.overrides)
 

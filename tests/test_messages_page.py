@@ -13,6 +13,7 @@ DOORS = [
     *(ROOT / "bertjax" / "tasks").glob("*.py"),
     *(ROOT / "bertjax" / "probe").glob("*.py"),
     ROOT / "bertjax" / "statistics.py",
+    *(ROOT / "bertjax" / "ablate").glob("*.py"),
     ROOT / "bertjax" / "cli" / "prepare.py",
     ROOT / "bertjax" / "cli" / "probe.py",
     ROOT / "bertjax" / "finetune" / "splits.py",

@@ -7,7 +7,10 @@ from dataclasses import replace
 from bertjax.config import BudgetConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.flops import training_flops
-from bertjax.objectives import masking
+from bertjax.objectives.choice import objective_of
+from bertjax.text.special import SpecialIds
+
+_ANY = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)  # which ids they are costs nothing
 
 
 def within_budget(cfg: PretrainConfig, budget: BudgetConfig) -> PretrainConfig:
@@ -42,14 +45,10 @@ def tokens_a_step(cfg: PretrainConfig) -> float:
 def flops_a_step(cfg: PretrainConfig) -> float:
     """FLOPs of the model in a step whose rows are full; the mean over the phases."""
     total = 0.0
-    for phase in cfg.data.phases:
+    for i, phase in enumerate(cfg.data.phases):
         rows, length = phase.batch_size, phase.seq_len
-        if cfg.model.attention == "causal":
-            predicted = float(length)
-        else:
-            slots = masking.slots(cfg.masking, length)
-            predicted = min(cfg.masking.rate * length, slots)
-        total += phase.fraction * training_flops(
-            cfg.networks, rows * length, rows * length**2, rows * predicted
-        )
+        predicted = objective_of(cfg, _ANY, phase=i).predictions(length)
+        networks = cfg.in_phase(phase).networks
+        work = training_flops(networks, rows * length, rows * length**2, rows * predicted)
+        total += phase.fraction * work
     return total

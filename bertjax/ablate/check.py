@@ -14,7 +14,6 @@ from bertjax.ablate.grid import Cell, cell_config
 from bertjax.ablate.leaks import leaked_sentences
 from bertjax.ablate.measure import Probes
 from bertjax.config import AblationConfig, PretrainConfig
-from bertjax.data.corpus import Corpus
 from bertjax.errors import UserError, nearest
 from bertjax.probe.minimal_pairs import Pair
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -36,9 +35,9 @@ class Material:
     def fingerprints(self) -> dict[str, str]:
         """What a grid that goes on must find again, by the name of it."""
         found = {
-            "corpus": self.data.train.identity,
-            "tokenizer": self.data.train.fingerprint,
-            "vocabulary": str(self.data.train.vocab_size),
+            "corpus": self.data.identity,
+            "tokenizer": self.data.first.fingerprint,
+            "vocabulary": str(self.data.first.vocab_size),
         }
         for name, pairs in self.probes.pairs.items():
             found[f"pairs of {name} in the training text, left out"] = str(self.leaked[name])
@@ -68,17 +67,17 @@ def check(cfg: AblationConfig) -> Material:
             configs[f"{arm.name} {setting}".rstrip()] = own
     _check_differ(configs)
     for name, of_arm in configs.items():
-        _check_arm(name, of_arm)
-    probes = Probes.read(cfg)
+        _check_arm(name, of_arm, cfg.base)
+    probes = Probes.read(cfg, data)
     if cfg.decides not in probes.names():
         raise UserError(
             f"decides={cfg.decides} is not measured: {nearest(cfg.decides, probes.names())}"
         )
-    tokenizer = load_tokenizer(f"{cfg.base.data.corpus}/tokenizer")
+    tokenizer = load_tokenizer(f"{cfg.base.data.paths[0]}/tokenizer")
     positions = min(of_arm.model.max_positions for of_arm in configs.values())
     kept, leaked = {}, {}
     for path, (name, pairs) in zip(cfg.probes.pairs, probes.pairs.items(), strict=True):
-        kept[name] = _usable_pairs(path, pairs, tokenizer, positions, data.train)
+        kept[name] = _usable_pairs(path, pairs, tokenizer, positions, data)
         leaked[name] = len(pairs) - len(kept[name])
     return Material(data, tokenizer, Probes(probes.held_out, kept), leaked)
 
@@ -95,7 +94,12 @@ def _check_differ(configs: Mapping[str, PretrainConfig]) -> None:
         seen[cfg] = name
 
 
-def _check_arm(name: str, cfg: PretrainConfig) -> None:
+def _check_arm(name: str, cfg: PretrainConfig, base: PretrainConfig) -> None:
+    if cfg.data.paths != base.data.paths:
+        raise UserError(
+            f"arm {name} has the corpora {', '.join(cfg.data.paths)}: held-out losses compare "
+            f"on the same alone, {', '.join(base.data.paths)}; set weights, and no paths"
+        )
     if cfg.model.attention == "causal":
         raise UserError(
             f"arm {name}: model.attention=causal has no masked LM to be measured: leave the arm out"
@@ -107,7 +111,7 @@ def _check_arm(name: str, cfg: PretrainConfig) -> None:
 
 
 def _usable_pairs(
-    path: str, pairs: list[Pair], tokenizer: Tokenizer, positions: int, text: Corpus
+    path: str, pairs: list[Pair], tokenizer: Tokenizer, positions: int, data: Data
 ) -> list[Pair]:
     """The pairs that the training text does not hold."""
     equal = [pair for pair in pairs if pair.good == pair.bad]
@@ -125,8 +129,9 @@ def _usable_pairs(
             f"probes.pairs={path}: {sentences[longest][:60]!r} has {lengths[longest]} tokens, "
             f"an arm {positions} positions: shorten the sentence or leave its pair out"
         )
-    stands = leaked_sentences(text.tokens, [np.array(row) for row in ids])
-    known = [good or bad for good, bad in stands.reshape(-1, 2).tolist()]
+    rows = [np.array(row) for row in ids]
+    stands = [leaked_sentences(corpus.tokens, rows) for corpus in data.train.values()]
+    known = [any(pair) for pair in np.logical_or.reduce(stands).reshape(-1, 2).tolist()]
     if all(known):
         raise UserError(
             f"probes.pairs={path}: every pair has a sentence that stands in the training text: "

@@ -99,9 +99,9 @@ def open_grid(
     return grid, False
 
 
-def saved_grid(path: Path) -> tuple[GridDirectory, AblationConfig]:
-    """A grid that is there, and its config."""
-    require_kind("--report", path, Kind.ABLATION)
+def saved_grid(path: Path, name: str = "--report") -> tuple[GridDirectory, AblationConfig]:
+    """A grid that is there, which the user gave as `name`, and its config."""
+    require_kind(name, path, Kind.ABLATION)
     grid = GridDirectory(path.absolute())
     return grid, from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
 

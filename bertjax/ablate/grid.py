@@ -19,6 +19,7 @@ _SHARED = {
     "train.init": "cells begin with random weights, the same for all arms of a seed",
     "seed": "seeds are paired: arms of one seed have the same; use seeds and base.seed",
     "data.corpus": "held-out losses compare on one corpus alone: set it for all arms",
+    "data.corpora": "held-out losses compare on one corpus alone: set data.corpora.0.weight",
 }
 
 

@@ -5,44 +5,44 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bertjax.ablate.held_out import HeldOut
 from bertjax.config import HELD_OUT, AblationConfig
-from bertjax.data.corpus import open_corpus
 from bertjax.durable import replace_file
 from bertjax.errors import UserError
 from bertjax.pretrained import Pretrained, open_newest
-from bertjax.probe.minimal_pairs import Pair, read_pairs
+from bertjax.probe.minimal_pairs import Pair, pair_scores, read_pairs
 from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
 from bertjax.probe.scores import Scores
+from bertjax.train.data import Data
 
 
 @dataclass(frozen=True)
 class Probes:
     """The material of all probes, read once for the whole grid."""
 
-    held_out: HeldOut
+    held_out: Mapping[str, HeldOut]  # of each corpus
     pairs: Mapping[str, list[Pair]]
 
     @classmethod
-    def read(cls, cfg: AblationConfig) -> Probes:
+    def read(cls, cfg: AblationConfig, data: Data) -> Probes:
         """Read every file that is named.
 
         Raises:
             UserError: one is missing, empty, or no table of pairs; two have one name.
         """
-        corpus = open_corpus(cfg.base.data.corpus, "validation")
         pairs: dict[str, list[Pair]] = {}
         for path in cfg.probes.pairs:
             name = probe_name(path)
             if name in pairs or name == HELD_OUT:
                 raise UserError(f"probes.pairs={path}: a probe {name} is there already: rename it")
             pairs[name] = _first_of_each(read_pairs(path), cfg.probes.per_paradigm)
-        return cls(HeldOut.plan(cfg.base, corpus), pairs)
+        corpora = data.held_out.items()
+        return cls({name: HeldOut.plan(cfg.base, corpus) for name, corpus in corpora}, pairs)
 
     def names(self) -> list[str]:
         """Every probe, in the order of the report."""
@@ -51,11 +51,18 @@ class Probes:
     def measure(self, run: Path) -> dict[str, Scores]:
         """Measure the model of a run as it is after its last step."""
         found = open_newest(run)
-        losses, weights = self.held_out.losses(found.cfg, found.params)
-        scores = {HELD_OUT: Scores(HELD_OUT, losses, "nats a piece", "low", weights=weights)}
+        scores = {HELD_OUT: self._losses(found)}
         for name, pairs in self.pairs.items():
             scores[name] = _score_pairs(name, pairs, found)
         return scores
+
+    def _losses(self, found: Pretrained) -> Scores:
+        """The masked loss of every held-out row, by corpus where there are several."""
+        of_corpora = [rows.losses(found.cfg, found.params) for rows in self.held_out.values()]
+        losses, weights = (np.concatenate(parts) for parts in zip(*of_corpora, strict=True))
+        groups = np.repeat(list(self.held_out), [len(losses) for losses, _ in of_corpora]).tolist()
+        several = groups if len(self.held_out) > 1 else ()
+        return Scores(HELD_OUT, losses, "nats a piece", "low", several, weights)
 
 
 def probe_name(path: str) -> str:
@@ -75,14 +82,14 @@ def _first_of_each(pairs: list[Pair], most: int) -> list[Pair]:
 
 
 def _score_pairs(name: str, pairs: list[Pair], found: Pretrained) -> Scores:
-    """1 for each pair whose acceptable sentence is likelier, else 0, by phenomenon."""
+    """Which acceptable sentences are likelier, by phenomenon; the mean is that of the paradigms."""
     assert found.tokenizer is not None, "a run has a tokenizer"
     sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
     known, place = np.unique(np.array(sentences, object), return_inverse=True)
     likely = pseudo_log_likelihoods(found.cfg, found.params, found.tokenizer, known.tolist())
     good, bad = likely[place].reshape(-1, 2).T
-    groups = tuple(pair.phenomenon or pair.paradigm for pair in pairs)
-    return Scores(name, (good > bad).astype(np.float64), "of the pairs", "high", groups)
+    scores = pair_scores(name, pairs, good, bad)
+    return replace(scores, groups=[pair.phenomenon or pair.paradigm for pair in pairs])
 
 
 def save_scores(path: Path, scores: Mapping[str, Scores]) -> None:

@@ -93,7 +93,7 @@ def _run_cell(
     """Train, measure and write down one cell; returns why it was stopped, if it was."""
     settings = settings_found(cfg, grid)
     require_setting(cfg, cell, settings)
-    own = cell_config(cfg, cell, material.data.train.vocab_size, settings)
+    own = cell_config(cfg, cell, material.data.first.vocab_size, settings)
     run = pretrain(own, grid.run(cell), command=command, stop=stop, terminal=log)
     if run.stopped:
         return run.stopped

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bertjax import model
+from bertjax.ablate.conclusions import conclusions
+from bertjax.ablate.directory import saved_grid
+from bertjax.ablate.table import gather
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
@@ -77,6 +80,24 @@ def _run(path: Path) -> dict[str, Any]:
     return rows
 
 
+def _ablation(path: Path) -> dict[str, Any]:
+    grid, cfg = saved_grid(path, "PATH")
+    table = gather(cfg, grid)
+    rows = {
+        "kind": "grid of an ablation",
+        "question": cfg.question or "none",
+        "arms": ", ".join(arm.name for arm in cfg.arms),
+        "control": cfg.control,
+        "cells": f"{len(table.outcomes)} of {len(cfg.arms) * cfg.seeds} have ended, "
+        f"{len(table.left_out)} of them left out",
+        "decides": cfg.decides,
+    }
+    if table.scores:
+        for comparison in conclusions(table, cfg.decides):
+            rows[f"{comparison.arm} − {comparison.other}"] = comparison.says
+    return rows
+
+
 def _finetuned(path: Path) -> dict[str, Any]:
     saved = open_saved(path)
     results, cfg, task = saved.results, saved.cfg, saved.cfg.task
@@ -120,5 +141,6 @@ _READERS = {
     Kind.CORPUS: _corpus,
     Kind.PRETRAINING: _run,
     Kind.FINETUNING: _finetuned,
+    Kind.ABLATION: _ablation,
     Kind.HUGGING_FACE: _hugging_face,
 }

@@ -1,9 +1,10 @@
-"""Masked LM, or a network that says which tokens were replaced, at equal FLOPs.
+"""Masked LM, replaced tokens, or the next token before masked LM, at equal FLOPs.
 
     bertjax ablate --config configs/ablations/objective.py --workdir ab/objective \
         data.corpus=data/mycorpus
 
-Source: Clark et al. 2020 (ELECTRA), section 3.4.
+Source: Clark et al. 2020 (ELECTRA), section 3.4; Charpentier and Samuel 2024 (GPT-BERT) for a model
+that has learnt the next token as well.
 Control: masked_lm, and small_masked_lm of the generator's own size: what is measured of
 replaced_tokens is its generator, which alone fills masks, so a lower loss than that of
 small_masked_lm is what the shared embeddings are worth. What the detector has learnt shows in
@@ -13,13 +14,17 @@ fine-tuning, to which its cells can be taken.
 from bertjax.ablation_recipes import small_base
 from bertjax.config import AblationConfig, Arm, BudgetConfig
 
+HALF = '"seq_len": 128, "batch_size": 32, "fraction": 0.5'
+CAUSAL_FIRST = f'data.phases=[{{{HALF}, "attention": "causal"}}, {{{HALF}}}]'
+
 
 def get_config() -> AblationConfig:
     return AblationConfig(
-        question="Masked LM or replaced tokens, at equal FLOPs?",
+        question="Which objective, at equal FLOPs?",
         base=small_base(),
         arms=(
             Arm("masked_lm"),
+            Arm("causal_then_masked", (CAUSAL_FIRST,)),
             Arm(
                 "replaced_tokens",
                 ("replaced_tokens.weight=50", "replaced_tokens.generator_size=0.5"),

@@ -6,36 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import tiny_grid
 import tiny_run
 
 from bertjax.cli.ablate import with_fields
 from bertjax.config import AblationConfig
 from bertjax.overrides import load_config_file
-
-RECIPE = """
-from bertjax.config import *
-
-
-def get_config():
-    return AblationConfig(
-        question="Does next-sentence prediction help?",
-        base=PretrainConfig(
-            model=ModelConfig(
-                hidden_size=32, num_layers=1, num_heads=2, intermediate_size=64, max_positions=32,
-                hidden_dropout=0.0, attention_dropout=0.0,
-            ),
-            data=DataConfig(format="segment_pair", phases=(Phase(32, 16),)),
-            optim=OptimConfig(learning_rate=1e-2, warmup_fraction=0.1, bias_correction=True),
-            train=TrainConfig(
-                log_every=20, eval_every=20, eval_rows=32, checkpoint_every=25, keep_checkpoints=1
-            ),
-        ),
-        arms=(Arm("nsp"), Arm("off", ("train.next_sentence_loss=false",))),
-        control="off",
-        budget=BudgetConfig(tokens=60 * 16 * 32),
-        seeds=2,
-    )
-"""
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +39,7 @@ def pairs(once) -> Path:
 
 @pytest.fixture(scope="session")
 def ablation(once) -> Path:
-    return once("ablation.py", lambda path: path.write_text(RECIPE))
+    return once("ablation.py", lambda path: path.write_text(tiny_grid.RECIPE))
 
 
 @pytest.fixture(scope="session")
@@ -72,16 +48,11 @@ def cfg(ablation, corpus, pairs) -> AblationConfig:
     return with_fields(load_config_file(ablation, AblationConfig), typed)
 
 
-def argv(ablation: Path, workdir: Path, corpus: Path, pairs: Path, *more: str) -> list[str]:
-    place = ["ablate", "--config", str(ablation), "--workdir", str(workdir)]
-    return [*place, f"data.corpus={corpus}", f"probes.pairs={pairs}", *more]
-
-
 @pytest.fixture(scope="session")
 def grid(once, ablation, corpus, pairs) -> Path:
     """The grid, trained and reported by the command line in one process."""
 
     def make(workdir: Path) -> None:
-        tiny_run.finish(tiny_run.start(argv(ablation, workdir, corpus, pairs)))
+        tiny_run.finish(tiny_run.start(tiny_grid.argv(ablation, workdir, corpus, pairs)))
 
     return once("grid", make)

@@ -9,22 +9,21 @@ import shutil
 import time
 from dataclasses import replace
 
-import conftest as small
 import jax
 import numpy as np
 import pytest
+import tiny_grid
 import tiny_run
 
 from bertjax.ablate.check import check
 from bertjax.ablate.directory import GridDirectory, open_grid, saved_grid
 from bertjax.ablate.grid import Cell, cell_config, cells
+from bertjax.ablate.measure import load_scores
 from bertjax.ablate.run import run_grid
 from bertjax.ablate.table import as_csv, gather
 from bertjax.cli.main import main
 from bertjax.errors import UserError
 from bertjax.objectives.choice import objective_of
-from bertjax.pretrained import open_newest
-from bertjax.probe.minimal_pairs import accuracy, read_pairs
 from bertjax.train.data import open_data
 from bertjax.train.state import init_state
 from bertjax.tree import flatten
@@ -43,9 +42,9 @@ def test_arms_of_a_seed_begin_alike_and_see_the_same_rows_and_masks(cfg):
     _, data = open_data(cfg.base)
     of_arms = []
     for arm in ("nsp", "off"):
-        own = cell_config(cfg, Cell(arm, 1), data.train.vocab_size, {})
+        own = cell_config(cfg, Cell(arm, 1), data.first.vocab_size, {})
         source = data.training(own, 0)
-        objective = objective_of(own, data.train.special, data.train.vocab_size)
+        objective = objective_of(own, data.first.special, data.first.vocab_size)
         batches = [jax.device_get(objective.corrupt(source.batch(step))) for step in (0, 7)]
         params = {k: np.asarray(v) for k, v in flatten(init_state(own).params).items()}
         of_arms.append((batches, params))
@@ -60,7 +59,7 @@ def test_arms_of_a_seed_begin_alike_and_see_the_same_rows_and_masks(cfg):
 def test_seeds_differ(cfg):
     _, data = open_data(cfg.base)
     first, second = (
-        data.training(cell_config(cfg, Cell("off", seed), data.train.vocab_size, {}), 0).batch(0)
+        data.training(cell_config(cfg, Cell("off", seed), data.first.vocab_size, {}), 0).batch(0)
         for seed in range(2)
     )
     assert not np.array_equal(first["tokens"], second["tokens"])
@@ -74,22 +73,15 @@ def test_cells_are_ordinary_runs(grid, tmp_path, capsys):
     assert tiny_run.newest_step(run / "checkpoints") == 60
 
 
-def test_scores_are_those_of_the_probes_alone(grid, cfg, pairs):
-    """Minimal pairs by the probe that `bertjax probe` runs, on the last checkpoint."""
-    from bertjax.ablate.measure import load_scores
-    from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
-
-    found = open_newest(grid / "cells" / "off" / "seed1")
-    rows = read_pairs(str(pairs))
-    assert found.tokenizer is not None
-    good, bad = (
-        pseudo_log_likelihoods(found.cfg, found.params, found.tokenizer, sentences)
-        for sentences in ([p.good for p in rows], [p.bad for p in rows])
-    )
+def test_scores_are_those_of_the_probe_alone(grid, pairs, tmp_path, capsys):
+    """What `bertjax probe` says of the run, whose last step is its best."""
+    run, out = grid / "cells" / "off" / "seed1", tmp_path / "scores.jsonl"
+    assert main(["probe", str(run), "--pairs", str(pairs), "--out", str(out)]) == 0
+    assert "best checkpoint, step 60" in capsys.readouterr().out
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
     scores = load_scores(GridDirectory(grid).scores(Cell("off", 1)))["minimal"]
-    expected = accuracy(rows, good, bad)
-    assert scores.headline == pytest.approx(expected.mean)
-    assert scores.by_group() == pytest.approx(expected.phenomena)
+    assert scores.values.tolist() == [float(row["good"] > row["bad"]) for row in rows]
+    assert list(scores.groups) == [row["UID"] for row in rows]
 
 
 def test_the_report_has_every_cell_and_nothing_from_elsewhere(grid, capsys):
@@ -117,7 +109,7 @@ def test_a_grid_run_cell_by_cell_and_killed_in_one_gives_the_same_table(
 ):
     """As a SLURM array does, one cell killed and begun again; bit for bit."""
     where = tmp_path / "again"
-    command = small.argv(ablation, where, corpus, pairs)
+    command = tiny_grid.argv(ablation, where, corpus, pairs)
     killed = tiny_run.start([*command, "--cell", "1"])
     log = GridDirectory(where).log(Cell("off", 0))
     while killed.poll() is None and not (log.exists() and "step 40" in log.read_text()):

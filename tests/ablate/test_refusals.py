@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import conftest as small
 import pytest
+import tiny_grid
 import tiny_run
 
 from bertjax.ablate.check import check
@@ -30,7 +30,7 @@ TYPED = [
 
 @pytest.mark.parametrize(("typed", "said"), TYPED, ids=lambda value: str(value)[:30])
 def test_what_is_typed(typed, said, ablation, corpus, pairs, tmp_path, capsys):
-    argv = small.argv(ablation, tmp_path / "grid", corpus, pairs, *typed)
+    argv = tiny_grid.argv(ablation, tmp_path / "grid", corpus, pairs, *typed)
     assert main(argv) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
@@ -103,7 +103,7 @@ def test_pairs_that_say_nothing(cfg, text, tmp_path):
 
 def test_a_directory_of_something_else(ablation, corpus, pairs, capsys):
     before = tiny_run.snapshot(corpus)
-    assert main(small.argv(ablation, corpus, corpus, pairs)) == 2
+    assert main(tiny_grid.argv(ablation, corpus, corpus, pairs)) == 2
     assert "is a corpus of `bertjax prepare`, not a grid of" in capsys.readouterr().err
     assert tiny_run.snapshot(corpus) == before
     assert main(["ablate", "--report", str(corpus)]) == 2
@@ -115,7 +115,7 @@ def test_options_that_do_not_go_together(ablation, corpus, pairs, tmp_path, caps
         (["ablate"], "give --config FILE and --workdir DIRECTORY, or --report WORKDIR"),
         (["ablate", "--report", "x", "seeds=3"], "--report WORKDIR stands alone"),
         (
-            small.argv(ablation, tmp_path / "x", corpus, pairs, "--cell", "4"),
+            tiny_grid.argv(ablation, tmp_path / "x", corpus, pairs, "--cell", "4"),
             "--cell 4: the grid has the cells 0 to 3",
         ),
     ):
