@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from pathlib import Path
 
 from bertjax.ablate.differences import real_differences
 from bertjax.ablate.grid import Cell, cell_config
-from bertjax.ablate.leaks import leaked_sentences
-from bertjax.ablate.measure import Probes
+from bertjax.ablate.probes import Probe, fingerprint, read_probes
 from bertjax.config import AblationConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
-from bertjax.probe.minimal_pairs import Pair
-from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.pretrained import open_newest
+from bertjax.probe.scores import Scores
+from bertjax.text.tokenizer import load_tokenizer
 from bertjax.train.data import Data, open_data
 from bertjax.train.devices import make_mesh
-
-_MOST_EQUAL = 0.01  # share of pairs whose two sentences may be equal; BLiMP has one of 67,000
 
 
 @dataclass(frozen=True)
@@ -28,9 +23,7 @@ class Material:
     """What a grid is trained and measured on."""
 
     data: Data
-    tokenizer: Tokenizer
-    probes: Probes
-    leaked: Mapping[str, int]  # pairs of each probe that stand in the training text: left out
+    probes: Sequence[Probe]
 
     def fingerprints(self) -> dict[str, str]:
         """What a grid that goes on must find again, by the name of it."""
@@ -39,11 +32,16 @@ class Material:
             "tokenizer": self.data.first.fingerprint,
             "vocabulary": str(self.data.first.vocab_size),
         }
-        for name, pairs in self.probes.pairs.items():
-            found[f"pairs of {name} in the training text, left out"] = str(self.leaked[name])
-            rows = [[p.paradigm, p.phenomenon, p.good, p.bad] for p in pairs]
-            found[f"probe {name}"] = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        for probe in self.probes:
+            found[f"probe {probe.name}"] = fingerprint(probe)
+            if probe.left_out:
+                found[f"of {probe.name} in the training text, left out"] = str(probe.left_out)
         return found
+
+    def measure(self, run: Path) -> dict[str, Scores]:
+        """Measure the model of a run as it is after its last step."""
+        found = open_newest(run)
+        return {probe.name: probe.measure(found) for probe in self.probes}
 
 
 def check(cfg: AblationConfig) -> Material:
@@ -68,18 +66,13 @@ def check(cfg: AblationConfig) -> Material:
     _check_differ(configs)
     for name, of_arm in configs.items():
         _check_arm(name, of_arm, cfg.base)
-    probes = Probes.read(cfg, data)
-    if cfg.decides not in probes.names():
-        raise UserError(
-            f"decides={cfg.decides} is not measured: {nearest(cfg.decides, probes.names())}"
-        )
     tokenizer = load_tokenizer(f"{cfg.base.data.paths[0]}/tokenizer")
     positions = min(of_arm.model.max_positions for of_arm in configs.values())
-    kept, leaked = {}, {}
-    for path, (name, pairs) in zip(cfg.probes.pairs, probes.pairs.items(), strict=True):
-        kept[name] = _usable_pairs(path, pairs, tokenizer, positions, data)
-        leaked[name] = len(pairs) - len(kept[name])
-    return Material(data, tokenizer, Probes(probes.held_out, kept), leaked)
+    probes = read_probes(cfg, data, tokenizer, positions)
+    names = [probe.name for probe in probes]
+    if cfg.decides not in names:
+        raise UserError(f"decides={cfg.decides} is not measured: {nearest(cfg.decides, names)}")
+    return Material(data, probes)
 
 
 def _check_differ(configs: Mapping[str, PretrainConfig]) -> None:
@@ -108,36 +101,6 @@ def _check_arm(name: str, cfg: PretrainConfig, base: PretrainConfig) -> None:
         make_mesh(cfg)
     except UserError as error:
         raise UserError(f"arm {name}: {error}") from None
-
-
-def _usable_pairs(
-    path: str, pairs: list[Pair], tokenizer: Tokenizer, positions: int, data: Data
-) -> list[Pair]:
-    """The pairs that the training text does not hold."""
-    equal = [pair for pair in pairs if pair.good == pair.bad]
-    if len(equal) > _MOST_EQUAL * len(pairs):
-        raise UserError(
-            f"probes.pairs={path}: {len(equal):,} of {len(pairs):,} pairs are two equal sentences, "
-            f"such as {equal[0].good[:60]!r}, which no model can tell apart: remove them"
-        )
-    sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
-    ids = tokenizer.encode_batch(sentences, parse_special=True)
-    lengths = [len(row) + 2 for row in ids]
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
-    if lengths[longest] > positions:
-        raise UserError(
-            f"probes.pairs={path}: {sentences[longest][:60]!r} has {lengths[longest]} tokens, "
-            f"an arm {positions} positions: shorten the sentence or leave its pair out"
-        )
-    rows = [np.array(row) for row in ids]
-    stands = [leaked_sentences(corpus.tokens, rows) for corpus in data.train.values()]
-    known = [any(pair) for pair in np.logical_or.reduce(stands).reshape(-1, 2).tolist()]
-    if all(known):
-        raise UserError(
-            f"probes.pairs={path}: every pair has a sentence that stands in the training text: "
-            "give other pairs, or leave their documents out of the corpus"
-        )
-    return [pair for pair, leaks in zip(pairs, known, strict=True) if not leaks]
 
 
 def differences(

@@ -14,6 +14,7 @@ ab/x/
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ from bertjax.errors import UserError
 from bertjax.overrides import describe_difference, from_json, to_json
 from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
 from bertjax.train.same_run import MAY_CHANGE
+
+# What a grid may have otherwise when it goes on: what its runs may, what it asks, and where things
+# are, as corpora and probes are known by their fingerprints.
+_MAY_CHANGE = re.compile(
+    "|".join(
+        [
+            *(re.escape(f"base.{name}") for name in MAY_CHANGE),
+            r"base\.data\.corpora\.\d+\.path",
+            r"question",
+            r"probes\..*",
+        ]
+    )
+)
 
 MEASURED, FAILED = "measured", "failed"  # what may become of a cell
 
@@ -112,8 +126,8 @@ def _is_empty(path: Path) -> bool:
 
 def _check_same(grid: GridDirectory, cfg: AblationConfig, material: dict[str, str]) -> None:
     before = from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
-    allowed = {f"base.{name}" for name in MAY_CHANGE} | {"question"}
-    changes = [c for c in describe_difference(before, cfg) if c.split(":")[0] not in allowed]
+    fields = {c.partition(":")[0]: c for c in describe_difference(before, cfg)}
+    changes = [change for field, change in fields.items() if not _MAY_CHANGE.fullmatch(field)]
     if changes:
         more = f"; and {len(changes) - 6} more" if len(changes) > 6 else ""
         raise UserError(

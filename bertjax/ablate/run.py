@@ -11,12 +11,13 @@ from bertjax.ablate.cost import cost_of
 from bertjax.ablate.directory import FAILED, MEASURED, GridDirectory
 from bertjax.ablate.gates import reasons_to_leave_out
 from bertjax.ablate.grid import Cell, cell_config, cells
-from bertjax.ablate.measure import save_scores
 from bertjax.ablate.progress import CellTerminal, Clock
 from bertjax.ablate.search import require_setting, settings_found
+from bertjax.ablate.stored import save_scores
 from bertjax.config import AblationConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
+from bertjax.runs.directory import RunInUse
 from bertjax.runs.outcome import Stop, never
 from bertjax.terminal import SILENT, Terminal, count, duration
 from bertjax.train.loop import pretrain
@@ -34,8 +35,8 @@ def run_grid(
 ) -> str | None:
     """Train and measure the cells that are not yet measured.
 
-    A cell that fails is written down with its reason, and tried again by the next call. Returns why
-    the grid was stopped; None at its end.
+    A cell that fails is written down with its reason, and tried again by the next call. One that
+    another process has is passed over. Returns why the grid was stopped; None at its end.
 
     Args:
         cfg: the ablation.
@@ -50,12 +51,19 @@ def run_grid(
     todo = [cell for cell in (every if only is None else only) if not _is_measured(grid, cell)]
     clock = Clock()
     for i, cell in enumerate(todo):
+        if reason := stop():
+            return reason
+        if _is_measured(grid, cell):  # meanwhile, by another process
+            continue
         name = f"cell {every.index(cell) + 1}/{len(every)} {cell}"
         heading = partial(_heading, name, clock, todo[i:])
         log = CellTerminal(terminal, heading, grid.log(cell))
         clock.start()
         try:
             stopped = _run_cell(cfg, grid, material, cell, command, stop, log)
+        except RunInUse:  # several processes may share the cells of a grid
+            terminal.say(f"cell {cell}: another process has it; passed over")
+            continue
         except Exception as error:  # one cell must not sink the others
             reason = (
                 str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
@@ -98,7 +106,7 @@ def _run_cell(
     if run.stopped:
         return run.stopped
     log.progress("measuring")
-    scores = material.probes.measure(grid.run(cell))
+    scores = material.measure(grid.run(cell))
     save_scores(grid.scores(cell), scores)
     rows = run.metrics
     outcome = {

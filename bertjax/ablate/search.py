@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bertjax.ablate.directory import MEASURED, GridDirectory
 from bertjax.ablate.grid import Cell, searches
-from bertjax.ablate.measure import load_scores
+from bertjax.ablate.stored import load_scores
 from bertjax.config import AblationConfig
 from bertjax.errors import UserError
 from bertjax.probe.scores import Scores

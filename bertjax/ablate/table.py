@@ -12,7 +12,7 @@ import numpy as np
 
 from bertjax.ablate.directory import MEASURED, GridDirectory
 from bertjax.ablate.grid import Cell, compared
-from bertjax.ablate.measure import load_scores
+from bertjax.ablate.stored import load_scores
 from bertjax.config import AblationConfig
 from bertjax.probe.scores import Scores
 

@@ -62,6 +62,12 @@ def run(args: argparse.Namespace) -> int:
         grid, _ = open_grid(args.workdir, cfg, material.fingerprints())
         for line in foretell(gather(cfg, grid)):
             terminal.say(line)
+        for probe in material.probes:
+            if probe.left_out:
+                terminal.say(
+                    f"note   {probe.left_out:,} examples of {probe.name} stand in the training "
+                    "text: left out"
+                )
         stopped = run_grid(
             cfg,
             grid,

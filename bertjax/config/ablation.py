@@ -62,9 +62,16 @@ class ProbesConfig:
 
     pairs: tuple[str, ...] = ()  # files of minimal pairs; each is a probe, by the file's name
     per_paradigm: int = 0  # pairs of each paradigm that are scored, the first ones; 0: all
+    text: tuple[str, ...] = ()  # files of other text: bits a byte; each is a probe likewise
+    tagged: str = ""  # CoNLL-U on which classifiers of frozen states are trained: the probe `words`
+    tagged_test: str = ""  # CoNLL-U on which they are scored
 
     def __post_init__(self) -> None:
         within("probes.per_paradigm", self.per_paradigm, 0, 10**9)
+        require(
+            bool(self.tagged) == bool(self.tagged_test),
+            "probes.tagged and probes.tagged_test go together: give a file to each",
+        )
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ from bertjax.runs.environment import describe_environment
 from bertjax.runs.kinds import Kind, describe, kind_of
 
 
+class RunInUse(UserError):
+    """Another process holds the lock of a run."""
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """Where everything of a run lies; making one of these touches no file."""
@@ -147,7 +151,7 @@ def _take_lock(run: RunDirectory, file: IO[str], say: Callable[[str], None]) -> 
     except BlockingIOError:
         file.seek(0)
         holder = " ".join(file.read(200).split()) or "another process"
-        raise UserError(
+        raise RunInUse(
             f"{run.path} is in use by {holder}: wait for that run, stop it, or choose another "
             "directory"
         ) from None

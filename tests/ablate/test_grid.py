@@ -18,12 +18,16 @@ import tiny_run
 from bertjax.ablate.check import check
 from bertjax.ablate.directory import GridDirectory, open_grid, saved_grid
 from bertjax.ablate.grid import Cell, cell_config, cells
-from bertjax.ablate.measure import load_scores
 from bertjax.ablate.run import run_grid
+from bertjax.ablate.stored import load_scores
 from bertjax.ablate.table import as_csv, gather
+from bertjax.cli.ablate import with_fields
 from bertjax.cli.main import main
 from bertjax.errors import UserError
 from bertjax.objectives.choice import objective_of
+from bertjax.runs.directory import open_run
+from bertjax.runs.kinds import Kind
+from bertjax.terminal import Terminal
 from bertjax.train.data import open_data
 from bertjax.train.state import init_state
 from bertjax.tree import flatten
@@ -82,6 +86,30 @@ def test_scores_are_those_of_the_probe_alone(grid, pairs, tmp_path, capsys):
     scores = load_scores(GridDirectory(grid).scores(Cell("off", 1)))["minimal"]
     assert scores.values.tolist() == [float(row["good"] > row["bad"]) for row in rows]
     assert list(scores.groups) == [row["UID"] for row in rows]
+
+
+def test_other_text_and_tagged_words_are_probes_too(grid, cfg, text, tmp_path, capsys):
+    """As `bertjax probe` measures them; a document of the training text is left out."""
+    other, words = tmp_path / "other.txt", tmp_path / "words.conllu"
+    unseen = "Letters were old and rivers wrote of gardens, schools, cities and of the winter."
+    other.write_text(f"{text.read_text().partition(chr(10) * 2)[0]}\n\n{unseen}\n")
+    rows = "".join(
+        f"{i}\t{word}\t_\t{tag}\t_\t_\t0\t_\t_\t_\n"
+        for i, (word, tag) in enumerate([("The", "DET"), ("old", "ADJ"), ("river", "NOUN")], 1)
+    )
+    words.write_text(f"{rows}\n{rows}\n")
+    typed = [f"probes.text={other}", f"probes.tagged={words}", f"probes.tagged_test={words}"]
+    run = grid / "cells" / "off" / "seed1"
+    material = check(with_fields(cfg, typed))
+    assert [(p.name, p.left_out) for p in material.probes[2:]] == [("other", 1), ("words", 0)]
+    scores = material.measure(run)
+    other.write_text(unseen)
+    assert main(["probe", str(run), "--text", str(other)]) == 0
+    assert f"bits        {scores['other'].headline:.4f} a byte" in capsys.readouterr().out
+    assert main(["probe", str(run), "--tagged", str(words), "--tagged-test", str(words)]) == 0
+    said = capsys.readouterr().out
+    layers = [float(share) / 100 for share in re.findall(r"([\d.]+)%$", said, re.M)]
+    assert len(layers) == 2 and scores["words"].headline == pytest.approx(np.mean(layers), abs=1e-3)
 
 
 def test_the_report_has_every_cell_and_nothing_from_elsewhere(grid, capsys):
@@ -151,10 +179,27 @@ def test_a_cell_that_fails_is_told_and_does_not_sink_the_rest(grid, cfg, tmp_pat
     assert as_csv(gather(cfg, place)) == (grid / "scores.csv").read_text()
 
 
+def test_cells_of_another_process_are_passed_over(grid, cfg, tmp_path, capfd):
+    copy = tmp_path / "grid"
+    shutil.copytree(grid, copy)
+    material = check(cfg)
+    place, _ = open_grid(copy, cfg, material.fingerprints())
+    place.outcome(Cell("off", 1)).unlink()
+    with open_run(place.run(Cell("off", 1)), Kind.PRETRAINING):
+        assert run_grid(cfg, place, material, terminal=Terminal()) is None
+    assert "cell off seed1: another process has it; passed over" in capfd.readouterr().err
+    table = gather(cfg, place)
+    assert table.missing == [Cell("off", 1)] and not table.left_out
+    assert run_grid(cfg, place, material, stop=lambda: "SIGTERM") == "SIGTERM"
+    assert gather(cfg, place).missing == [Cell("off", 1)]
+
+
 def test_another_grid_in_the_directory_is_refused(grid, cfg):
     material = check(cfg)
     other = replace(cfg, control="nsp")
     with pytest.raises(UserError, match=r'holds another grid \(control: "off" -> "nsp"\)'):
         open_grid(grid, other, material.fingerprints())
+    moved = with_fields(cfg, ["data.corpus=elsewhere", "probes.pairs=elsewhere/minimal.jsonl"])
+    open_grid(grid, moved, material.fingerprints())  # the same by what is in them
     with pytest.raises(UserError, match="begun with another corpus"):
         open_grid(grid, cfg, material.fingerprints() | {"corpus": "other"})

@@ -86,7 +86,7 @@ def test_pairs_that_say_nothing(cfg, text, tmp_path):
     for rows, said in (
         ([("It is so.", "It is so.")], "1 of 1 pairs are two equal sentences, such as 'It is so.'"),
         ([("It is so.", many)], "tokens, an arm 32 positions: shorten the sentence"),
-        ([(sentence, "It is so.")], "every pair has a sentence that stands in the training text"),
+        ([(sentence, "It is so.")], "bad.jsonl: all of it stands in the training text"),
         ([(" ", "It is so.")], "sentence_good is ' ', not a sentence"),
     ):
         path = write(tmp_path / "bad.jsonl", rows)
@@ -98,7 +98,8 @@ def test_pairs_that_say_nothing(cfg, text, tmp_path):
         check(with_fields(cfg, [f"probes.pairs={tmp_path / 'empty.jsonl'}"]))
     kept = write(tmp_path / "one.jsonl", [(sentence, "It is so."), ("So it is.", "It so is.")])
     material = check(with_fields(cfg, [f"probes.pairs={kept}"]))
-    assert len(material.probes.pairs["one"]) == 1 and material.leaked == {"one": 1}
+    assert material.probes[1].name == "one" and material.probes[1].left_out == 1
+    assert [row[2] for row in material.probes[1].material()] == ["So it is."]
 
 
 def test_a_directory_of_something_else(ablation, corpus, pairs, capsys):

@@ -1,0 +1,43 @@
+"""What was measured of a cell, example by example, in a file beside its run."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bertjax.durable import replace_file
+from bertjax.probe.scores import Scores
+
+
+def save_scores(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Write what was measured, the same bytes for the same scores."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, found in scores.items():
+        about = json.dumps([found.unit, found.better])
+        arrays[f"{name}/values"] = found.values
+        arrays[f"{name}/weights"] = found.weights
+        arrays[f"{name}/groups"] = np.array(found.groups, str)
+        arrays[f"{name}/about"] = np.array(about)
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    replace_file(path, file.getvalue())
+
+
+def load_scores(path: Path) -> dict[str, Scores]:
+    """The inverse of `save_scores`."""
+    return dict(_read(path))
+
+
+def _read(path: Path) -> Iterator[tuple[str, Scores]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        for key in arrays:
+            name, _, what = key.rpartition("/")
+            if what == "values":
+                unit, better = json.loads(str(arrays[f"{name}/about"]))
+                groups = tuple(arrays[f"{name}/groups"].tolist())
+                weights = arrays[f"{name}/weights"]
+                yield name, Scores(name, arrays[key], unit, better, groups, weights)
