@@ -84,20 +84,19 @@ class GridDirectory:
         return found
 
 
-def open_grid(
-    path: Path, cfg: AblationConfig, material: dict[str, str]
-) -> tuple[GridDirectory, bool]:
-    """Make the directory of a grid, or go on in it; returns whether it was there.
+def open_grid(path: Path, cfg: AblationConfig, material: dict[str, str]) -> GridDirectory:
+    """Make the directory of a grid, or go on in it.
 
     Raises:
         UserError: it holds something else, or a grid of another config, corpus or probes.
     """
     grid = GridDirectory(path.absolute())
+    vacant = _is_vacant(grid.path)  # asked first: another job of the grid may be making it now
     kind = kind_of(grid.path)
     if kind is Kind.ABLATION:
         _check_same(grid, cfg, material)
-        return grid, True
-    if kind is not None or (grid.path.exists() and not _is_empty(grid.path)):
+        return grid
+    if kind is not None or not vacant:
         raise UserError(
             f"--workdir {path} is {describe(grid.path)}, not {Kind.ABLATION.value}: choose a new "
             "or empty directory"
@@ -110,7 +109,7 @@ def open_grid(
         raise UserError(
             f"--workdir {path} cannot be written ({error.strerror}): choose one that can"
         ) from None
-    return grid, False
+    return grid
 
 
 def saved_grid(path: Path, name: str = "--report") -> tuple[GridDirectory, AblationConfig]:
@@ -120,8 +119,14 @@ def saved_grid(path: Path, name: str = "--report") -> tuple[GridDirectory, Ablat
     return grid, from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
 
 
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and all(item.name == "corpus.json" for item in path.iterdir())
+def _is_vacant(path: Path) -> bool:
+    """Whether nothing is there but what a grid that is being made begins with."""
+    if not path.exists():
+        return True
+    return path.is_dir() and all(
+        item.name == "corpus.json" or item.name.startswith((".corpus.json.", ".config.json."))
+        for item in path.iterdir()
+    )
 
 
 def _check_same(grid: GridDirectory, cfg: AblationConfig, material: dict[str, str]) -> None:

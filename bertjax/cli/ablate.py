@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         require_devices()
         terminal = Terminal()
         material = check(cfg)
-        grid, _ = open_grid(args.workdir, cfg, material.fingerprints())
+        grid = open_grid(args.workdir, cfg, material.fingerprints())
         for line in foretell(gather(cfg, grid)):
             terminal.say(line)
         for probe in material.probes:
