@@ -50,8 +50,10 @@ def test_arms_of_a_seed_begin_alike_and_see_the_same_rows_and_masks(cfg):
         own = cell_config(cfg, Cell(arm, 1), data.first.vocab_size, {})
         source = data.training(own, 0)
         objective = objective_of(own, data.first.special, data.first.vocab_size)
-        batches = [jax.device_get(objective.corrupt(source.batch(step))) for step in (0, 7)]
-        params = {k: np.asarray(v) for k, v in flatten(init_state(own).params).items()}
+        batches = [
+            jax.device_get(objective.corrupt(source.batch(step), own.seed)) for step in (0, 7)
+        ]
+        params = {k: np.asarray(v) for k, v in flatten(init_state(own, own.seed).params).items()}
         of_arms.append((batches, params))
     (ours, with_head), (theirs, without) = of_arms
     for a, b in zip(ours, theirs, strict=True):
