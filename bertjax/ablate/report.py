@@ -36,7 +36,7 @@ def write_report(grid: GridDirectory, table: Table) -> Iterator[str]:
     for cell, reason in table.left_out.items():
         yield f"left out: {cell}: {reason}"
     if table.missing:
-        yield f"{len(table.missing)} cells have not ended, {table.missing[0]} the first"
+        yield f"not ended: {len(table.missing)} of the cells, {table.missing[0]} the first"
     yield f"report  {grid.path / 'report.html'}, report.md and scores.csv beside it"
 
 
@@ -58,7 +58,7 @@ def _head(table: Table) -> Iterator[Block]:
     yield Text(
         f"{len(cfg.arms)} arms, {cfg.seeds} seeds, {_budget(cfg)} for each cell. Fixed before the "
         f"first step: {cfg.decides} decides, at 5 % after Holm's correction over "
-        f"{len(cfg.comparisons)} comparisons; the control is {cfg.control}."
+        f"all comparisons, {len(cfg.comparisons)}; the control is {cfg.control}."
     )
     if not table.scores:
         yield Text("No cell is fit to be compared yet.")

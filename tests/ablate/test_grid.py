@@ -135,6 +135,21 @@ def test_the_report_has_every_cell_and_nothing_from_elsewhere(grid, capsys):
     }
 
 
+def test_what_a_grid_is_and_its_report_before_the_end(grid, tmp_path, capsys):
+    assert main(["info", str(grid)]) == 0
+    assert "4 of 4 have ended, 0 of them left out" in capsys.readouterr().out
+    part = tmp_path / "part"
+    shutil.copytree(grid, part)
+    outcome = GridDirectory(part).outcome(Cell("nsp", 0))
+    outcome.write_text(outcome.read_text().replace('"left_out": []', '"left_out": ["it fell"]'))
+    GridDirectory(part).outcome(Cell("off", 1)).unlink()
+    assert main(["ablate", "--report", str(part)]) == 0
+    said = capsys.readouterr().out
+    assert "not compared: nsp and off have 0 fit seeds in common, two are needed" in said
+    assert "left out: nsp seed0: it fell" in said and "not ended: 1 of the cells, off seed1" in said
+    assert "off seed1: has not ended" in (part / "report.md").read_text()
+
+
 def test_a_grid_run_cell_by_cell_and_killed_at_random_gives_the_same_table(
     grid, ablation, corpus, pairs, tmp_path
 ):
