@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import optimize, special
@@ -109,13 +110,14 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted_C
 
 
-def smallest_effect(sd: float, seeds: int, power: float = POWER) -> float:
+def smallest_effect(sd: float, seeds: int, power: float = POWER, comparisons: int = 1) -> float:
     """The smallest difference that the paired t of `seeds` seeds finds with probability `power`.
 
     Args:
         sd: standard deviation of the difference from seed to seed; the effect has its unit.
         seeds: of each arm.
         power: 0.05 to 1, exclusive.
+        comparisons: that one report makes; the effect is found at the first of Holm's steps too.
 
     Raises:
         UserError: fewer than two seeds, a deviation that is none, or a power out of range.
@@ -126,12 +128,15 @@ def smallest_effect(sd: float, seeds: int, power: float = POWER) -> float:
     if sd == 0:
         return 0.0
     highest = 1.0
-    while _power(highest, seeds) < power:
+    while _power(highest, seeds, comparisons) < power:
         highest *= 2
-    return sd * float(optimize.brentq(lambda e: _power(e, seeds) - power, 0.0, highest))
+    gap = partial(_power, seeds=seeds, comparisons=comparisons)
+    return sd * float(optimize.brentq(lambda e: gap(e) - power, 0.0, highest))
 
 
-def seeds_needed(sd: float, effect: float, power: float = POWER, floor: float = 0.0) -> int | None:
+def seeds_needed(
+    sd: float, effect: float, power: float = POWER, floor: float = 0.0, comparisons: int = 1
+) -> int | None:
     """The fewest seeds with which the paired t finds `effect` with probability `power`.
 
     Args:
@@ -139,6 +144,7 @@ def seeds_needed(sd: float, effect: float, power: float = POWER, floor: float = 
         effect: the difference to be found, of either sign.
         power: 0.05 to 1, exclusive.
         floor: a standard error that more seeds do not lower (`Interval.floor`).
+        comparisons: that one report makes, as `smallest_effect` has them.
 
     Returns:
         A number from 2 on; None if 100,000 seeds do not find it.
@@ -152,7 +158,7 @@ def seeds_needed(sd: float, effect: float, power: float = POWER, floor: float = 
 
     def found(seeds: int) -> bool:
         error = math.hypot(sd, floor * math.sqrt(seeds))
-        return _power(abs(effect) / error if error else math.inf, seeds) >= power
+        return _power(abs(effect) / error if error else math.inf, seeds, comparisons) >= power
 
     few, many = 1, 2
     while not found(many):
@@ -195,6 +201,7 @@ def sentence(
     *,
     better: str = "high",
     p: float | None = None,
+    comparisons: int = 1,
 ) -> str:
     """What an interval of the difference a - b says, in words.
 
@@ -205,6 +212,7 @@ def sentence(
         unit: of the score, as in "better by 0.012 nats a piece".
         better: high | low: which scores are the better ones.
         p: of `holm` where one report makes several comparisons; by default the interval's own.
+        comparisons: how many those are.
     """
     p = interval.p if p is None else p
     spoken = f"95 % interval {_number(interval.low)} to {_number(interval.high)}, p = {p:.2g}"
@@ -215,7 +223,9 @@ def sentence(
     if interval.df == 0:
         why = "the seeds do not differ, so nothing is known of the noise"
     else:
-        needed = seeds_needed(interval.sd, interval.difference, floor=interval.floor)
+        needed = seeds_needed(
+            interval.sd, interval.difference, floor=interval.floor, comparisons=comparisons
+        )
         why = (
             f"about {max(needed, interval.seeds + 1):,} seeds would be needed"
             if needed
@@ -242,9 +252,9 @@ def _interval(
     return Interval(mean, mean - half, mean + half, p, df, seeds, sd, floor)
 
 
-def _power(effect: float, seeds: int) -> float:
+def _power(effect: float, seeds: int, comparisons: int) -> float:
     """Probability that the paired t finds `effect`, in deviations of one difference."""
-    limit = float(special.stdtrit(seeds - 1, 1 - LEVEL / 2))
+    limit = float(special.stdtrit(seeds - 1, 1 - LEVEL / comparisons / 2))
     shift = effect * math.sqrt(seeds)
     if shift > 100 or seeds > 1000:  # where the noncentral F of SciPy loses its digits
         return float(special.ndtr(shift - limit) + special.ndtr(-limit - shift))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -158,14 +159,18 @@ def test_few_reports_claim_what_is_not_so():
     assert false / ROUNDS <= 0.05
 
 
+@pytest.mark.parametrize("comparisons", [1, 5])
 @pytest.mark.parametrize("S", [2, 3, 5, 10, 25])
-def test_the_smallest_effect_is_found_as_often_as_announced(S):
+def test_the_smallest_effect_is_found_as_often_as_announced(S, comparisons):
+    """One comparison among others is found at the first of Holm's steps."""
     rng, sd = np.random.default_rng(S), 0.02
-    effect = smallest_effect(sd, S)
+    effect = smallest_effect(sd, S, comparisons=comparisons)
     draws = effect + sd * rng.normal(size=(20_000, S))
     t = draws.mean(1) / (draws.std(1, ddof=1) / math.sqrt(S))
-    assert np.mean(np.abs(t) > stats.t.ppf(0.975, S - 1)) == pytest.approx(0.8, abs=0.01)
-    assert seeds_needed(sd, effect * 1.0001) == S and seeds_needed(sd, -effect * 0.9999) == S + 1
+    limit = stats.t.ppf(1 - 0.05 / comparisons / 2, S - 1)
+    assert np.mean(np.abs(t) > limit) == pytest.approx(0.8, abs=0.01)
+    needed = partial(seeds_needed, sd, comparisons=comparisons)
+    assert needed(effect * 1.0001) == S and needed(-effect * 0.9999) == S + 1
 
 
 def test_as_many_seeds_as_announced_find_the_effect_where_examples_are_few():

@@ -63,7 +63,15 @@ def _comparison(
             f"{interval.low:+.4g} to {interval.high:+.4g}"
         )
         return Comparison(arm, other, seeds, interval, False, says)
-    says = sentence(interval, arm, other, unit(table, probe), better=better(table, probe), p=p)
+    says = sentence(
+        interval,
+        arm,
+        other,
+        unit(table, probe),
+        better=better(table, probe),
+        p=p,
+        comparisons=len(table.cfg.comparisons),
+    )
     return Comparison(arm, other, seeds, interval, p < LEVEL, says)
 
 

@@ -24,10 +24,12 @@ def foretell(table: Table) -> Iterator[str]:
     cells = f"{len(cfg.arms)} arms × {cfg.seeds} seeds"
     yield f"grid   {cells}, {len(table.outcomes)} of {len(cfg.arms) * cfg.seeds} cells have ended"
     sd, unit, whence = _deviation(table)
-    effect = smallest_effect(sd, cfg.seeds)
+    count = len(cfg.comparisons)
+    effect = smallest_effect(sd, cfg.seeds, comparisons=count)
     yield (
         f"power  {cfg.decides} decides; {cfg.seeds} seeds would show a difference of {effect:.3g} "
-        f"{unit} with 80 % probability (deviation of a difference {sd:.3g}, {whence})"
+        f"{unit} with 80 % probability, among {count} comparisons (deviation of a difference "
+        f"{sd:.3g}, {whence})"
     )
 
 
