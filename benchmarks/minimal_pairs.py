@@ -7,8 +7,8 @@ turns in one run, each piece masked by itself. PyTorch's side is batched as ours
 copies first; `whole` computes logits of all places, as the class of transformers does, and `head`
 those of the masked place alone. Compiling is told apart: it is done once, and kept. PyTorch's
 threads lose far more than ours beside other processes: on a busy machine give both one core, by
-`taskset -c 0`. Ratios are of processor time, which is not what others leave of a core. The bars: half of the time of `whole`, and 12 minutes for BLiMP's 67,000 pairs on
-two quiet cores.
+`taskset -c 0`. Ratios are of processor time, which is not what others leave of a core. The bars:
+half of the time of `whole`, and 12 minutes for BLiMP's 67,000 pairs on two quiet cores.
 """
 
 from __future__ import annotations
