@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -75,7 +76,7 @@ class TorchBench:
         self.model: Any = _build(transformers, ours).to(self.device).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
-        self.mask = jax.jit(ours.objective.corrupt)
+        self.mask = jax.jit(partial(ours.objective.corrupt, seed=cfg.seed))
         self.settings = (
             f"torch {torch.__version__}, transformers {transformers.__version__}, "
             f"{'bf16 autocast' if self.half else 'float32'}, "

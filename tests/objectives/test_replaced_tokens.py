@@ -203,4 +203,4 @@ def test_nothing_shared_is_held_twice(tables):
 def test_evaluation_is_the_same_however_a_run_masks_and_draws():
     other = replace(PAIR, seed=7, masking=MaskingConfig(rate=0.5))
     here, there = (objective_of(cfg, SPECIAL).evaluation() for cfg in (PAIR, other))
-    assert here == there
+    assert here.masks == there.masks

@@ -136,7 +136,8 @@ def compiled_and_expected(mesh_config: MeshConfig) -> tuple[dict, dict]:
     phase, mesh = cfg.data.phases[0], sharding.make_mesh(cfg.train.mesh)
     with jax.set_mesh(mesh):
         step = make_train_step(cfg, objective_of(cfg, SpecialIds(0, 1, 2, 3, 4)), mesh)
-        lowered = step.lower(abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh), None)
+        state, batch = abstract_state(cfg, mesh), abstract_batch(cfg, phase, mesh)
+        lowered = step.lower(state, batch, 0, None)
     found = collectives(lowered.compile().as_text(), 8)
     held = argument_bytes(cfg, phase, mesh)
     return by_kind(found), by_kind(expected_collectives(cfg, phase, mesh, held))
