@@ -54,11 +54,11 @@ def fresh(name: str):
 
 def trained(name: str, axes: tuple[int, int, int], **train):
     """Parameters and the last loss after two steps."""
-    cfg, where = run(name, **train), mesh(*axes)
+    cfg, where, initial = run(name, **train), mesh(*axes), fresh(name)
     with jax.set_mesh(where):
         objective = objective_of(cfg, SPECIAL, tiny_model.VOCAB)
         step = make_train_step(cfg, objective, where)
-        state = jax.device_put(fresh(name), state_shardings(cfg, where))
+        state = jax.device_put(initial, state_shardings(cfg, where))
         for i in range(2):
             batch = tiny_model.source(cfg.data).batch(i)
             rows = sharding.to_devices(where, batch, tiny_model.ROWS)
