@@ -8,9 +8,12 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pytest
 import tiny_run
 
 from bertjax.cli.main import main
+
+pytestmark = pytest.mark.slow
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "probing.md"
 WORD = "\t_\tNOUN" + "\t_" * 6

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from bertjax.ablate.curves import evaluations
 from bertjax.cli.main import main
+
+pytestmark = pytest.mark.slow
 
 
 def test_runs_beside_one_another(grid, tmp_path, capsys):

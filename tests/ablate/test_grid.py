@@ -33,6 +33,8 @@ from bertjax.train.data import open_data
 from bertjax.train.state import init_state
 from bertjax.tree import flatten
 
+pytestmark = pytest.mark.slow
+
 
 def test_whole_seeds_come_first(cfg):
     assert [str(cell) for cell in cells(cfg)] == [

@@ -115,6 +115,7 @@ def test_f1_is_told_of_the_class_that_is_asked_for(unbroken, tables, positive, t
     assert content["conventions"]["f1"].startswith(f"of '{positive}'")
 
 
+@pytest.mark.slow
 def test_pictures_say_what_they_are_of(tables, tmp_path, monkeypatch):
     """By the titles, axes and legends that are drawn."""
     figure = pytest.importorskip("matplotlib.figure")
@@ -143,6 +144,7 @@ def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
     assert_same_run(tmp_path / "run", unbroken)
 
 
+@pytest.mark.slow
 def test_a_program_is_compiled_once_whatever_the_epochs(tables, tmp_path, monkeypatch):
     programs = []
 
@@ -228,6 +230,7 @@ def test_a_model_that_was_damaged_after_it_was_done_is_trained_again(unbroken, t
     assert_same_run(run, unbroken)
 
 
+@pytest.mark.slow
 def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
     cfg = config(*tables, tune={"seeds": (1, 2, 3), "epochs": 1})
     assert finetune(cfg, tmp_path / "run", start()).stopped is None

@@ -25,6 +25,8 @@ from bertjax.pretrained import open_pretrained
 from bertjax.train.state import fresh_state, state_shardings
 from bertjax.train.step import make_train_step
 
+pytestmark = pytest.mark.slow
+
 DECAY, STEPS, SKIPPED = 0.7, 10, 4  # the step whose batch is spoilt
 RUN = run_config(average=DECAY, eps=1e-4)
 PAIR = replace(

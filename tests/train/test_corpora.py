@@ -13,6 +13,8 @@ from bertjax.cli.main import main
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_NON_FINITE
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = ((0.75, 0.25), (0.0, 1.0))
 PHASES = ", ".join(f"Phase(32, 16, 0.5, weights={weights})" for weights in WEIGHTS)
 RECIPE = tiny_run.RECIPE.replace("(Phase(32, 16),)", f"({PHASES})")
@@ -115,7 +117,6 @@ def test_bench_and_plan_take_them(tmp_path, recipe, corpus, other, monkeypatch):
     assert json.loads(out.read_text())["text"] == f"{corpus}, {other}"
 
 
-@pytest.mark.slow
 def test_rows_of_a_bad_batch_are_named_by_corpus(tmp_path, recipe, corpus, other):
     diverging = ("optim.learning_rate=100", "optim.weight_decay=10", "optim.schedule=constant")
     options = (*diverging, "train.max_bad_steps=3", "train.steps=200")

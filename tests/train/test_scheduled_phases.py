@@ -29,6 +29,8 @@ from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.train.pace import make_pace
 
+pytestmark = pytest.mark.slow
+
 EDGE, STEPS = 12, 24  # the first step of the second phase; its end
 PHASES = "(Phase(32, 16, 0.5, attention='causal'), Phase(32, 16, 0.5, mask_rate=(0.4, 0.1)))"
 # The edge lies between two reports and between two evaluations.
@@ -89,7 +91,6 @@ def test_it_resumes_in_either_phase_to_the_same_bits(tmp_path, scheduled, recipe
     assert tiny_run.metrics(workdir) == tiny_run.metrics(scheduled)
 
 
-@pytest.mark.slow
 def test_killed_in_the_second_phase_it_ends_unharmed(tmp_path, scheduled, recipe, corpus):
     argv = tiny_run.pretrain_argv(tmp_path / "run", recipe, corpus)
     with tiny_run.start(argv, devices=8) as process:

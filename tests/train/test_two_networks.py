@@ -53,10 +53,8 @@ def train(shape: tuple[int, int, int], accumulate: int, optimizer: str = "adamw"
     return jax.device_get((found, state.params))
 
 
-@pytest.mark.parametrize(
-    ("shape", "accumulate"),
-    [((1, 1, 1), 4), ((8, 1, 1), 1), pytest.param((2, 2, 1), 2, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "accumulate"), [((1, 1, 1), 4), ((8, 1, 1), 1), ((2, 2, 1), 2)])
 def test_mesh_and_accumulation_equal_one_device(shape, accumulate):
     metrics, params = train((1, 1, 1), 1)
     their_metrics, their_params = train(shape, accumulate)
@@ -130,6 +128,7 @@ def test_both_networks_are_exported(run, tmp_path):
         assert json.loads((out / "config.json").read_text())["architectures"] == [name]
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_both_networks_of_another(run, recipe, corpus, tmp_path, capfd):
     argv = tiny_run.pretrain_argv(tmp_path / "run", recipe, corpus, "optim.learning_rate=0")
     assert main([*argv, "--init", str(run), "train.steps=1"]) == 0
@@ -139,6 +138,7 @@ def test_a_run_begins_with_both_networks_of_another(run, recipe, corpus, tmp_pat
     assert "generator" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_other_weights_lack_is_said_and_what_does_not_fit_is_refused(
     run, recipe, corpus, tmp_path, capfd
 ):
