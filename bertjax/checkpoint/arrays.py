@@ -19,6 +19,9 @@ from jax.sharding import SingleDeviceSharding
 from bertjax.errors import UserError
 from bertjax.tree import flatten
 
+# Devices that hold the same array write a part of it each, if a part has so many bytes.
+_SLICE = 1 << 20
+
 Table = dict[str, list]  # slash-joined path of an array -> [shape, dtype name]
 
 
@@ -32,9 +35,19 @@ class Writer:
             logging.getLogger(logger).addFilter(_not_from_orbax)
         _hush_abandoned_writes()
         meetings = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
+        copies = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=_SLICE)
+        trees = ocp.PyTreeCheckpointHandler(
+            multiprocessing_options=meetings,
+            type_handler_registry=ocp.type_handlers.create_type_handler_registry(
+                (jax.Array, copies)
+            ),
+        )
+        kinds = ocp.handlers.DefaultCheckpointHandlerRegistry()
+        kinds.add(None, ocp.args.PyTreeSave, trees)
         self._checkpointer = ocp.AsyncCheckpointer(
             ocp.CompositeCheckpointHandler(
-                composite_options=ocp.CompositeOptions(multiprocessing_options=meetings)
+                composite_options=ocp.CompositeOptions(multiprocessing_options=meetings),
+                handler_registry=kinds,
             ),
             multiprocessing_options=meetings,
         )

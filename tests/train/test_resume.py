@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -98,18 +99,23 @@ def test_killed_at_random_instants(tmp_path, recipe, corpus, unbroken, workers, 
     argv = pretrain_argv(
         tmp_path / "run", recipe, corpus, f"data.workers={workers}", "train.keep_checkpoints=2"
     )
-    killed, had, moments = 0, dict.fromkeys(("checkpoints", "best"), False), []
+    killed, had, moments, longest = 0, dict.fromkeys(("checkpoints", "best"), False), [], 4.0
     while killed < kills:
         # Most in the seconds in which a life compiles, trains, evaluates and saves.
-        moments.append(draw.uniform(-3, 0) if killed == 2 else draw.uniform(0.5, 4.5))
+        moments.append(draw.uniform(-3, 0) if killed == 2 else draw.uniform(0.0, longest))
         if not kill_once(argv, moments[-1]):
-            break
+            if killed >= 2:
+                break
+            longest /= 2  # this machine is faster
+            assert longest > 0.1, f"finished too soon: {moments}"
+            shutil.rmtree(tmp_path / "run")
+            killed, had = 0, dict.fromkeys(had, False)
+            continue
         killed += 1
         for name in had:
             found = newest_step(tmp_path / "run" / name)
             assert found is not None or not had[name], f"{name} lost after {moments}"
             had[name] |= found is not None
-    assert killed >= min(kills, 2), f"finished too soon: {moments}"
     finish(start(argv))
     assert_equals_unbroken(tmp_path / "run", unbroken)
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
