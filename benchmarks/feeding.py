@@ -24,14 +24,14 @@ from bertjax.data.loader import load_batches
 BAR = 1.5e6  # tokens/s
 TOKENS_PER_BATCH = 1 << 15
 SEQ_LENS = (128, 512)
-FORMATS = (  # format, pairs, max_packed
-    ("full_sentences", "none", 1),
-    ("doc_sentences", "none", 1),
-    ("doc_sentences", "none", 8),
-    ("segment_pair", "nsp", 1),
-    ("segment_pair", "nsp", 8),
-    ("sentence_pair", "nsp", 1),
-    ("sentence_pair", "nsp", 8),
+FORMATS = (  # format, max_packed
+    ("full_sentences", 1),
+    ("doc_sentences", 1),
+    ("doc_sentences", 8),
+    ("segment_pair+nsp", 1),
+    ("segment_pair+nsp", 8),
+    ("sentence_pair+nsp", 1),
+    ("sentence_pair+nsp", 8),
 )
 
 
@@ -47,7 +47,7 @@ def main() -> int:
     else:
         corpus = synthetic_corpus(options.tokens)
     print(f"{len(corpus.tokens):,} tokens, {len(corpus.document_starts) - 1:,} documents, one core")
-    print("T    format          packed  plan s  rows/epoch  full %  M tokens/s")
+    print("T    format             packed  plan s  rows/epoch  full %  M tokens/s")
     slowest = min(
         measure(corpus, seq_len, *case, options.seconds) for seq_len in SEQ_LENS for case in FORMATS
     )
@@ -78,11 +78,11 @@ def synthetic_corpus(tokens: int) -> Corpus:
 
 
 def measure(
-    corpus: Corpus, seq_len: int, input_format: str, pairs: str, max_packed: int, seconds: float
+    corpus: Corpus, seq_len: int, input_format: str, max_packed: int, seconds: float
 ) -> float:
     """Print one line; returns real tokens a second."""
     phase = Phase(seq_len=seq_len, batch_size=TOKENS_PER_BATCH // seq_len)
-    config = DataConfig(format=input_format, pairs=pairs, max_packed=max_packed, phases=(phase,))
+    config = DataConfig(format=input_format, max_packed=max_packed, phases=(phase,))
     begin = time.perf_counter()
     source = BatchSource(corpus, config, phase=0, seed=0)
     planned = time.perf_counter() - begin
@@ -94,7 +94,7 @@ def measure(
             used += np.count_nonzero(next(stream)["segments"])
             batches += 1
     print(
-        f"{seq_len:<4} {input_format:<15} {max_packed:>6}  {planned:>6.2f}  "
+        f"{seq_len:<4} {input_format:<18} {max_packed:>6}  {planned:>6.2f}  "
         f"{source.rows_per_epoch:>10,}  "
         f"{100 * used / (batches * TOKENS_PER_BATCH):>6.1f}  {used / elapsed / 1e6:>10.1f}"
     )

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bertjax.config.before import as_today, no_option
 from bertjax.errors import UserError
 
 T = TypeVar("T")
@@ -177,7 +178,7 @@ def _decode(declared: Any, value: Any, name: str) -> Any:
 def _decode_dataclass(cls: type, value: Any, name: str) -> Any:
     if not isinstance(value, dict):
         raise UserError(f"{name or 'config'}={_brief(value)} is not a section: it takes {{...}}")
-    field_types = _field_types(cls)
+    value, field_types = as_today(cls, value), _field_types(cls)
     prefix = f"{name}." if name else ""
     for key in value:
         if key not in field_types:
@@ -218,6 +219,8 @@ def _is_non_finite(value: Any) -> bool:
 
 def _assign(cls: type, tree: Any, name: str, text: str) -> None:
     """Set the field called `name` in the encoded config `tree` from the user's `text`."""
+    if instead := no_option(name):
+        raise UserError(f"{name} is no option: {instead}")
     declared: Any = cls
     node, keys = tree, name.split(".")
     for depth, key in enumerate(keys):

@@ -32,8 +32,7 @@ def bert_2018(model: ModelConfig) -> PretrainConfig:
     return PretrainConfig(
         model=model,
         data=DataConfig(
-            format="segment_pair",
-            pairs="nsp",
+            format="segment_pair+nsp",
             short_seq_prob=0.1,
             phases=(
                 Phase(seq_len=128, batch_size=256, fraction=0.9),
@@ -128,8 +127,8 @@ def albert_2019(model: ModelConfig) -> PretrainConfig:
 
     125k steps of 4,096 rows of 512 tokens; masked n-grams of up to three words, sentence order;
     LAMB, peak 1.76e-3 after 3,125 steps, linear decay; tables of width 128, one set of weights for
-    all layers, no dropout and the tanh GELU as in version 2. `data.pairs` is the paper's sentence
-    order; its code gives a document of one sentence a random one, which `sop` repeats.
+    all layers, no dropout and the tanh GELU as in version 2. The sentence order is the paper's; its
+    code gives a document of one sentence a random one, as `data.format=segment_pair+sop` does.
     """
     return PretrainConfig(
         model=replace(
@@ -142,8 +141,7 @@ def albert_2019(model: ModelConfig) -> PretrainConfig:
             attention_dropout=0.0,
         ),
         data=DataConfig(
-            format="segment_pair",
-            pairs="sop_strict",
+            format="segment_pair+sop_strict",
             phases=(Phase(seq_len=512, batch_size=4096),),
         ),
         masking=ALBERT_NGRAM,

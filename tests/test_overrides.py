@@ -98,7 +98,7 @@ def test_a_tuple_is_given_as_json_and_its_entries_then_exist():
 
 
 def test_items_are_validated_together_and_the_last_one_wins():
-    items = ["data.format=doc_sentences", "data.pairs=none", "train.next_sentence_loss=false"]
+    items = ["data.format=doc_sentences", "replaced_tokens.weight=50", "data.max_packed=4"]
     for order in (items, items[::-1]):
         assert apply_overrides(DEFAULT, order).data.format == "doc_sentences"
     assert apply_overrides(DEFAULT, ["seed=1", "seed=2"]).seed == 2

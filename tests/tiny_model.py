@@ -42,7 +42,7 @@ MODEL = ModelConfig(
 )
 RUN = PretrainConfig(
     model=MODEL,
-    data=DataConfig(pairs="sop", short_seq_prob=0.3, phases=(Phase(ROW, ROWS),)),
+    data=DataConfig(format="segment_pair+sop", short_seq_prob=0.3, phases=(Phase(ROW, ROWS),)),
     optim=OptimConfig(learning_rate=1e-3, warmup_fraction=0.0),
     train=TrainConfig(steps=20),
 )

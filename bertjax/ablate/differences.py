@@ -23,9 +23,7 @@ def _idle(cfg: PretrainConfig) -> set[str]:
     """Fields that nothing of the run reads, by what its other fields say."""
     masking, optim = cfg.masking, cfg.optim
     unread = {
-        "data.pairs": not cfg.data.paired,
-        "data.short_seq_prob": not cfg.data.paired,
-        "train.next_sentence_loss": not cfg.data.paired,
+        "data.short_seq_prob": cfg.data.pairing is None,
         "replaced_tokens.generator_size": not cfg.replaced_tokens.weight,
         "masking.max_ngram": masking.unit != "ngram",
         "masking.span_p": masking.unit != "span",

@@ -37,7 +37,7 @@ class HeldOut:
     def plan(cls, base: PretrainConfig, held_out: Corpus) -> HeldOut:
         """`train.eval_rows` rows of the last phase's length."""
         phase = base.data.phases[-1]
-        data = DataConfig(format="doc_sentences", pairs="none", phases=(phase,), short_seq_prob=0.0)
+        data = DataConfig(format="doc_sentences", phases=(phase,), short_seq_prob=0.0)
         source = BatchSource(held_out, data, 0, EVALUATION_SEED)
         rows = min(base.train.eval_rows, source.rows_per_epoch)
         return cls(source, held_out.special, held_out.vocab_size, rows)

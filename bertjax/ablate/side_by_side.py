@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bertjax.terminal import count
 from bertjax.tree import flatten
 
 # Runs that differ in one of these are measured on other rows.
-_ROWS = ("data.format", "data.phases", "data.pairs", "data.max_packed", "train.eval_rows")
+_ROWS = ("data.format", "data.phases", "data.max_packed", "train.eval_rows")
 
 
 def side_by_side(runs: Sequence[Path]) -> list[Block]:
@@ -120,6 +121,7 @@ def _other_rows(configs: Mapping[str, PretrainConfig]) -> list[str]:
 
     def value(cfg: PretrainConfig, field: str) -> Any:
         section, _, name = field.partition(".")
-        return getattr(getattr(cfg, section), name)
+        alike = replace(cfg, data=cfg.data.without_pair_loss)  # a loss of pairs changes no row
+        return getattr(getattr(alike, section), name)
 
     return [f for f in _ROWS if len({value(cfg, f) for cfg in configs.values()}) > 1]

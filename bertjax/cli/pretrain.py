@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
         start_from = _start(args.workdir, recipe.train.init if init is None else init, terminal)
         brought = start_from.cfg if start_from else _architecture_of_run(args.workdir)
         sections = {"model": recipe.model_on(brought)} if brought else {}
-        cfg = apply_overrides(recipe, typed, **sections)
+        cfg = apply_overrides(recipe, typed, **sections).with_trained_heads(brought)
         if start_from is not None:
             for path in cfg.data.paths:
                 start_from.check_corpus(Path(path))
             check_architecture(args.overrides, cfg.model, start_from.cfg, start_from.source)
-        for network in cfg.with_trained_heads().networks:
+        for network in cfg.networks:
             if obstacle := obstacle_to_export(network):
                 terminal.say(f"note   this cannot be exported as it is: {obstacle}")
         done = pretrain(

@@ -20,7 +20,7 @@ class Arm:
     """One way to train: the base recipe with a few of its fields set otherwise."""
 
     name: str
-    overrides: tuple[str, ...] = ()  # fields of the base, as typed: train.next_sentence_loss=false
+    overrides: tuple[str, ...] = ()  # fields of the base, as typed: masking.rate=0.4
     against: str = ""  # the arm that it is compared with; empty: the control
     search: tuple[str, ...] = ()  # settings such as optim.learning_rate=1e-3, of which one is taken
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
 from math import gcd, lcm
 from pathlib import PurePath
+from typing import NamedTuple
 
 from bertjax.config.checks import one_of, require, typed, within
 from bertjax.config.model import ATTENTION
 
-PAIR_FORMATS = ("segment_pair", "sentence_pair")
-FORMATS = ("full_sentences", "doc_sentences", "full_rows", *PAIR_FORMATS)
-PAIR_LABELS = ("none", "nsp", "sop", "sop_strict")
+PAIR_SHAPES = ("segment_pair", "sentence_pair")
+PAIR_LABELS = ("nsp", "sop", "sop_strict")
+WITHOUT_LOSS = "_rows"  # ends a format whose label nothing predicts
 MOST_PLACES = 100_000  # rows until the shares of several corpora come out even
+
+
+class Pairing(NamedTuple):
+    """Rows of two segments."""
+
+    shape: str  # what A and B are made of: segment_pair | sentence_pair
+    label: str  # how they belong together: nsp | sop (ALBERT's, leak included) | sop_strict
+    predicted: bool  # whether that is a part of the loss
+
+
+PAIRINGS = {
+    f"{shape}+{label}{'' if predicted else WITHOUT_LOSS}": Pairing(shape, label, predicted)
+    for shape in PAIR_SHAPES
+    for label in PAIR_LABELS
+    for predicted in (True, False)
+}
+FORMATS = ("full_sentences", "doc_sentences", "full_rows", *PAIRINGS)
 
 
 @dataclass(frozen=True)
@@ -70,21 +88,28 @@ class Phase:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How a corpus becomes batches (input formats: RoBERTa, Liu et al. 2019, section 4.2)."""
+    """How a corpus becomes batches (input formats: RoBERTa, Liu et al. 2019, section 4.2).
+
+    A format of pairs says what is asked of them too: `+nsp`, `+sop` or `+sop_strict`, with a loss;
+    `+nsp_rows` has the rows of `+nsp` and no loss.
+    """
 
     corpus: str = ""  # directory made by `bertjax prepare`
     corpora: tuple[WeightedCorpus, ...] = ()  # or several of one tokenizer
-    format: str = "segment_pair"  # or sentence_pair, full_sentences, doc_sentences, full_rows
-    pairs: str = "nsp"  # label of the pair formats, unused by others; sop: ALBERT's, leak included
-    short_seq_prob: float = 0.1  # share of documents cut to a random shorter length
+    format: str = "segment_pair+nsp"  # or +sop; full_sentences, doc_sentences, full_rows
+    short_seq_prob: float = 0.1  # segment pairs: share of documents cut to a random shorter length
     max_packed: int = 1  # M; above 1, short examples share a row and do not see each other
     phases: tuple[Phase, ...] = (Phase(),)  # one after another; a number names one
     workers: int = 0  # Grain worker processes; 0: in the training process
     prefetch: int = 2  # batches made ahead by each worker
 
     def __post_init__(self) -> None:
+        require(
+            self.format not in PAIR_SHAPES,
+            f"data.format={self.format} does not say what is asked of a pair: use {self.format}"
+            f"+nsp, +sop or +sop_strict, or {self.format}+nsp_rows for pairs without a loss",
+        )
         one_of("data.format", self.format, FORMATS)
-        one_of("data.pairs", self.pairs, PAIR_LABELS)
         within("data.short_seq_prob", self.short_seq_prob, 0.0, 1.0)
         within("data.max_packed", self.max_packed, 1, 256)
         within("data.workers", self.workers, 0, 256)
@@ -94,11 +119,6 @@ class DataConfig:
         require(
             abs(total - 1.0) < 1e-6,
             f"data.phases fractions sum to {total:g}: they must sum to 1",
-        )
-        require(
-            not self.paired or self.pairs != "none",
-            f"data.pairs=none with data.format={self.format}: a pair needs a label, nsp, sop or "
-            "sop_strict; for no pairs at all use data.format=full_sentences",
         )
         require(
             not (self.format in ("full_sentences", "full_rows") and self.max_packed > 1),
@@ -167,9 +187,15 @@ class DataConfig:
         return tuple(x // (gcd(*whole) or 1) for x in whole)
 
     @property
-    def paired(self) -> bool:
-        """Whether rows are two segments, with a label that says how they belong together."""
-        return self.format in PAIR_FORMATS
+    def pairing(self) -> Pairing | None:
+        """What the two segments of a row are; None where a row is one."""
+        return PAIRINGS.get(self.format)
+
+    @property
+    def without_pair_loss(self) -> DataConfig:
+        """The same rows, of which no label is predicted."""
+        predicted = self.pairing is not None and self.pairing.predicted
+        return replace(self, format=self.format + WITHOUT_LOSS) if predicted else self
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import tokenize
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from bertjax.config.before import no_option
+
 
 class Option(NamedTuple):
     """A field that can be set."""
@@ -30,7 +32,7 @@ def options(config: Any, prefix: str = "") -> Iterator[Option]:
         entries = {f"{name}.{i}.": entry for i, entry in enumerate(_entries(value))}
         if dataclasses.is_dataclass(value):
             entries = {f"{name}.": value}
-        if not entries:
+        if not entries and not no_option(name):
             yield Option(name, _typed(value), meanings.get(field.name, ""))
         for inner, entry in entries.items():
             yield from options(entry, inner)

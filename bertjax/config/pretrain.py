@@ -125,7 +125,6 @@ class TrainConfig:
     scan_layers: bool = False  # compile one layer and loop over it: quicker to start, slower to run
     remat: str = "none"  # computed again in the backward pass, to save memory: none | dots | full
     dropout_prng: str = "threefry2x32"  # or rbg: cheaper on GPU and TPU, not the same on any mesh
-    next_sentence_loss: bool = True  # where rows are pairs; false: pairs without it, for ablations
     z_loss: float = 0.0  # weight of log² of the softmax's sum at each prediction (PaLM: 1e-4)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     log_every: int = 10  # steps
@@ -191,16 +190,11 @@ class PretrainConfig:
                 f"batch_size={phase.batch_size}: choose a divisor",
             )
         require(
-            not self.data.paired or self.model.type_vocab_size >= 2,
+            self.data.pairing is None or self.model.type_vocab_size >= 2,
             f"data.format={self.data.format} needs two token types but model.type_vocab_size="
             f"{self.model.type_vocab_size}: use 2, or a format without pairs",
         )
-        require(
-            not self.predicts_pairs or self.model.next_sentence_head,
-            f"data.format={self.data.format} has labels of pairs to predict, but "
-            "model.next_sentence_head=false: use data.format=full_sentences for rows without "
-            "pairs, or train.next_sentence_loss=false for pairs without that loss",
-        )
+        self._check_pairs()
         require(
             self.generator is None or self.model.attention == "full",
             f"replaced_tokens.weight={self.replaced_tokens.weight:g} with model.attention=causal: "
@@ -212,6 +206,20 @@ class PretrainConfig:
             f"{self.replaced_tokens.weight:g}: ELECTRA has none; set one of them to 0",
         )
         self._check_phases()
+
+    def _check_pairs(self) -> None:
+        """Refuse labels of pairs where no phase predicts them, beside masked LM."""
+        directions = {phase.attention or self.model.attention for phase in self.data.phases}
+        for other, reason in (
+            (self.generator is not None, f"replaced_tokens.weight={self.replaced_tokens.weight:g}"),
+            (directions == {"causal"}, "model.attention=causal"),
+        ):
+            require(
+                not (other and self.predicts_pairs),
+                f"data.format={self.data.format} with {reason}: the label of pairs is predicted "
+                f"beside masked LM alone; use data.format={self.data.without_pair_loss.format}, or "
+                "full_sentences for rows without pairs",
+            )
 
     def _check_phases(self) -> None:
         """Refuse what a phase learns that does not go with the rest."""
@@ -236,10 +244,11 @@ class PretrainConfig:
         """The run as if `phase` were all of it: the direction of its attention is the model's."""
         direction = phase.attention or self.model.attention
         alone = replace(phase, fraction=1.0, attention="")
+        data = self.data.without_pair_loss if direction == "causal" else self.data
         return replace(
             self,
             model=replace(self.model, attention=direction),
-            data=replace(self.data, phases=(alone,)),
+            data=replace(data, phases=(alone,)),
         )
 
     @property
@@ -255,9 +264,8 @@ class PretrainConfig:
 
     @property
     def predicts_pairs(self) -> bool:
-        """Whether the label of pairs is a part of the loss; it goes with masked LM alone."""
-        asked = self.data.paired and self.train.next_sentence_loss
-        return asked and self.generator is None and self.model.attention == "full"
+        """Whether the label of pairs is a part of the loss."""
+        return self.data.pairing is not None and self.data.pairing.predicted
 
     @property
     def generator(self) -> ModelConfig | None:
@@ -291,22 +299,25 @@ class PretrainConfig:
     def model_on(self, weights: ModelConfig) -> ModelConfig:
         """The model of this run where it begins with the weights of another.
 
-        Dropout, the direction of attention and what is said of each token are the run's own.
+        Dropout, the direction of attention and what is said of each token are the run's own; a
+        head for pairs that the weights have stays, trained or not.
         """
         return replace(
             weights.with_dropout_of(self.model),
             attention=self.model.attention,
-            replaced_token_head=self.generator is not None,
+            **self._heads(weights),
         )
 
-    def with_trained_heads(self) -> PretrainConfig:
-        """The model with the heads that its losses train, and no other."""
-        trained = replace(
-            self.model,
-            next_sentence_head=any(self.in_phase(p).predicts_pairs for p in self.data.phases),
-            replaced_token_head=self.generator is not None,
-        )
-        return replace(self, model=trained)
+    def with_trained_heads(self, weights: ModelConfig | None = None) -> PretrainConfig:
+        """The model with the heads that its losses train, and that for pairs of its `weights`."""
+        return replace(self, model=replace(self.model, **self._heads(weights)))
+
+    def _heads(self, weights: ModelConfig | None) -> dict[str, Any]:
+        brought = weights is not None and weights.next_sentence_head
+        return {
+            "next_sentence_head": brought or self.predicts_pairs,
+            "replaced_token_head": self.generator is not None,
+        }
 
 
 def _without(options: Any, names: Container[str]) -> Any:

@@ -117,13 +117,13 @@ class BatchSource:
 def _plan_examples(corpus: Corpus, config: DataConfig, seq_len: int, key: int) -> Examples:
     if config.format == "full_rows":
         return FullRows.plan(corpus, seq_len)
-    if not config.paired:
+    if config.pairing is None:
         return Contiguous.plan(corpus, seq_len, config.format == "full_sentences")
     return Pairs.plan(
         corpus,
         seq_len,
-        pairs=config.pairs,
-        single_sentences=config.format == "sentence_pair",
+        pairs=config.pairing.label,
+        single_sentences=config.pairing.shape == "sentence_pair",
         short_seq_prob=config.short_seq_prob,
         key=key,
         # Packing needs lengths that hold in every epoch; a bound instead would waste most of the

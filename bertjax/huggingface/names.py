@@ -63,8 +63,8 @@ def architecture_of(cfg: ModelConfig, system: System | None = None) -> Architect
         raise UserError(
             f"model.family={cfg.family} with model.norm={cfg.norm} is {system.class_prefix}"
             f"{system.heads['masked_lm'].suffix} on Hugging Face, which has no place for a "
-            "next-sentence head: train with model.next_sentence_head=False, or export without "
-            "the head"
+            "next-sentence head: train without one, data.format=full_sentences, or export "
+            "--without-next-sentence-head"
         )
     return Architecture(system, system.heads["pairs"])
 

@@ -28,5 +28,6 @@ def objective_of(
     masks = masks_of(cfg.masking, rates, steps, special, pieces)
     if cfg.generator:
         return ReplacedTokens(cfg.computed, masks)
-    pairs = cfg.data.pairs if cfg.predicts_pairs else ""
+    pairing = cfg.data.pairing
+    pairs = pairing.label if pairing and pairing.predicted else ""
     return MaskedLM(cfg.model, masks, pairs, cfg.train.z_loss)

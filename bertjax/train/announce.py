@@ -55,7 +55,7 @@ def announce(
         data.train, data.train.values(), data.held_out.values(), strict=True
     ):
         notes = [few_held_out(len(held_out.document_starts) - 1)]
-        if cfg.data.paired:
+        if cfg.data.pairing is not None:
             documents, sentences = len(train.document_starts) - 1, len(train.sentence_starts) - 1
             notes.append(lone_sentences(documents, sentences))
         whose = f"{name}: " if len(data.train) > 1 else ""

@@ -10,30 +10,28 @@ said of NSP. Short examples share rows, so that all arms see about as many real 
 """
 
 from bertjax.ablation_recipes import SMALL_BUDGET, small_base
-from bertjax.config import AblationConfig, crossed
-
-ROWS = {
-    "segment_pair": ["data.format=segment_pair", "data.max_packed=4"],
-    "sentence_pair": ["data.format=sentence_pair", "data.max_packed=8"],
-    "full_sentences": ["data.format=full_sentences"],
-    "doc_sentences": ["data.format=doc_sentences", "data.max_packed=8"],
-}
-LOSS = {"nsp": ["train.next_sentence_loss=true"], "off": ["train.next_sentence_loss=false"]}
+from bertjax.config import AblationConfig, Arm
 
 
 def get_config() -> AblationConfig:
     return AblationConfig(
         question="Does next-sentence prediction help, and is it the loss or the rows?",
         base=small_base(),
-        arms=crossed(
-            ROWS,
-            LOSS,
-            without=["full_sentences-nsp", "doc_sentences-nsp"],
-            against={
-                "segment_pair-nsp": "segment_pair-off",
-                "sentence_pair-nsp": "sentence_pair-off",
-            },
+        arms=(
+            *_pairs("segment_pair", "data.max_packed=4"),
+            *_pairs("sentence_pair", "data.max_packed=8"),
+            Arm("full_sentences-off", ("data.format=full_sentences",)),
+            Arm("doc_sentences-off", ("data.format=doc_sentences", "data.max_packed=8")),
         ),
         control="full_sentences-off",
         budget=SMALL_BUDGET,
+    )
+
+
+def _pairs(shape: str, packed: str) -> tuple[Arm, Arm]:
+    """Rows of two segments with the loss, and the same rows without."""
+    off = f"{shape}-off"
+    return (
+        Arm(f"{shape}-nsp", (f"data.format={shape}+nsp", packed), against=off),
+        Arm(off, (f"data.format={shape}+nsp_rows", packed)),
     )

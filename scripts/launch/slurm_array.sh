@@ -3,7 +3,7 @@
 #
 # A line of the runs file is a run: its name, then what sets it apart, quoted as for a shell.
 #   baseline
-#   no_nsp      train.next_sentence_loss=false
+#   no_nsp      data.format=segment_pair+nsp_rows
 #   large_lr    --config configs/bert_base.py optim.learning_rate=2e-4
 #
 #   SBATCH_PARTITION=gpu scripts/launch/slurm_array.sh --runs ablations.txt \

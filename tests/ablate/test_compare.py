@@ -19,7 +19,7 @@ def test_runs_beside_one_another(grid, tmp_path, capsys):
     said = capsys.readouterr().out
     first = said[: said.index("In what they differ", 20)]
     assert re.search(r"^ +nsp/seed0 +off/seed0$", first, re.M)
-    assert re.search(r"^train.next_sentence_loss +true +false$", first, re.M)
+    assert re.search(r"^data.format +segment_pair\+nsp +segment_pair\+nsp_rows$", first, re.M)
     assert "seed " not in first and "data.corpus" not in first
     for run in runs:
         steps, losses = evaluations(run)

@@ -120,10 +120,10 @@ def test_differences_are_of_what_is_read():
     base = PretrainConfig(data=DataConfig(format="full_sentences"))
     other = replace(
         base,
-        data=replace(base.data, pairs="sop", short_seq_prob=0.5, workers=3),
+        data=replace(base.data, short_seq_prob=0.5, workers=3),
         masking=MaskingConfig(span_p=0.5),
         optim=OptimConfig(muon_adam_ratio=0.9, power=2.0),
-        train=TrainConfig(log_every=7, next_sentence_loss=False),
+        train=TrainConfig(log_every=7),
     )
     assert real_differences(base, other) == []
     spans = replace(other, masking=MaskingConfig(unit="span", span_p=0.5))

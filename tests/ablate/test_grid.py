@@ -128,7 +128,7 @@ def test_the_report_has_every_cell_and_nothing_from_elsewhere(grid, capsys):
     assert not re.search(r"(src|href)=\"http", page.replace("xlink:href", ""))
     assert "<script" not in page and "viewport" in page
     text = (grid / "report.md").read_text()
-    for expected in ("Does next-sentence prediction help?", "train.next_sentence_loss: false"):
+    for expected in ("Does next-sentence prediction help?", "segment_pair+nsp_rows"):
         assert expected in text and expected in page.replace("&gt;", ">")
     with (grid / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))

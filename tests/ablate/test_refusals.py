@@ -45,8 +45,11 @@ ARMS = [
     (Arm("x", ("seed=7",)), "arm x sets seed: seeds are paired"),
     (Arm("x", ("data.corpus=y",)), "arm x sets data.corpus: held-out losses compare on one corpus"),
     (Arm("x", ("train.mesh.tensor=3",)), "arm x: train.mesh data=-1 fsdp=1 tensor=3 does not fit"),
-    (Arm("x", ("model.attention=causal",)), "arm x: model.attention=causal has no masked LM"),
-    (Arm("x", ("train.next_sentence_loss=false",)), "arms off and x are the same run"),
+    (
+        Arm("x", ("model.attention=causal", "data.format=full_sentences")),
+        "arm x: model.attention=causal has no masked LM",
+    ),
+    (Arm("x", ("data.format=segment_pair+nsp_rows",)), "arms off and x are the same run"),
 ]
 
 

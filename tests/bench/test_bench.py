@@ -96,7 +96,7 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
 
 @needs_transformers
 @pytest.mark.parametrize(
-    "options", [(), ("model.norm=pre", "train.next_sentence_loss=false", "model.family=roberta")]
+    "options", [(), ("model.norm=pre", "data.format=segment_pair+nsp_rows", "model.family=roberta")]
 )
 def test_transformers_sees_the_same_batches(recipe, tmp_path, options):
     written = ("--compare", "transformers", "--json", str(tmp_path / "b.json"))
@@ -138,7 +138,7 @@ def test_memory_that_pytorch_lacks_is_said_in_one_line(recipe, monkeypatch, capf
         (["train.attention=cudnn"], "train.attention=reference"),
         (["--compare", "tensorflow"], "tensorflow"),
         pytest.param(
-            ["--compare", "transformers", "model.attention=causal"],
+            ["--compare", "transformers", "model.attention=causal", "data.format=full_sentences"],
             "train masked LM alone",
             marks=needs_transformers,
         ),

@@ -160,7 +160,11 @@ def test_a_config_json_that_is_none(tmp_path, corpus, refuse, content):
         (("optim.learning_rate=nan",), "optim.learning_rate=nan"),
         (("data.corpus=",), "data.corpus is empty"),
         (("data.corpus=/nonesuch",), "/nonesuch: no manifest.json"),
-        (("data.pairs=none",), "for no pairs at all use data.format=full_sentences"),
+        (("data.pairs=none",), "data.pairs is no option: data.format says it"),
+        (("data.format=segment_pair",), "or segment_pair+nsp_rows for pairs without a loss"),
+        (("model.attention=causal",), "use data.format=segment_pair+nsp_rows, or full_sentences"),
+        (("replaced_tokens.weight=50",), "with replaced_tokens.weight=50: the label of pairs is"),
+        (("model.next_sentence_head=false",), "data.format says it: segment_pair+nsp has one"),
     ],
 )
 def test_a_config_that_does_not_fit(tmp_path, two_phases, corpus, refuse, overrides, says):

@@ -240,7 +240,7 @@ def test_an_imported_model_is_not_called_random(tmp_path, exported, capfd):
 @pytest.mark.slow
 def test_a_next_sentence_head_that_nothing_would_train_is_not_made(tmp_path, recipe, corpus, capfd):
     argv = pretrain_argv(tmp_path / "run", recipe, corpus, "train.steps=4")
-    assert main([*argv, "train.next_sentence_loss=false"]) == 0
+    assert main([*argv, "data.format=segment_pair+nsp_rows"]) == 0
     assert "nsp acc" not in capfd.readouterr().err
     assert "next_sentence_loss" not in metrics(tmp_path / "run", "evaluation")[0]
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "hf")]) == 0

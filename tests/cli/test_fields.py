@@ -74,11 +74,19 @@ def test_an_architecture_that_the_weights_do_not_have_is_refused(asked, capsys, 
 
 
 def test_no_pairs_is_one_wish_and_one_field(asked):
-    cfg = asked("pretrain", "bert_base", "data.format=full_sentences")
-    assert not cfg.predicts_pairs
-    assert not cfg.with_trained_heads().model.next_sentence_head
-    kept = asked("pretrain", "bert_base", "train.next_sentence_loss=false")
-    assert kept.data.paired and not kept.predicts_pairs
+    for config, label in (("bert_base", "nsp"), ("albert_base", "sop_strict")):
+        cfg = asked("pretrain", config, "data.format=full_sentences")
+        assert cfg.data.pairing is None and not cfg.model.next_sentence_head
+        kept = asked("pretrain", config, f"data.format=segment_pair+{label}_rows")
+        assert kept.data.pairing.label == label and not kept.predicts_pairs
+        assert not kept.model.next_sentence_head
+    added = ("data.format=segment_pair+sop", "model.type_vocab_size=2")
+    assert asked("pretrain", "roberta_base", *added).model.next_sentence_head
+
+
+def test_a_head_that_the_weights_lack_is_made_where_pairs_are_predicted(asked):
+    short = ("data.phases.0.seq_len=64", "data.phases.1.seq_len=64")
+    assert asked("pretrain", "bert_base", "--init", "m", *short).model.next_sentence_head
 
 
 def test_fields_may_have_dashes(asked):

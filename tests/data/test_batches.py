@@ -18,19 +18,19 @@ from bertjax.errors import UserError
 CORPUS = numbered_corpus(np.random.default_rng(1).integers(1, 12, (60, 5)).tolist())
 ONE_PHASE = (Phase(32, 8),)
 FORMATS = [
-    ("full_sentences", "none", 1),
-    ("doc_sentences", "none", 1),
-    ("doc_sentences", "none", 4),
-    ("segment_pair", "nsp", 1),
-    ("segment_pair", "sop", 4),
-    ("sentence_pair", "nsp", 4),
-    ("sentence_pair", "sop_strict", 1),
+    ("full_sentences", 1),
+    ("doc_sentences", 1),
+    ("doc_sentences", 4),
+    ("segment_pair+nsp", 1),
+    ("segment_pair+sop", 4),
+    ("sentence_pair+nsp", 4),
+    ("sentence_pair+sop_strict", 1),
 ]
 
 
 def source_of(case=FORMATS[3], corpus=CORPUS, seed=5, phases=ONE_PHASE, phase=0):
-    input_format, pairs, max_packed = case
-    config = DataConfig(format=input_format, pairs=pairs, max_packed=max_packed, phases=phases)
+    input_format, max_packed = case
+    config = DataConfig(format=input_format, max_packed=max_packed, phases=phases)
     return BatchSource(corpus, config, phase, seed)
 
 
@@ -45,7 +45,7 @@ def assert_same(one: dict, other: dict) -> None:
 def test_shapes_and_types(case):
     batch = source_of(case).batch(0)
     shapes = {name: (array.shape, array.dtype.name) for name, array in batch.items()}
-    slots = case[2]
+    slots = case[1]
     assert shapes == {
         "tokens": ((8, 32), "int32"),
         "token_types": ((8, 32), "int32"),
@@ -147,10 +147,10 @@ def packed_examples(batch: dict) -> list[tuple]:
     return found
 
 
-@pytest.mark.parametrize("case", [c for c in FORMATS if c[2] > 1])
+@pytest.mark.parametrize("case", [c for c in FORMATS if c[1] > 1])
 def test_packed_rows_hold_the_unpacked_examples(case):
     packed = source_of(case)
-    alone = source_of((*case[:2], 1))
+    alone = source_of((case[0], 1))
     sides = []
     for source in (packed, alone):
         batches = evaluation_batches(source, source.rows_per_epoch, 8)
@@ -162,7 +162,7 @@ def test_packed_rows_hold_the_unpacked_examples(case):
 @settings(max_examples=30)
 @given(
     st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=4), min_size=1, max_size=12),
-    st.sampled_from([c for c in FORMATS if c[2] > 1]),
+    st.sampled_from([c for c in FORMATS if c[1] > 1]),
 )
 def test_packed_examples_are_isolated_and_fit(lengths, case):
     source = source_of(case, corpus=numbered_corpus(lengths))
@@ -180,7 +180,7 @@ def test_packed_examples_are_isolated_and_fit(lengths, case):
 
 
 def test_evaluation_is_in_order_and_fills_the_last_batch_with_empty_rows():
-    source = source_of(("doc_sentences", "none", 1))
+    source = source_of(("doc_sentences", 1))
     expected = contiguous_rows(CORPUS, 32, cross_documents=False)
     batches = list(evaluation_batches(source, 19, 8))
     assert len(batches) == 3

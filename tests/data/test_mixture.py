@@ -71,7 +71,7 @@ def test_shares_are_exact_in_each_round_and_near_before(shares):
             assert (counts == n // total * np.asarray(shares)).all()
 
 
-@pytest.mark.parametrize("fields", [{}, {"format": "sentence_pair", "max_packed": 4}])
+@pytest.mark.parametrize("fields", [{}, {"format": "sentence_pair+nsp", "max_packed": 4}])
 def test_each_row_is_the_next_of_its_own_corpus(fields):
     """Brute force: one row after another, each from the stream of its corpus alone."""
     cfg = config(**fields)

@@ -28,7 +28,7 @@ documents = st.lists(
 
 
 def rows_in_order(corpus, input_format: str, seq_len: int) -> dict[str, np.ndarray]:
-    config = DataConfig(format=input_format, pairs="none", phases=(Phase(seq_len, 4),))
+    config = DataConfig(format=input_format, phases=(Phase(seq_len, 4),))
     source = BatchSource(corpus, config, phase=0, seed=0)
     batches = list(evaluation_batches(source, source.rows_per_epoch, 4))
     return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

@@ -11,7 +11,7 @@ import torch
 from tiny_model import MODEL, RUN
 
 from bertjax import huggingface, model
-from bertjax.config import ReplacedTokensConfig
+from bertjax.config import Phase, ReplacedTokensConfig
 from bertjax.model import networks
 
 PAIR = replace(
@@ -24,7 +24,7 @@ PAIR = replace(
         max_positions=oracle.T,
         pooler="gelu",
     ),
-    data=replace(RUN.data, phases=(replace(RUN.data.phases[0], seq_len=oracle.T),)),
+    data=replace(RUN.data, format="full_sentences", phases=(Phase(oracle.T, 16),)),
     replaced_tokens=ReplacedTokensConfig(weight=50.0, generator_size=0.5),
 ).with_trained_heads()
 

@@ -255,7 +255,7 @@ ROBERTA = {"family": "roberta", "next_sentence_head": False}
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"family": "roberta"}, "next_sentence_head=False"),
+        ({"family": "roberta"}, "train without one, data.format=full_sentences"),
         ({"norm": "pre"}, "RobertaPreLayerNormForMaskedLM"),
     ],
 )

@@ -31,7 +31,7 @@ def params(cfg: ModelConfig = MODEL) -> model.Params:
 @cache
 def batch() -> dict[str, np.ndarray]:
     """Four rows that pack up to three sentence pairs each, with some positions to predict."""
-    data = replace(RUN.data, format="sentence_pair", max_packed=3)
+    data = replace(RUN.data, format="sentence_pair+sop", max_packed=3)
     made = {name: array[:4] for name, array in tiny_model.source(data).batch(0).items()}
     assert made["segments"].max() > 1 and (made["segments"] == 0).any()
     made["predict_positions"] = np.tile(np.arange(0, ROW, 3, dtype=np.int32), (4, 1))

@@ -12,15 +12,16 @@ import pytest
 import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import MODEL, ROWS, RUN, SPECIAL, VOCAB, by_path, largest_difference
+from tiny_model import MODEL, ROW, ROWS, RUN, SPECIAL, VOCAB, by_path, largest_difference
 
 from bertjax import model
+from bertjax.config import Phase
 from bertjax.objectives import masked_lm, objective
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.losses import cross_entropy, z_loss
 
 ROW_COUNT, SLOTS, CLASSES = 3, 4, 7
-SWITCHED_OFF = replace(RUN, train=replace(RUN.train, next_sentence_loss=False))
+SWITCHED_OFF = replace(RUN, data=RUN.data.without_pair_loss)
 sums = jax.jit(partial(cross_entropy, "x"))
 gradient_of_sum = jax.jit(jax.grad(lambda *inputs: cross_entropy("x", *inputs)["x_loss"].total))
 
@@ -62,8 +63,8 @@ def test_z_loss_is_the_square_of_pytorchs_logsumexp_and_is_off_in_evaluation():
     assert float(total) == pytest.approx(wanted.item(), rel=1e-6)
     np.testing.assert_allclose(gradient, flat.grad, rtol=1e-5, atol=1e-6)
     for attention in ("full", "causal"):
-        network = replace(MODEL, attention=attention)
-        cfg = replace(RUN, model=network, train=replace(RUN.train, z_loss=1e-4))
+        phase = Phase(ROW, ROWS, attention=attention)
+        cfg = replace(RUN.in_phase(phase), train=replace(RUN.train, z_loss=1e-4))
         asked = objective_of(cfg.with_trained_heads(), SPECIAL)
         assert asked.weights["z_loss"] == 1e-4 and "z_loss" not in asked.evaluation().weights
 
@@ -118,7 +119,7 @@ def gradients(cfg):
 @cache
 def packed_batch() -> dict[str, np.ndarray]:
     """Rows of up to three sentence pairs; the second and fourth token of each are predicted."""
-    data = replace(RUN.data, format="sentence_pair", max_packed=3)
+    data = replace(RUN.data, format="sentence_pair+sop", max_packed=3)
     batch = {name: array[:5] for name, array in tiny_model.source(data).batch(0).items()}
     batch = {name: _more_rows(array) for name, array in batch.items()}
     batch["pair_labels"][5:] = -1

@@ -87,7 +87,8 @@ def test_held_out_text_is_masked_as_ever_in_all_phases():
 
 def test_the_generator_has_the_rate_of_the_phase_too():
     pair = replace(falling().replaced_tokens, weight=50.0)
-    cfg = replace(falling(), replaced_tokens=pair).with_trained_heads()
+    alone = falling().data.without_pair_loss
+    cfg = replace(falling(), data=alone, replaced_tokens=pair).with_trained_heads()
     assert objective_of(cfg, SPECIAL, phase=1).masks.fall == Fall(0.3, 0.15, 50, 99)
 
 

@@ -28,6 +28,7 @@ from bertjax.objectives.presets import ELECTRA
 PAIR = replace(
     RUN,
     model=replace(MODEL, embedding_size=16),
+    data=RUN.data.without_pair_loss,
     masking=ELECTRA,
     replaced_tokens=ReplacedTokensConfig(weight=50.0, generator_size=0.5),
 ).with_trained_heads()

@@ -36,7 +36,6 @@ ALL_DATA = MeshConfig()
 
 
 def config(mesh: MeshConfig = ALL_DATA, accumulate: int = 1, **data) -> PretrainConfig:
-    paired = data.get("pairs") != "none"
     return PretrainConfig(
         model=ModelConfig(
             vocab_size=250,
@@ -47,7 +46,7 @@ def config(mesh: MeshConfig = ALL_DATA, accumulate: int = 1, **data) -> Pretrain
             max_positions=32,
         ),
         data=DataConfig(**{"phases": (Phase(seq_len=32, batch_size=16),), **data}),
-        train=TrainConfig(steps=10, mesh=mesh, accumulate=accumulate, next_sentence_loss=paired),
+        train=TrainConfig(steps=10, mesh=mesh, accumulate=accumulate),
     )
 
 

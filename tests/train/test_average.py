@@ -31,6 +31,7 @@ DECAY, STEPS, SKIPPED = 0.7, 10, 4  # the step whose batch is spoilt
 RUN = run_config(average=DECAY, eps=1e-4)
 PAIR = replace(
     RUN,
+    data=RUN.data.without_pair_loss,
     masking=ELECTRA,
     model=replace(tiny_model.MODEL, embedding_size=16),
     replaced_tokens=ReplacedTokensConfig(weight=50.0, generator_size=0.5),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import tiny_model
-from tiny_model import ROWS, RUN, SPECIAL, VOCAB
+from tiny_model import ROW, ROWS, RUN, SPECIAL, VOCAB
 
 from bertjax import model
 from bertjax.config import MaskingConfig, Phase, PretrainConfig
@@ -98,7 +98,7 @@ def test_fresh_parameters_know_nothing():
 @pytest.mark.parametrize("attention", ["full", "causal"])
 @pytest.mark.parametrize("rows", [3, COUNT, 10_000])
 def test_unigram_entropy_is_that_of_what_is_predicted_in_the_very_rows(rows, attention):
-    cfg = replace(RUN, model=replace(RUN.model, attention=attention))
+    cfg = RUN.in_phase(Phase(attention=attention, seq_len=ROW))
     left_out = objective_of(cfg, SPECIAL).never_predicted
     source = tiny_model.source()
     batch = source.in_order(0, rows, min(rows, source.rows_per_epoch))
@@ -146,5 +146,5 @@ def test_bits_a_byte_are_those_of_the_whole_split():
 def test_no_bits_a_byte_where_bytes_are_not_known_or_what_is_predicted_is_no_text():
     loss = {"masked_lm_loss": 2.5, "causal_lm_loss": 2.5}
     assert bits_per_byte(tiny_model.corpus(), objective_of(RUN, SPECIAL), loss) == {}
-    causal = objective_of(replace(RUN, model=replace(RUN.model, attention="causal")), SPECIAL)
+    causal = objective_of(RUN.in_phase(Phase(ROW, attention="causal")), SPECIAL)
     assert bits_per_byte(replace(tiny_model.corpus(), text_bytes=9), causal, loss) == {}

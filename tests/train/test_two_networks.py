@@ -26,6 +26,7 @@ from bertjax.train.step import make_train_step
 
 PAIR = replace(
     tiny_model.run_config(eps=1e-4),  # rounding of near-zero gradients is no step
+    data=tiny_model.RUN.data.without_pair_loss,
     masking=ELECTRA,
     model=replace(tiny_model.MODEL, embedding_size=16),
     replaced_tokens=ReplacedTokensConfig(weight=50.0, generator_size=0.5),
@@ -81,6 +82,7 @@ RECIPE = (
         "ModelConfig(", 'ModelConfig(family="electra", head_activation="gelu", pooler="gelu", '
     )
     .replace("optim=", "replaced_tokens=ReplacedTokensConfig(50.0, 0.25),\n        optim=")
+    .replace("data=DataConfig(", 'data=DataConfig(format="segment_pair+nsp_rows", ')
     .replace("steps=24", "steps=10")
 )
 
