@@ -77,7 +77,8 @@ FAMILY = {
         "next_sentence_head": False,
     },
     "mobilebert": _MOBILE | {"pooler": "none"},
-    "mobilebert-pooled": _MOBILE | {"feed_forwards": 2, "next_sentence_head": False},
+    "mobilebert-tiny": _MOBILE
+    | {"feed_forwards": 2, "narrow_values": True, "next_sentence_head": False},
     "modernbert": _MODERN
     | {
         "family": "modernbert",

@@ -20,6 +20,7 @@ from bertjax.config.ablation import (
 )
 from bertjax.config.data import DataConfig, Phase, PhaseSchedule, WeightedCorpus
 from bertjax.config.finetune import (
+    POOLED,
     SENTENCE_FAMILIES,
     ExamplesConfig,
     FinetuneConfig,
@@ -40,6 +41,7 @@ from bertjax.config.pretrain import (
 __all__ = [
     "HELD_OUT",
     "MAX_FEED_FORWARDS",
+    "POOLED",
     "SENTENCE_FAMILIES",
     "AblationConfig",
     "Arm",

@@ -124,16 +124,21 @@ class ExamplesConfig:
         within("data.window_step", self.window_step, 0, self.max_length)
 
 
-POOLINGS = ("cls", "mean", "last")
+POOLINGS = ("cls", "mean", "last", "pooled_mean", "late")
+POOLED = ("pooled_mean", "late")  # these need a pooler
 FUSIONS = ("none", "concat", "mean", "scalar_mix")
 SEQUENCE_LAYERS = ("none", "bilstm", "cnn")
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """What stands between the encoder and the answer; all parts combine."""
+    """What stands between the encoder and the answer; all parts combine.
 
-    pooling: str = "cls"  # of sentences: BERT's pooler over [CLS] | mean of real tokens | the last
+    Pooling is the pooler over [CLS] (BERT), the mean of a row's tokens, its last one, the pooler
+    over the mean, or late: the mean of what the pooler makes of each token (EuroBERT).
+    """
+
+    pooling: str = "cls"  # of sentences: pooler over [CLS] | mean | last | pooled_mean | late
     fusion: str = "none"  # of the last `fusion_layers`: concat, mean or scalar_mix (ELMo)
     fusion_layers: int = 4  # how many of the top layers are fused
     sequence: str = "none"  # a bilstm or a cnn over the tokens
@@ -153,6 +158,12 @@ class HeadConfig:
             self.sequence_size % 6 == 0 or self.sequence != "cnn",
             f"head.sequence_size={self.sequence_size} does not divide over three filter widths: "
             "use a multiple of 6",
+        )
+        require(
+            self.pooling not in POOLED or (self.fusion != "concat" and self.sequence == "none"),
+            f"head.pooling={self.pooling} with head.fusion={self.fusion} and "
+            f"head.sequence={self.sequence}: the pooler takes one state of the encoder's width; "
+            "use head.pooling=mean",
         )
 
 
@@ -240,6 +251,11 @@ class FinetuneConfig:
             or family not in SENTENCE_FAMILIES,
             f"head.pooling=cls with task.family={family}: the model's attention is causal, so its "
             "first token sees no other; use head.pooling=last or mean",
+        )
+        require(
+            self.head.pooling not in POOLED or self.model.pooler not in ("none", "transform"),
+            f"head.pooling={self.head.pooling} with model.pooler={self.model.pooler}: there is no "
+            "pooler; use head.pooling=cls or mean",
         )
         require(
             family == "tagging" or self.task.scheme == "none",

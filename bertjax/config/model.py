@@ -38,6 +38,7 @@ class ModelConfig:
     num_heads: int = 12  # N, attention heads of a layer
     intermediate_size: int = 3072  # F, inside the feed-forward network
     bottleneck_size: int = 0  # W, width that a layer works in (MobileBERT); 0: D
+    narrow_values: bool = False  # with a bottleneck values are of the narrow state (its tiny one)
     feed_forwards: int = 1  # networks of a layer with a bottleneck, one after another
     # Embeddings: tables of width E, summed, normed, dropped out, and projected to D if E is given;
     # with trigrams words alone are so, and projected first.
@@ -156,9 +157,10 @@ class ModelConfig:
             "layers can have one; set it to 0",
         )
         require(
-            self.feed_forwards == 1 or self.bottleneck_size > 0,
-            f"model.feed_forwards={self.feed_forwards} with model.bottleneck_size=0: only layers "
-            "with a bottleneck have several; set it to 1",
+            (self.feed_forwards == 1 and not self.narrow_values) or self.bottleneck_size > 0,
+            f"model.feed_forwards={self.feed_forwards} and model.narrow_values="
+            f"{self.narrow_values} with model.bottleneck_size=0: only layers with a bottleneck "
+            "have several and such values; set them to 1 and false",
         )
         require(
             not self.trigram or self.embedding_size > 0,
@@ -245,8 +247,10 @@ class ModelConfig:
         """Entries of the matrices of a layer: what a token is multiplied with in it."""
         D, W, F = self.hidden_size, self.inner_size, self.intermediate_size
         matrices = 3 if self.feed_forward == "glu" else 2
-        around = 3 * D * W if self.bottleneck_size else 0  # to W twice, and back
-        return 3 * W * W + D * W + around + self.feed_forwards * matrices * W * F
+        narrowed = 0 if not self.bottleneck_size else 2 if self.narrow_values else 3
+        values = W if self.narrow_values else D
+        around = narrowed * D * W  # to W once or twice, and back
+        return 3 * W * W + values * W + around + self.feed_forwards * matrices * W * F
 
     @property
     def padded_vocab_size(self) -> int:

@@ -101,7 +101,7 @@ def task_class_families(system: System, name: str) -> tuple[str, ...]:
 def _refuse_parts(head: HeadConfig, shape: TaskShape, system: System, theirs: Head) -> None:
     """Refuse what no class of transformers has between the encoder and the classifier."""
     name = system.class_prefix + theirs.suffix
-    has = ("cls", "mean") if system.pooling else (theirs.pooling,)
+    has = tuple(system.pooling.values) if system.pooling else (theirs.pooling,)
     pools = head.pooling not in has and shape.family in SENTENCE_FAMILIES
     if head.bias != theirs.bias:
         raise UserError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bertjax.config import HeadConfig
+from bertjax.config import SENTENCE_FAMILIES, HeadConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import typed
 from bertjax.huggingface.names import Architecture, task_class_families
@@ -33,8 +33,8 @@ def to_task_fields(
     word, pooling = architecture.head.dropout, architecture.system.pooling
     fields = {one.theirs: one.value for one in architecture.head.words}
     fields |= {word: head.dropout} if word else {}
-    if pooling:
-        fields[pooling] = head.pooling
+    if pooling and shape.family in SENTENCE_FAMILIES:
+        fields[pooling.theirs] = pooling.values[head.pooling]
     if shape.family in _LABELLED:
         if len(labels) != shape.classes:
             raise UserError(
@@ -78,7 +78,7 @@ def from_task_fields(
     try:
         head = HeadConfig(
             dropout=_dropout(content, system, theirs, source),
-            pooling=content.get(system.pooling, "cls") if system.pooling else theirs.pooling,
+            pooling=_pooling(content, system, theirs, family, source),
             bias=theirs.bias,
         )
     except UserError as error:
@@ -126,6 +126,19 @@ def _labels(content: dict[str, Any], source: Path) -> tuple[str, ...]:
             f"{source}: id2label={short(named)}: labels are different strings; correct the file"
         )
     return labels
+
+
+def _pooling(
+    content: dict[str, Any], system: System, theirs: Head, family: str, source: Path
+) -> str:
+    if system.pooling is None or family not in SENTENCE_FAMILIES:
+        return theirs.pooling
+    word, values, default = system.pooling
+    ours = {value: name for name, value in values.items()}
+    value = content.get(word, default)
+    if value not in ours:
+        raise UserError(f"{source}: {word}={short(value)} is not known: use {', '.join(ours)}")
+    return ours[value]
 
 
 def _dropout(content: dict[str, Any], system: System, head: Head, source: Path) -> float:

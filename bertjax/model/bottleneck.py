@@ -35,15 +35,17 @@ class Resized(nnx.Module):
 class BottleneckBlock(nnx.Module):
     """One encoder layer: to width W, attention and feed-forwards there, and back to width D.
 
-    The state is narrowed twice: for queries and keys, and for the residuals. Its values are of
-    itself. Each feed-forward has a residual and a norm of its own.
+    The state is narrowed for the residuals, and once more for queries and keys; its values are of
+    itself. With `narrow_values` it is narrowed once, for all of these (MobileBERT-tiny). Each
+    feed-forward has a residual and a norm of its own.
     """
 
     def __init__(self, cfg: ModelConfig, spec: LayerSpec, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
         D, W, dtype = cfg.hidden_size, cfg.bottleneck_size, compute.dtype
         self.narrow = Resized(cfg, D, W, dtype, rngs)
-        self.narrow_attention = Resized(cfg, D, W, dtype, rngs)
+        if not cfg.narrow_values:
+            self.narrow_attention = Resized(cfg, D, W, dtype, rngs)
         self.attention = layers.SelfAttention(cfg, spec, compute, rngs)
         self.attention_norm = layers.norm(cfg, dtype, W)
         for i in self._stack:
@@ -59,8 +61,12 @@ class BottleneckBlock(nnx.Module):
     def __call__(self, x_RD: Array, context: layers.Context, key: Array | None) -> Array:
         """[R, D] -> [R, D] in the compute dtype; a key turns dropout on."""
         key_weights, key_out = layers.split_key(key, 2)
-        mixed_RW = self.attention(x_RD, context, key_weights, self.narrow_attention(x_RD))
-        y_RW = self.attention_norm(mixed_RW + self.narrow(x_RD))
+        y_RW = self.narrow(x_RD)
+        if self.cfg.narrow_values:
+            mixed_RW = self.attention(y_RW, context, key_weights)
+        else:
+            mixed_RW = self.attention(x_RD, context, key_weights, self.narrow_attention(x_RD))
+        y_RW = self.attention_norm(mixed_RW + y_RW)
         for i in self._stack:
             feed_forward, norm = (getattr(self, f"feed_forward{i}{part}") for part in ("", "_norm"))
             y_RW = norm(feed_forward(y_RW) + y_RW)

@@ -109,7 +109,8 @@ def shard_batch_axis(x: Array) -> Array:
 class SelfAttention(nnx.Module):
     """Multi-head self-attention, without its residual and norm (Vaswani et al. 2017, 3.2).
 
-    With a bottleneck values are of the whole state, queries and keys of a narrow one.
+    With a bottleneck queries and keys are of a narrow state, and values of the whole one or of
+    that too.
     """
 
     def __init__(self, cfg: ModelConfig, spec: LayerSpec, compute: Compute, rngs: nnx.Rngs):
@@ -123,7 +124,7 @@ class SelfAttention(nnx.Module):
             return dense(cfg, width, W, compute.dtype, rngs, facts, bias=bias, scale=scale)
 
         self.query, self.key = project(into), project(into)
-        self.value = project(into, cfg.hidden_size)
+        self.value = project(into, W if cfg.narrow_values else cfg.hidden_size)
         self.output = project(out, scale=branch_scale(cfg))
 
     def __call__(

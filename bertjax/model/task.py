@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from bertjax.config import SENTENCE_FAMILIES, HeadConfig, ModelConfig
+from bertjax.config import POOLED, SENTENCE_FAMILIES, HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.facts import Facts
 from bertjax.model import heads, layers
@@ -72,11 +72,11 @@ def real_tokens(batch: dict[str, Array]) -> Array:
 def has_pooler(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> bool:
     """Whether the head contains a pooler, `pooler/dense`: where it sees what it was made for.
 
-    That is one hidden state at [CLS]; the wider states of a concatenation or a sequence layer at
-    [CLS] go to the classifier as they are.
+    That is one hidden state at [CLS], or what EuroBERT's class has; the wider states of a
+    concatenation or a sequence layer at [CLS] go to the classifier as they are.
     """
-    at_cls = shape.family in SENTENCE_FAMILIES and head.pooling == "cls"
-    return at_cls and cfg.pooler not in ("transform", "none") and _one_state(head)
+    pooled = shape.family in SENTENCE_FAMILIES and head.pooling in ("cls", *POOLED)
+    return pooled and cfg.pooler not in ("transform", "none") and _one_state(head)
 
 
 def has_transform(cfg: ModelConfig, head: HeadConfig) -> bool:
@@ -124,9 +124,9 @@ class TaskModel(Encoder):
         if self.shape.family == "tagging":
             x = heads.gather_positions(x, jnp.maximum(batch["word_positions"], 0))
         elif self.shape.family in SENTENCE_FAMILIES:
-            x = pool(head.pooling, x, real_BT)
-            if has_pooler(self.cfg, head, self.shape):
-                x = self.pooler(x)
+            pooler = self.pooler if has_pooler(self.cfg, head, self.shape) else lambda x: x
+            late = head.pooling == "late"
+            x = pool("mean", pooler(x), real_BT) if late else pooler(pool(head.pooling, x, real_BT))
         if has_transform(self.cfg, head):
             x = self.masked_lm.transformed(x)
         outputs: dict[str, Any] = {"logits": self.head.classify(x, key_head)}

@@ -86,7 +86,7 @@ class TaskHead(nnx.Module):
 
 def pool(kind: str, x_BTD: Array, real_BT: Array) -> Array:
     """One state a row, [B, D]: the first one, the last real one, or their mean in float32."""
-    if kind == "mean":
+    if kind in ("mean", "pooled_mean"):
         return mean_pool(x_BTD, real_BT)
     if kind == "cls":
         return x_BTD[:, 0]

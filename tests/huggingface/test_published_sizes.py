@@ -38,6 +38,8 @@ PIECES = {  # of the published vocabulary, and millions of parameters as publish
     "modernbert_large": (50_368, 395),
     "neobert": (30_522, 222 + 23),
     "mobilebert": (30_522, 25.3 + 11.7),
+    "mobilebert_tiny": (30_522, 15.1 + 11.7),
+    "gpt1": (40_478, 117),
 }
 # Published without a recipe of their own here: the config.json of their class says it all.
 ELSEWHERE = {
@@ -50,7 +52,6 @@ ELSEWHERE = {
         transformers.RoFormerConfig(vocab_size=50_000, max_position_embeddings=1536),
         124,
     ),
-    "openai-gpt": (transformers.OpenAIGPTConfig(), 117),
     "albert-xxlarge in two groups of two": (
         transformers.AlbertConfig(num_hidden_groups=2, inner_group_num=2),
         826,

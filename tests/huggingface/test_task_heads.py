@@ -22,6 +22,7 @@ from bertjax.errors import UserError
 from bertjax.huggingface.export import to_hub_tensors
 from bertjax.huggingface.names import hub_names, task_architecture
 from bertjax.huggingface.systems import SYSTEMS
+from bertjax.huggingface.task_config import from_task_fields
 from bertjax.model.task import TaskShape, abstract_task_params, apply_task
 from bertjax.objectives import task_losses
 from bertjax.tree import flatten, path_name
@@ -42,14 +43,18 @@ ENCODERS = {
     "bert": {"activation": "gelu_tanh"},
     "roberta": ROBERTA | {"activation": "gelu_tanh", "head_activation": "gelu"},
     "pre-norm": ROBERTA | {"norm": "pre"},
+    "eurobert-late": FAMILY["eurobert"],
+    "eurobert-mean": FAMILY["eurobert"],
 } | FAMILY
+POOLINGS = {"eurobert-late": "late", "eurobert-mean": "pooled_mean"}
 HEAD = HeadConfig(dropout=0.25)
 
 
 def head_of(kind: str) -> HeadConfig:
     """That of the class: where attention is causal, the last token's and without a bias."""
     causal = ENCODERS[kind].get("attention") == "causal"
-    return replace(HEAD, pooling="last", bias=False) if causal else HEAD
+    pooling = "last" if causal else POOLINGS.get(kind, "cls")
+    return replace(HEAD, pooling=pooling, bias=not causal)
 
 
 def encoder(kind: str, **fixed: Any) -> ModelConfig:
@@ -150,6 +155,7 @@ CASES = [("bert", family) for family in SHAPES]
 # The other encoders where their heads are not those of BERT.
 CASES += [("roberta", family) for family in ("classification", "span_qa", "multiple_choice")]
 CASES += [("pre-norm", family) for family in ("regression", "tagging")]
+CASES += [("eurobert-late", "classification"), ("eurobert-mean", "regression")]
 FAMILIES = ("classification", "tagging", "span_qa", "multiple_choice")
 CASES += [
     (kind, family)
@@ -195,6 +201,20 @@ def test_exported_head_gives_the_same_logits_gradients_and_comes_back(
     assert (again.cfg, again.head, again.shape, again.labels) == (cfg, expected, shape, labels)
     assert oracle.same_bits(again.params, params)
     assert again.tokenizer is not None and again.tokenizer.vocab_size == cfg.vocab_size
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [(transformers.EuroBertConfig(), "late"), (transformers.ModernBertConfig(), "cls")],
+    ids=["eurobert", "modernbert"],
+)
+def test_a_pooling_that_a_file_leaves_out_is_its_class_s(config, expected):
+    class_name = type(config).__name__.replace("Config", "ForSequenceClassification")
+    content = {"model_type": config.model_type, "architectures": [class_name]}
+    assert from_task_fields(content, Path("config.json"))[0].pooling == expected
+    assert config.classifier_pooling == expected
+    with pytest.raises(UserError, match="classifier_pooling='max' is not known: use "):
+        from_task_fields(content | {"classifier_pooling": "max"}, Path("config.json"))
 
 
 THEIRS = [
@@ -368,7 +388,6 @@ def test_every_parameter_has_a_name(kind, family) -> None:
         ("electra", "multiple_choice", {"summary_type": "mean"}),
         ("roformer", "multiple_choice", {"summary_type": "last"}),
         ("roformer", "multiple_choice", {"summary_use_proj": None}),
-        ("eurobert", "classification", {"classifier_pooling": "late"}),
     ],
 )
 def test_a_head_that_looks_elsewhere_is_refused(kind, family, word, tmp_path) -> None:

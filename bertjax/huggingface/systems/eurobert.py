@@ -16,8 +16,8 @@ from bertjax.huggingface.systems.system import (
     Content,
     Field,
     Head,
+    Pooling,
     System,
-    Word,
     epsilon,
     refuse_unless,
     sizes,
@@ -94,7 +94,6 @@ _SENTENCE = Head(
     "ForSequenceClassification",
     {"pooler/dense": "dense"} | CLASSIFIER,
     dropout="",
-    words=(Word("classifier_pooling", "bos", "late"),),
 )
 EUROBERT = System(
     model_type="eurobert",
@@ -121,4 +120,7 @@ EUROBERT = System(
     default_activation="silu",
     default_rows=8192,
     write=_write_euro,
+    pooling=Pooling(
+        "classifier_pooling", {"cls": "bos", "pooled_mean": "mean", "late": "late"}, default="late"
+    ),
 )

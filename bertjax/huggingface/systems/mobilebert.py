@@ -55,8 +55,6 @@ _WIDE = {"masked_lm/extension": "cls.predictions.dense"}
 _SWITCHES = {
     "trigram_input": True,
     "use_bottleneck": True,
-    "use_bottleneck_attention": False,
-    "key_query_shared_bottleneck": True,
     "normalization_type": "no_norm",
 }
 
@@ -64,8 +62,16 @@ _SWITCHES = {
 def _read(content: Content) -> dict[str, Any]:
     for key, value in _SWITCHES.items():
         refuse_unless(content, key, value, reason=f"only the published {value} is supported")
+    narrow = value_of(content, "use_bottleneck_attention", bool, False)
+    twice = value_of(content, "key_query_shared_bottleneck", bool, True)
+    if narrow == twice:
+        raise ValueError(
+            f"use_bottleneck_attention={narrow} with key_query_shared_bottleneck={twice}: one of "
+            "them is supported, as in MobileBERT and its tiny one"
+        )
     pools = value_of(content, "classifier_activation", bool, True)
     return {
+        "narrow_values": narrow,
         "trigram": True,
         "norm_kind": "affine",
         "wide_head": True,
@@ -75,7 +81,11 @@ def _read(content: Content) -> dict[str, Any]:
 
 def _write(cfg: ModelConfig, special: SpecialIds) -> Content:
     del special
-    return _SWITCHES | {"classifier_activation": cfg.pooler != "none"}
+    return _SWITCHES | {
+        "use_bottleneck_attention": cfg.narrow_values,
+        "key_query_shared_bottleneck": not cfg.narrow_values,
+        "classifier_activation": cfg.pooler != "none",
+    }
 
 
 MOBILEBERT = System(

@@ -14,6 +14,7 @@ from bertjax.huggingface.systems.system import (
     Content,
     Field,
     Head,
+    Pooling,
     System,
     epsilon,
     refuse_unless,
@@ -135,5 +136,5 @@ MODERNBERT = System(
     write=_write_modern,
     activation="hidden_activation",
     default_rows=8192,
-    pooling="classifier_pooling",
+    pooling=Pooling("classifier_pooling", {"cls": "cls", "mean": "mean"}, default="cls"),
 )

@@ -39,6 +39,14 @@ class Word(NamedTuple):
     default: Any  # transformers', where a file leaves it out
 
 
+class Pooling(NamedTuple):
+    """Which pooling of sentences a config.json asks for."""
+
+    theirs: str  # the word
+    values: Mapping[str, str]  # ours -> theirs
+    default: str  # transformers', where a file leaves it out
+
+
 @dataclass(frozen=True)
 class Head:
     """What a class of transformers has above the encoder."""
@@ -75,7 +83,7 @@ class System:
     position_rows: str = "max_position_embeddings"
     default_rows: int = 512
     shifts_positions: bool = False  # position 0 is row pad_token_id + 1 of the table, or row 0
-    pooling: str = ""  # its word for the place that a sentence's classifier sees, if it has one
+    pooling: Pooling | None = None  # of sentences, if it has a word for it
     # The order in which its file has the rows of these parameters' tensor; None: as they are.
     rows: Callable[[ModelConfig, tuple[str, ...]], np.ndarray | None] = lambda cfg, paths: None
     transposed: bool = True  # linear weights of its encoder are [out, in], as those of all heads

@@ -1,0 +1,26 @@
+"""MobileBERT-tiny: as MobileBERT, with 2 feed-forwards a layer and values of the narrow state.
+
+    bertjax pretrain --config configs/mobilebert_tiny.py --workdir runs/x data.corpus=data/mycorpus
+
+Source: Sun et al. 2020 (arXiv 2004.02984), table 4; google-research/google-research mobilebert/
+config/uncased_L-24_H-128_B-512_A-4_F-2_tiny_OPT.json; recipe `bertjax.recipes.mobilebert_2020`.
+Token budget: 500k steps × 2,048 rows of 512 tokens = 524 G tokens.
+Published: 15.1M parameters without the head's table of 11.7M; GLUE test 75.8 with the teacher.
+"""
+
+from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes import mobilebert_2020
+
+
+def get_config() -> PretrainConfig:
+    return mobilebert_2020(
+        ModelConfig(
+            hidden_size=512,
+            num_layers=24,
+            num_heads=4,
+            intermediate_size=512,
+            bottleneck_size=128,
+            feed_forwards=2,
+            narrow_values=True,
+        )
+    )
