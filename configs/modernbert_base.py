@@ -2,14 +2,14 @@
 
     bertjax pretrain --config configs/modernbert_base.py --workdir runs/x data.corpus=data/mycorpus
 
-Source: Warner et al. 2024 (arXiv 2412.13663), tables 3 and 4; `bertjax.recipes.modernbert_2024`,
-the first of its three phases.
+Source: Warner et al. 2024 (arXiv 2412.13663), tables 3 and 4;
+the first of three phases in `bertjax.modern_recipes.modernbert_2024`.
 Token budget: 364,000 steps × 4,608 rows of 1,024 tokens = 1.7 T tokens.
 Published: 149M parameters; GLUE dev 88.5 (second-hand).
 """
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.recipes import modernbert_2024
+from bertjax.modern_recipes import modernbert_2024
 
 
 def get_config() -> PretrainConfig:

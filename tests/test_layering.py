@@ -38,6 +38,7 @@ ALLOWED = {
     "pretrained": WITH_ARRAYS
     | {"checkpoint", "data", "huggingface", "model", "overrides", "runs", "text"},
     "recipes": BASE | {"objectives"},
+    "modern_recipes": BASE | {"objectives"},
     "budget_recipes": BASE,
     "finetune_recipes": BASE,
     "metrics": {"errors"},
@@ -169,7 +170,10 @@ def module_of(path: Path) -> str:
     return dotted.removesuffix(".__init__")
 
 
-OF_CONFIGS = ("config", "recipes", "budget_recipes", "finetune_recipes", "ablation_recipes")
+OF_CONFIGS = (
+    *("config", "recipes", "modern_recipes", "budget_recipes", "finetune_recipes"),
+    "ablation_recipes",
+)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda p: p.name)

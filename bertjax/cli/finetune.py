@@ -16,7 +16,7 @@ from bertjax.finetune.material import Start
 from bertjax.finetune.run import finetune
 from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import adopt_encoder
-from bertjax.huggingface import no_tokenizer
+from bertjax.huggingface import no_tokenizer, obstacle_to_export
 from bertjax.overrides import apply_overrides
 from bertjax.pretrained import open_pretrained
 from bertjax.runs.kinds import Kind, kind_of
@@ -59,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
     sections = adopt_encoder(recipe, architecture)
     cfg = apply_overrides(recipe, args.overrides, **sections)
     check_architecture(args.overrides, cfg.model, architecture, start.source)
+    terminal = Terminal()
+    if obstacle := obstacle_to_export(cfg.model, cfg.head, cfg.task.family):
+        terminal.say(f"note   this cannot be exported as it is: {obstacle}")
     with StopSignals() as signals:
         done = finetune(
             cfg,
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             start,
             command=["bertjax", *sys.argv[1:]],
             stop=signals.asked,
-            terminal=Terminal(),
+            terminal=terminal,
         )
     return signals.exit_code(done.stopped)
 

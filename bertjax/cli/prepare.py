@@ -206,7 +206,7 @@ class _ProgressLine:
         megabytes = progress.text_bytes / 1e6
         line = (
             f"prepare {progress.done:4.0%}  {progress.documents:,} documents  "
-            f"{megabytes:,.1f} MB  {megabytes / seconds:.1f} MB/s  ETA {duration(left)}"
+            f"{megabytes:,.1f} MB  {1000 * megabytes / seconds:,.0f} kB/s  ETA {duration(left)}"
         )
         print(f"\r{line}\x1b[K" if self._terminal else line, end="", file=sys.stderr)
         print("" if self._terminal else "\n", end="", file=sys.stderr, flush=True)

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bertjax.config import ModelConfig
+from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
-from bertjax.huggingface.names import Architecture, architecture_of
+from bertjax.huggingface.names import Architecture, architecture_of, task_architecture
 from bertjax.huggingface.systems import SYSTEMS, System, short, value_of
+from bertjax.model.task import TaskShape
 from bertjax.text.special import SpecialIds
 
 MAX_JSON_BYTES = 1 << 20  # a config.json has about 1,000
@@ -85,11 +86,19 @@ def to_hub_config(
     return content
 
 
-def obstacle_to_export(cfg: ModelConfig) -> str:
-    """Why no class of transformers holds a model, whatever its weights; empty if one does."""
+def obstacle_to_export(cfg: ModelConfig, head: HeadConfig | None = None, family: str = "") -> str:
+    """Why no class of transformers holds a model, whatever its weights; empty if one does.
+
+    With a head, that of a task of a family.
+    """
     sized = dataclasses.replace(cfg, vocab_size=cfg.vocab_size or 1)
     try:
-        to_hub_config(sized, SpecialIds(0, 1, 2, 3, 4), architecture_of(sized))
+        found = (
+            architecture_of(sized)
+            if head is None
+            else task_architecture(sized, head, TaskShape(family, classes=2))
+        )
+        to_hub_config(sized, SpecialIds(0, 1, 2, 3, 4), found)
     except UserError as error:
         return str(error)
     return ""

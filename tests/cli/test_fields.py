@@ -89,6 +89,14 @@ def test_a_head_that_the_weights_lack_is_made_where_pairs_are_predicted(asked):
     assert asked("pretrain", "bert_base", "--init", "m", *short).model.next_sentence_head
 
 
+def test_a_head_that_no_class_has_is_said_before_it_is_trained(asked, capfd):
+    asked("finetune", "sst2", "--init", "m")
+    assert "cannot be exported" not in capfd.readouterr().err
+    asked("finetune", "sst2", "--init", "m", "head.pooling=mean")
+    said = capfd.readouterr().err
+    assert said.startswith("note   this cannot be exported as it is: head.pooling=mean: BertFor")
+
+
 def test_fields_may_have_dashes(asked):
     for written in (["--train.steps=3"], ["--train.steps", "3"], ["train.steps=3"]):
         assert asked("pretrain", "bert_tiny", *written).train.steps == 3

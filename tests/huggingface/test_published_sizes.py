@@ -40,6 +40,7 @@ PIECES = {  # of the published vocabulary, and millions of parameters as publish
     "mobilebert": (30_522, 25.3 + 11.7),
     "mobilebert_tiny": (30_522, 15.1 + 11.7),
     "gpt1": (40_478, 117),
+    "bert_wwm_zh": (21_128, 102),
 }
 # Published without a recipe of their own here: the config.json of their class says it all.
 ELSEWHERE = {
