@@ -46,6 +46,7 @@ ALLOWED = {
     "predict": BASE | {"model", "text"},
     "probe": BASE | {"model", "tasks", "text"},
     "statistics": {"errors"},
+    "review": WITH_ARRAYS | {"data", "objectives"},
     "train": WITH_ARRAYS
     | {
         "checkpoint",
@@ -57,6 +58,7 @@ ALLOWED = {
         "optim",
         "overrides",
         "pretrained",
+        "review",
         "runs",
         "sharding",
         "text",
@@ -72,6 +74,7 @@ ALLOWED = {
         "overrides",
         "pretrained",
         "probe",
+        "review",
         "runs",
         "statistics",
         "text",

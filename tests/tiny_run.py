@@ -50,9 +50,9 @@ TWO_PHASES = RECIPE.replace("(Phase(32, 16),)", "(Phase(16, 16, 0.5), Phase(32, 
 )
 STEPS = 24
 
-_NOUNS = ["river", "city", "house", "writer", "garden", "engine", "winter", "letter", "school"]
-_VERBS = ["opened", "carried", "followed", "painted", "watched", "reached", "crossed", "visited"]
-_ADJECTIVES = ["old", "quiet", "distant", "narrow", "bright", "heavy", "famous", "small"]
+NOUNS = ["river", "city", "house", "writer", "garden", "engine", "winter", "letter", "school"]
+VERBS = ["opened", "carried", "followed", "painted", "watched", "reached", "crossed", "visited"]
+ADJECTIVES = ["old", "quiet", "distant", "narrow", "bright", "heavy", "famous", "small"]
 _TIME_FIELDS = ("_per_second", "_utilisation", "seconds_left")
 
 
@@ -61,9 +61,9 @@ def write_text(path: Path, documents: int = 200, seed: int = 0) -> Path:
     draw = random.Random(seed)
 
     def sentence() -> str:
-        noun, adjective = (lambda: draw.choice(_NOUNS)), (lambda: draw.choice(_ADJECTIVES))
+        noun, adjective = (lambda: draw.choice(NOUNS)), (lambda: draw.choice(ADJECTIVES))
         return (
-            f"The {adjective()} {noun()} {draw.choice(_VERBS)} the {noun()} "
+            f"The {adjective()} {noun()} {draw.choice(VERBS)} the {noun()} "
             f"near the {adjective()} {noun()}."
         )
 

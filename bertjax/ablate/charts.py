@@ -32,7 +32,10 @@ def can_draw() -> bool:
 
 
 def curves(
-    series: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], across: str, up: str
+    series: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
+    across: str,
+    up: str,
+    levels: Mapping[str, float] | None = None,
 ) -> str:
     """The mean of each arm over its seeds, and a band from its lowest to its highest.
 
@@ -40,6 +43,7 @@ def curves(
         series: of each arm, the places and values of each of its seeds.
         across: what the places are.
         up: what the values are.
+        levels: values that are drawn as lines across, by name.
     """
     figure, axes = _figure(3.6)
     for i, (arm, of_seeds) in enumerate(series.items()):
@@ -50,6 +54,8 @@ def curves(
         style = {"color": f"C{i % 10}", "linestyle": _LINES[i // 10 % len(_LINES)]}
         axes.plot(at, values.mean(axis=0), label=arm, **style)
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=f"C{i % 10}", alpha=0.2)
+    for i, (name, value) in enumerate((levels or {}).items()):
+        axes.axhline(value, color="0.4", linewidth=1, linestyle=_LINES[1 + i], label=name)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(alpha=0.3)

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from bertjax.ablate import charts
-from bertjax.ablate.blocks import Block, Heading, Picture, Rows, Text
+from bertjax.ablate.blocks import Block, Heading, Items, Picture, Rows, Text
 from bertjax.ablate.curves import evaluations
 from bertjax.ablate.differences import real_differences
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.pretrained import run_config
+from bertjax.review.review import Review, load_review
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
 from bertjax.terminal import count
@@ -40,7 +41,9 @@ def side_by_side(runs: Sequence[Path]) -> list[Block]:
     names = _names(runs)
     configs = dict(zip(names, map(run_config, runs), strict=True))
     places = dict(zip(names, runs, strict=True))
-    return [*_differences(configs, places), *_curves(configs, places)]
+    reviews = {name: load_review(RunDirectory(run).review) for name, run in places.items()}
+    ended = {name: found for name, found in reviews.items() if found is not None}
+    return [*_differences(configs, places), *_curves(configs, places, ended), *_normal(ended)]
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
@@ -94,7 +97,11 @@ def _beside(run: Path) -> dict[str, str]:
     return facts
 
 
-def _curves(configs: Mapping[str, PretrainConfig], places: Mapping[str, Path]) -> Iterator[Block]:
+def _curves(
+    configs: Mapping[str, PretrainConfig],
+    places: Mapping[str, Path],
+    reviews: Mapping[str, Review],
+) -> Iterator[Block]:
     curves = {name: evaluations(run) for name, run in places.items()}
     known = {name: curve for name, curve in curves.items() if len(curve[0])}
     yield Heading("Held-out loss, nats a piece")
@@ -110,10 +117,41 @@ def _curves(configs: Mapping[str, PretrainConfig], places: Mapping[str, Path]) -
         losses = (f"{of_run[step]:.4f}" if step in of_run else "" for of_run in at.values())
         rows.append([f"step {step:,}", *losses])
     best = [f"{np.min(curve[1]):.4f}" if len(curve[1]) else "" for curve in curves.values()]
-    yield Rows(["", *configs], [*rows, ["lowest", *best]])
+    levels = _levels(reviews)
+    yield Rows(
+        ["", *configs],
+        [
+            *rows,
+            ["lowest", *best],
+            *([level, *(of.get(name, "") for name in configs)] for level, of in levels.items()),
+        ],
+    )
     if charts.can_draw():
         series = {name: [curve] for name, curve in known.items()}
-        yield Picture(charts.curves(series, "step", "held-out loss, nats a piece"), "As they went.")
+        lines = {level: float(next(iter(of.values()))) for level, of in levels.items()}
+        yield Picture(
+            charts.curves(series, "step", "held-out loss, nats a piece", lines),
+            "As they went, and what knows no context, or the piece before alone.",
+        )
+
+
+def _levels(reviews: Mapping[str, Review]) -> dict[str, dict[str, str]]:
+    """What is lost on the held-out rows of each run without learning: level -> run -> nats."""
+    unigrams = {name: f"{found.unigram_entropy:.4f}" for name, found in reviews.items()}
+    bigrams = {
+        name: f"{found.bigram_loss:.4f}"
+        for name, found in reviews.items()
+        if found.bigram_loss is not None
+    }
+    found = {"unigram entropy": unigrams, "bigram model": bigrams}
+    return {level: of for level, of in found.items() if of}
+
+
+def _normal(reviews: Mapping[str, Review]) -> Iterator[Block]:
+    """What was said of each run at its end."""
+    if reviews:
+        yield Heading("Is the loss normal?")
+        yield Items([f"{name}: {line}" for name, of in reviews.items() for line in of.lines()])
 
 
 def _other_rows(configs: Mapping[str, PretrainConfig]) -> list[str]:

@@ -6,6 +6,7 @@ runs/x/
   environment.json    versions and devices
   command.txt         one line for each start of the run
   metrics.jsonl       one JSON object a line
+  review.json         whether its loss is normal, written at its end (`bertjax.review`)
   lock                held while the run lives; says by whom
   tokenizer/          the corpus's tokenizer
   checkpoints/        the newest steps
@@ -78,6 +79,11 @@ class RunDirectory:
     def metrics(self) -> Path:
         """What was logged, one JSON object a line."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def review(self) -> Path:
+        """What `bertjax.review.review` found."""
+        return self.path / "review.json"
 
     @property
     def lock(self) -> Path:

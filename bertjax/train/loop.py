@@ -23,6 +23,7 @@ from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.overrides import to_json
 from bertjax.pretrained import Pretrained
+from bertjax.review.review import review, save_review
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.kinds import Kind
 from bertjax.runs.outcome import Run, Stop, never
@@ -32,7 +33,7 @@ from bertjax.train.checkpoints import Checkpoints
 from bertjax.train.data import Data, open_data
 from bertjax.train.devices import make_mesh, memory_errors
 from bertjax.train.pace import make_pace
-from bertjax.train.phase import make_phases
+from bertjax.train.phase import PhaseWork, make_phases
 from bertjax.train.profile import Profile
 from bertjax.train.report import Diverged, Report
 from bertjax.train.same_run import check_same_run, require_same_everywhere
@@ -189,9 +190,32 @@ def _train(
             terminal.say(f"{stopped}: saved step {step}; the same command resumes")
         else:
             report.notes(pace.left_out())
+            if results and jax.process_index() == 0:
+                _review(cfg, data, run, work, phase, step - steps.start, report)
             ended_with = (f"done   step {step}", *report.held_out_loss(results), str(run.path))
             terminal.say(" · ".join(ended_with))
     return Run(run, {"step": step, "tokens": report.tokens, "evaluation": results}, stopped)
+
+
+def _review(
+    cfg: PretrainConfig,
+    data: Data,
+    run: RunDirectory,
+    work: PhaseWork,
+    phase: int,
+    steps: int,
+    report: Report,
+) -> None:
+    """Say whether the loss of a run that has ended is normal, and keep that."""
+    log, held_out = Run(run, {}).metrics, data.evaluation(cfg, phase)
+    objective, batches = work.objective, work.batches
+    found = review(cfg, objective, data.train, held_out, batches, steps, log, report.tokens)
+    for line in found.lines():
+        report.terminal.say(line)
+    try:
+        save_review(run.review, found)
+    except OSError as error:  # the run itself is whole
+        report.notes([f"{run.review} cannot be written ({error.strerror})"])
 
 
 @contextlib.contextmanager
