@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +90,29 @@ def open_newest(path: Path) -> Pretrained:
     require_kind("run", path, Kind.PRETRAINING)
     run = RunDirectory(path.absolute())
     return _masked_lm(_read_run(run, {"newest": run.checkpoints}))
+
+
+def open_untrained(path: Path, name: str = "model") -> Pretrained:
+    """The masked LM of a run with the random weights that it began with: what knowing nothing is.
+
+    Raises:
+        UserError: there is no such run, or it began with the weights of another model.
+    """
+    require_kind(name, path, Kind.PRETRAINING)
+    cfg, run = run_config(path), RunDirectory(path.absolute())
+    if origin := cfg.train.init or (run.initial.is_dir() and str(run.initial)):
+        raise UserError(f"{path} began with the weights of {origin}, not with random ones")
+    params = jax.jit(partial(networks.init, cfg))(jax.random.key(cfg.seed))
+    generator = Generator(*networks.generator_of(cfg, params)) if cfg.generator else None
+    return _masked_lm(
+        Pretrained(
+            cfg.model,
+            networks.model_of(params),
+            load_tokenizer(run.tokenizer),
+            f"{path} (random weights)",
+            generator=generator,
+        )
+    )
 
 
 def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-data=data/quickstart run=runs/quickstart hf=hf/quickstart
+data=data/quickstart run=runs/quickstart hf=hf/quickstart pairs=data/agreement.jsonl
 step() { printf '\n$ %s\n' "$*"; "$@"; }
 
 if [ ! -e $data/manifest.json ]; then
@@ -13,6 +13,8 @@ if [ ! -e $data/manifest.json ]; then
   step bertjax prepare $data.txt --out $data --tokenizer wordpiece --vocab-size 4096 --held-out 0.02
 fi
 step bertjax pretrain --config configs/quickstart.py --workdir $run data.corpus=$data
+step python scripts/agreement_pairs.py $pairs
+step bertjax probe $run --pairs $pairs --untrained
 rm -rf $hf
 step bertjax export $run --out $hf
 step bertjax info $hf

@@ -17,8 +17,7 @@ from bertjax.config import HELD_OUT, AblationConfig
 from bertjax.errors import UserError
 from bertjax.pretrained import Pretrained
 from bertjax.probe.held_out_text import read_texts, text_scores
-from bertjax.probe.minimal_pairs import Pair, pair_scores, read_pairs
-from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
+from bertjax.probe.minimal_pairs import Pair, pair_likelihoods, pair_scores, read_pairs
 from bertjax.probe.scores import Scores
 from bertjax.probe.tagged_words import read_tagged, tag_scores
 from bertjax.text.tokenizer import Tokenizer
@@ -142,10 +141,7 @@ class MinimalPairs:
     def measure(self, found: Pretrained) -> Scores:
         """By phenomenon; the mean is that of the paradigms."""
         assert found.tokenizer is not None, "a run has a tokenizer"
-        sentences = [sentence for pair in self.pairs for sentence in (pair.good, pair.bad)]
-        known, place = np.unique(np.array(sentences, object), return_inverse=True)
-        likely = pseudo_log_likelihoods(found.cfg, found.params, found.tokenizer, known.tolist())
-        good, bad = likely[place].reshape(-1, 2).T
+        good, bad = pair_likelihoods(found.cfg, found.params, found.tokenizer, self.pairs)
         scores = pair_scores(self.name, self.pairs, good, bad)
         return replace(scores, groups=[pair.phenomenon or pair.paradigm for pair in self.pairs])
 

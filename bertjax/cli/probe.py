@@ -5,21 +5,30 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.durable import replace_file
 from bertjax.errors import UserError
 from bertjax.huggingface import no_tokenizer
-from bertjax.pretrained import open_language_model, open_masked_lm, open_pretrained
+from bertjax.pretrained import (
+    open_language_model,
+    open_masked_lm,
+    open_pretrained,
+    open_untrained,
+)
 from bertjax.probe.held_out_text import RATE, read_texts, text_scores
-from bertjax.probe.minimal_pairs import by_phenomenon, pair_scores, read_pairs
-from bertjax.probe.pseudo_likelihood import SCORES, pseudo_log_likelihoods
+from bertjax.probe.minimal_pairs import (
+    Pair,
+    by_phenomenon,
+    pair_likelihoods,
+    pair_scores,
+    read_pairs,
+)
+from bertjax.probe.pseudo_likelihood import SCORES
 from bertjax.probe.scores import Scores
 from bertjax.probe.tagged_words import read_tagged, tag_scores
 from bertjax.terminal import duration
@@ -58,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         + "; ".join(f"{name}, {meaning}" for name, meaning in SCORES.items()),
     )
     parser.add_argument(
+        "--untrained",
+        action="store_true",
+        help="with --pairs of a run: also score the random weights that it began with",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
@@ -71,6 +85,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--tagged and --tagged-test go together: give a file to each")
     if args.score and not args.pairs:
         raise UserError(f"--score {args.score} without --pairs: leave it out")
+    if args.untrained and not args.pairs:
+        raise UserError("--untrained without --pairs: leave it out")
     check_output("--out", args.out)
     require_devices()
     probe = _pairs if args.pairs else _text if args.text else _tagged
@@ -83,26 +99,13 @@ def run(args: argparse.Namespace) -> None:
 def _pairs(args: argparse.Namespace) -> Lines:
     pairs = read_pairs(args.pairs)
     found, tokenizer = open_language_model(args.model, "MODEL")
+    models = [open_untrained(args.model, "MODEL"), found] if args.untrained else [found]
     began, score = time.perf_counter(), args.score or "pll"
-    sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
-    # Many sentences stand in several pairs, and each is scored once.
-    known, place = np.unique(np.array(sentences, object), return_inverse=True)
-    likely = pseudo_log_likelihoods(found.cfg, found.params, tokenizer, known.tolist(), score=score)
-    good, bad = likely[place].reshape(-1, 2).T
-    scores = pair_scores("accuracy", pairs, good, bad)
-    phenomena = by_phenomenon(pairs, scores)
-    paradigms = sum(len(of_one.by_group()) for of_one in phenomena.values())
+    likely = [pair_likelihoods(one.cfg, one.params, tokenizer, pairs, score) for one in models]
     print(f"model       {found.source}")
-    print(
-        f"pairs       {len(pairs):,} in {paradigms:,} paradigms, "
-        f"scored by {score} in {duration(time.perf_counter() - began)}"
-    )
-    if paradigms > 1:
-        for name, of_one in phenomena.items():
-            print(f"  {name or 'no phenomenon':<36} {of_one.headline:.1%}")
-            for paradigm, share in of_one.by_group().items():
-                print(f"    {paradigm or 'no paradigm':<46} {share:.1%}")
-    print(f"accuracy    {scores.headline:.1%}, the mean of the paradigms; chance is 50 %")
+    columns = [pair_scores("accuracy", pairs, good, bad) for good, bad in likely]
+    _print_pairs(pairs, columns, f"scored by {score} in {duration(time.perf_counter() - began)}")
+    good, bad = likely[-1]
     return (
         {
             "UID": pair.paradigm,
@@ -113,6 +116,27 @@ def _pairs(args: argparse.Namespace) -> Lines:
             "bad": float(b),
         }
         for pair, g, b in zip(pairs, good, bad, strict=True)
+    )
+
+
+def _print_pairs(pairs: Sequence[Pair], columns: Sequence[Scores], how: str) -> None:
+    """Phenomena and paradigms, a column for each model; the model in question is the last."""
+    phenomena = [by_phenomenon(pairs, scores) for scores in columns]
+    paradigms = sum(len(of_one.by_group()) for of_one in phenomena[0].values())
+    print(f"pairs       {len(pairs):,} in {paradigms:,} paradigms, {how}")
+    if paradigms > 1:
+        if len(columns) > 1:
+            print(f"{'':<48}  random  trained")
+        for name in phenomena[0]:
+            shares = "  ".join(f"{column[name].headline:6.1%}" for column in phenomena)
+            print(f"  {name or 'no phenomenon':<46}  {shares}")
+            groups = [column[name].by_group() for column in phenomena]
+            for paradigm in groups[0]:
+                shares = "  ".join(f"{group[paradigm]:6.1%}" for group in groups)
+                print(f"    {paradigm or 'no paradigm':<44}  {shares}")
+    before = f", {columns[0].headline:.1%} with random weights" if len(columns) > 1 else ""
+    print(
+        f"accuracy    {columns[-1].headline:.1%}{before}, the mean of the paradigms; chance is 50 %"
     )
 
 

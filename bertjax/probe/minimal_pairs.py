@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from bertjax.config import ModelConfig
 from bertjax.errors import UserError
+from bertjax.model import Params
+from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
 from bertjax.probe.scores import Scores
 from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.inputs import find_inputs
 from bertjax.text.records import reach, read_records
+from bertjax.text.tokenizer import Tokenizer
 
 GOOD, BAD = "sentence_good", "sentence_bad"  # fields of BLiMP's and ZhoBLiMP's files
 _PARADIGM = "UID"
@@ -66,6 +70,24 @@ def _sentence(fields: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise Problem("no sentence", f"{name} is {value!r}, not a sentence")
     return value
+
+
+def pair_likelihoods(
+    cfg: ModelConfig,
+    params: Params,
+    tokenizer: Tokenizer,
+    pairs: Sequence[Pair],
+    score: str = "pll",
+) -> tuple[np.ndarray, np.ndarray]:
+    """`pseudo_log_likelihoods` of the acceptable sentences and of the others, float64 [N] each.
+
+    Many sentences stand in several pairs, and each is scored once.
+    """
+    sentences = [sentence for pair in pairs for sentence in (pair.good, pair.bad)]
+    known, place = np.unique(np.array(sentences, object), return_inverse=True)
+    likely = pseudo_log_likelihoods(cfg, params, tokenizer, known.tolist(), score=score)
+    good, bad = likely[place].reshape(-1, 2).T
+    return good, bad
 
 
 def pair_scores(name: str, pairs: Sequence[Pair], good: np.ndarray, bad: np.ndarray) -> Scores:

@@ -27,7 +27,10 @@ from bertjax.config import PretrainConfig
 from bertjax.tree import flatten
 
 FOLDER = "curves"
-_NOT_COMPARED = ("model/vocab_size", "model/family", "model/next_sentence_head")
+# What no curve shows: the text's vocabulary, names, and which GELU the head has.
+_NOT_COMPARED = (
+    *("model/vocab_size", "model/family", "model/next_sentence_head", "model/head_activation"),
+)
 
 
 @dataclass(frozen=True)

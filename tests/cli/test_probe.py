@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
+import numpy as np
 import pytest
+import tiny_run
 
 from bertjax.cli.main import main
+from bertjax.pretrained import open_untrained, run_config
+from bertjax.train.state import init_state
+from bertjax.tree import flatten
 
 PAIR = {"UID": "u", "phenomenon": "p", "sentence_good": "it is so", "sentence_bad": "it are so"}
 
@@ -26,6 +32,25 @@ def test_a_run_and_its_export_score_alike(trained, exported, tmp_path, capsys):
     assert {name: scores[0][0][name] for name in PAIR} == PAIR
     right = scores[0][0]["good"] > scores[0][0]["bad"]
     assert f"accuracy    {right:.1%}" in said
+
+
+def test_random_weights_stand_beside_the_trained_ones(trained, exported, tmp_path, capsys):
+    """Those of the run's first step, scored as any model is."""
+    pairs = tmp_path / "pairs.jsonl"
+    rows = ({**PAIR, "UID": uid, "sentence_good": f"{uid} is so"} for uid in "ab")
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["probe", str(trained), "--pairs", str(pairs), "--untrained"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^ +random +trained\n +p +[\d.]+% +[\d.]+%\n +a +\d+", said, re.M)
+    assert "the mean of the paradigms; chance is 50 %, and random weights have" in said
+    cfg = run_config(trained)
+    ours, theirs = (
+        {name: np.asarray(x) for name, x in flatten(params).items()}
+        for params in (open_untrained(trained).params, init_state(cfg, cfg.seed).params)
+    )
+    tiny_run.assert_same_bits(ours, theirs)
+    assert main(["probe", str(exported), "--pairs", str(pairs), "--untrained"]) == 2
+    assert "give a run of `bertjax pretrain`" in capsys.readouterr().err
 
 
 TREEBANK = "1\tthe\t_\tDET" + "\t_" * 6 + "\n2\triver\t_\tNOUN" + "\t_" * 6 + "\n\n"
@@ -66,6 +91,7 @@ def test_options_that_do_not_go_together_are_refused(trained, tmp_path, refuse):
     assert "one of the arguments --pairs --text --tagged is required" in refuse("probe", trained)
     assert "go together" in refuse("probe", trained, "--tagged", "x.conllu")
     assert "without --pairs" in refuse("probe", trained, "--text", "x.txt", "--score", "pll")
+    assert "without --pairs" in refuse("probe", trained, "--text", "x.txt", "--untrained")
     assert "not allowed with" in refuse("probe", trained, "--text", "x", "--pairs", "y")
     (tmp_path / "empty.txt").write_text("\n\n")
     assert "no text in it" in refuse("probe", trained, "--text", tmp_path / "empty.txt")
