@@ -15,6 +15,8 @@ LONGEST = 13  # pieces of a run (Brown et al. 2020, appendix C: 13-grams)
 FEWEST = 6
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no factor of a hash is lost
 _CHUNK = 1 << 20  # tokens hashed at a time
+_BITS = 22
+_REST = np.uint64(64 - _BITS)
 
 
 def leaked_sentences(tokens: np.ndarray, sentences: Sequence[np.ndarray]) -> np.ndarray:
@@ -30,11 +32,14 @@ def leaked_sentences(tokens: np.ndarray, sentences: Sequence[np.ndarray]) -> np.
         if (runs := [_runs(s, length) for s in sentences if _length(s) == length])
     }
     found = {length: np.zeros(len(hashes), bool) for length, hashes in wanted.items()}
+    # Nearly no run of the text is wanted: most are told by a few bits of their hash.
+    marked = {length: _marks(hashes) for length, hashes in wanted.items()}
     for start in range(0, len(tokens), _CHUNK):
         # Runs that begin in this chunk may end in the next.
         text = np.asarray(tokens[start : start + _CHUNK + LONGEST - 1])
         for length, hashes in _all_runs(text, wanted.keys()):
-            found[length] |= np.isin(wanted[length], hashes)
+            likely = hashes[marked[length][hashes >> _REST]]
+            found[length] |= np.isin(wanted[length], likely)
     there = {length: wanted[length][found[length]] for length in wanted}
     return np.array(
         [
@@ -43,6 +48,13 @@ def leaked_sentences(tokens: np.ndarray, sentences: Sequence[np.ndarray]) -> np.
         ],
         bool,
     )
+
+
+def _marks(hashes: np.ndarray) -> np.ndarray:
+    """Which first bits these hashes have, bool [2^22]."""
+    marks = np.zeros(1 << _BITS, bool)
+    marks[hashes >> _REST] = True
+    return marks
 
 
 def _length(sentence: np.ndarray) -> int:

@@ -134,10 +134,10 @@ def _print_pairs(pairs: Sequence[Pair], columns: Sequence[Scores], how: str) -> 
             for paradigm in groups[0]:
                 shares = "  ".join(f"{group[paradigm]:6.1%}" for group in groups)
                 print(f"    {paradigm or 'no paradigm':<44}  {shares}")
-    before = f", {columns[0].headline:.1%} with random weights" if len(columns) > 1 else ""
-    print(
-        f"accuracy    {columns[-1].headline:.1%}{before}, the mean of the paradigms; chance is 50 %"
-    )
+    what = f"{columns[-1].headline:.1%}, the mean of the paradigms; chance is 50 %"
+    if len(columns) > 1:
+        what += f", and random weights have {columns[0].headline:.1%}"
+    print(f"accuracy    {what}")
 
 
 def _text(args: argparse.Namespace) -> Lines:
