@@ -2,6 +2,7 @@
 
 ab/x/
   config.json              the ablation, decision rule included, as it was before the first step
+  looks.json               how many seeds it had before each time that they were raised
   corpus.json              fingerprints of the corpus and of the files of its probes
   cells/ARM/seedK/         an ordinary run of `bertjax pretrain`
   cells/ARM/seedK.json     what became of it; written last
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ class GridDirectory:
         return self.path / "config.json"
 
     @property
+    def looks(self) -> Path:
+        """Numbers of seeds after which the grid was seen, and given more."""
+        return self.path / "looks.json"
+
+    @property
     def material(self) -> Path:
         """Fingerprints of what the grid is trained and measured on."""
         return self.path / "corpus.json"
@@ -75,6 +81,13 @@ class GridDirectory:
         """What the cell said."""
         return self.run(cell).with_suffix(".log")
 
+    def read_looks(self) -> list[int]:
+        """How many seeds it had before each time that they were raised."""
+        if not self.looks.exists():
+            return []
+        found: list[int] = json.loads(self.looks.read_text(encoding="utf-8"))["seeds"]
+        return found
+
     def read_outcome(self, cell: Cell) -> dict[str, Any] | None:
         """What became of a cell; None if it has not ended."""
         try:
@@ -85,16 +98,20 @@ class GridDirectory:
 
 
 def open_grid(path: Path, cfg: AblationConfig, material: dict[str, str]) -> GridDirectory:
-    """Make the directory of a grid, or go on in it.
+    """Make the directory of a grid, or go on in it, with more seeds if `cfg` has more.
 
     Raises:
-        UserError: it holds something else, or a grid of another config, corpus or probes.
+        UserError: it holds something else, or a grid of another config, corpus or probes, or of
+            more seeds.
     """
     grid = GridDirectory(path.absolute())
     vacant = _is_vacant(grid.path)  # asked first: another job of the grid may be making it now
     kind = kind_of(grid.path)
     if kind is Kind.ABLATION:
-        _check_same(grid, cfg, material)
+        before = _check_same(grid, cfg, material)
+        if cfg.seeds > before.seeds:
+            write_json(grid.looks, {"seeds": [*grid.read_looks(), before.seeds]})
+            replace_file(grid.config, to_json(replace(before, seeds=cfg.seeds)).encode())
         return grid
     if kind is not None or not vacant:
         raise UserError(
@@ -129,9 +146,18 @@ def _is_vacant(path: Path) -> bool:
     )
 
 
-def _check_same(grid: GridDirectory, cfg: AblationConfig, material: dict[str, str]) -> None:
+def _check_same(
+    grid: GridDirectory, cfg: AblationConfig, material: dict[str, str]
+) -> AblationConfig:
+    """The ablation as it was begun, which the given one is but for what may change."""
     before = from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
-    fields = {c.partition(":")[0]: c for c in describe_difference(before, cfg)}
+    if cfg.seeds < before.seeds:
+        raise UserError(
+            f"{grid.path} has {before.seeds} seeds, and seeds={cfg.seeds} would leave some out: "
+            f"give seeds={before.seeds} or more, or another --workdir"
+        )
+    same = replace(before, seeds=cfg.seeds)
+    fields = {c.partition(":")[0]: c for c in describe_difference(same, cfg)}
     changes = [change for field, change in fields.items() if not _MAY_CHANGE.fullmatch(field)]
     if changes:
         more = f"; and {len(changes) - 6} more" if len(changes) > 6 else ""
@@ -147,3 +173,4 @@ def _check_same(grid: GridDirectory, cfg: AblationConfig, material: dict[str, st
                 f"{grid.path} was begun with another {name} ({str(known.get(name))[:12]}, now "
                 f"{str(material.get(name))[:12]}): give that one, or another --workdir"
             )
+    return before

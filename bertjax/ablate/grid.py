@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bertjax.ablate.budget import within_budget
-from bertjax.config import AblationConfig, PretrainConfig
+from bertjax.config import MOST_SEEDS, AblationConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
 
@@ -21,6 +21,9 @@ _SHARED = {
     "data.corpus": "held-out losses compare on one corpus alone: set it for all arms",
     "data.corpora": "held-out losses compare on one corpus alone: set data.corpora.0.weight",
 }
+
+
+SEARCH_SEED = MOST_SEEDS  # compared nowhere, however many seeds a grid comes to have
 
 
 class Cell(NamedTuple):
@@ -42,7 +45,9 @@ class Cell(NamedTuple):
 def searches(cfg: AblationConfig) -> list[Cell]:
     """The cells that find a setting for each arm that has several, on a seed of their own."""
     return [
-        Cell(arm.name, cfg.seeds, setting) for arm in cfg.arms for setting in range(len(arm.search))
+        Cell(arm.name, SEARCH_SEED, setting)
+        for arm in cfg.arms
+        for setting in range(len(arm.search))
     ]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from bertjax.ablate import charts
 from bertjax.ablate.blocks import Block, Heading, Items, Picture, Rows, Text, to_html, to_markdown
 from bertjax.ablate.check import differences
 from bertjax.ablate.conclusions import Comparison, conclusions, unit
+from bertjax.ablate.cost import costs
 from bertjax.ablate.curves import evaluations
 from bertjax.ablate.directory import GridDirectory
 from bertjax.ablate.grid import Cell
@@ -21,7 +21,7 @@ from bertjax.ablate.table import Table, as_csv
 from bertjax.config import AblationConfig
 from bertjax.durable import replace_file
 from bertjax.runs.directory import RunDirectory
-from bertjax.terminal import count, duration
+from bertjax.terminal import count
 
 
 def write_report(grid: GridDirectory, table: Table) -> Iterator[str]:
@@ -41,35 +41,49 @@ def write_report(grid: GridDirectory, table: Table) -> Iterator[str]:
 
 
 def _blocks(grid: GridDirectory, table: Table) -> Iterator[Block]:
-    yield from _head(table)
+    yield from _head(table, grid.read_looks())
     if table.scores:
         for probe in table.probes:
             yield from _probe(table, probe)
-    yield from _what_differed(grid, table)
+    material = json.loads(grid.material.read_text(encoding="utf-8"))
+    settings = settings_found(table.cfg, grid)
+    # A search that has not ended: the first setting stands for those that are tried.
+    settings = {arm.name: arm.search[0] for arm in table.cfg.arms if arm.search} | settings
+    yield from _what_differed(grid, table, int(material["vocabulary"]), settings)
     yield from _curves(grid, table)
     yield from _groups(table)
-    yield from _cost(table)
+    yield from costs(table, int(material["vocabulary"]), settings)
     yield from _left_out(table)
-    yield from _made_of(grid, table)
+    yield from _made_of(grid, table, material)
 
 
-def _head(table: Table) -> Iterator[Block]:
+def _head(table: Table, looks: Sequence[int]) -> Iterator[Block]:
     cfg = table.cfg
     yield Text(
         f"{len(cfg.arms)} arms, {cfg.seeds} seeds, {_budget(cfg)} for each cell. Fixed before the "
         f"first step: {cfg.decides} decides, at 5 % after Holm's correction over "
         f"all comparisons, {len(cfg.comparisons)}; the control is {cfg.control}."
     )
+    if looks:
+        yield Text(
+            f"Seeds were raised, from {', then '.join(map(str, looks))}: who does so after a look "
+            f"at the results has {len(looks) + 1} chances of a false claim, each of 5 %."
+        )
     if not table.scores:
         yield Text("No cell is fit to be compared yet.")
         return
     yield Items([found.says for found in conclusions(table, cfg.decides)])
+    if any(item.startswith("replaced_tokens.") for arm in cfg.arms for item in arm.overrides):
+        yield Text(
+            "Of an arm that detects replaced tokens all probes measure the generator: the other "
+            "network does not say what stands at a mask. Its worth shows in fine-tuning."
+        )
 
 
 def _budget(cfg: AblationConfig) -> str:
     budget = cfg.budget
     if budget.minutes:
-        return f"{budget.minutes:g} minutes"
+        return f"{budget.minutes:g} minutes by the clock, compiling included,"
     if budget.tokens:
         return f"{count(budget.tokens)} places for tokens"
     return f"{budget.flops:.3g} FLOPs"
@@ -126,13 +140,11 @@ def _forest(table: Table, probe: str, found: list[Comparison]) -> Iterator[Block
     )
 
 
-def _what_differed(grid: GridDirectory, table: Table) -> Iterator[Block]:
+def _what_differed(
+    grid: GridDirectory, table: Table, vocab_size: int, settings: Mapping[str, str]
+) -> Iterator[Block]:
     yield Heading("What differed")
-    material = json.loads(grid.material.read_text(encoding="utf-8"))
-    settings = settings_found(table.cfg, grid)
-    # A search that has not ended: the first setting stands for those that are tried.
-    settings = {arm.name: arm.search[0] for arm in table.cfg.arms if arm.search} | settings
-    of_arms = differences(table.cfg, int(material["vocabulary"]), settings)
+    of_arms = differences(table.cfg, vocab_size, settings)
     yield Items(
         [
             f"{arm} against {other}: {'; '.join(of_arms[arm])}"
@@ -195,36 +207,6 @@ def _groups(table: Table) -> Iterator[Block]:
         )
 
 
-def _cost(table: Table) -> Iterator[Block]:
-    rows = []
-    for arm in table.cfg.arms:
-        costs = [
-            outcome["cost"]
-            for cell, outcome in table.outcomes.items()
-            if cell.arm == arm.name and "cost" in outcome
-        ]
-        if costs:
-            rows.append([arm.name, *_mean_cost(costs)])
-    if rows:
-        yield Heading("Cost of a cell")
-        yield Rows(["arm", "steps", "real tokens", "FLOPs", "training", "tokens/s"], rows)
-
-
-def _mean_cost(costs: list[dict[str, Any]]) -> list[str]:
-    def mean(name: str) -> float:
-        known = [cost[name] for cost in costs if cost[name] is not None]
-        return sum(known) / len(known) if known else 0.0
-
-    seconds, tokens = mean("seconds"), mean("tokens")
-    return [
-        f"{mean('steps'):,.0f}",
-        count(tokens),
-        f"{mean('flops'):.3g}",
-        duration(seconds),
-        count(tokens / seconds) if seconds else "",
-    ]
-
-
 def _left_out(table: Table) -> Iterator[Block]:
     yield Heading("Left out")
     lines = [f"{cell}: {reason}" for cell, reason in table.left_out.items()]
@@ -232,9 +214,8 @@ def _left_out(table: Table) -> Iterator[Block]:
     yield Items(lines or ["Nothing: every cell is fit and was compared."])
 
 
-def _made_of(grid: GridDirectory, table: Table) -> Iterator[Block]:
+def _made_of(grid: GridDirectory, table: Table, material: Mapping[str, str]) -> Iterator[Block]:
     yield Heading("Made of")
-    material = json.loads(grid.material.read_text(encoding="utf-8"))
     lines = [f"{name}: {value}" for name, value in material.items()]
     for cell in table.outcomes:
         found = RunDirectory(grid.run(cell)).environment

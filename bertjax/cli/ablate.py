@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         terminal.progress("reading the corpus and the probes, and looking for these in its text")
         material = check(cfg)
         grid = open_grid(args.workdir, cfg, material.fingerprints())
-        for line in foretell(gather(cfg, grid)):
+        for line in foretell(gather(cfg, grid), grid.path):
             terminal.say(line)
         for probe in material.probes:
             if probe.left_out:

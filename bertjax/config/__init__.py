@@ -12,6 +12,7 @@ K prediction slots in a row, M examples packed in a row, C classes, W words in a
 
 from bertjax.config.ablation import (
     HELD_OUT,
+    MOST_SEEDS,
     AblationConfig,
     Arm,
     BudgetConfig,
@@ -41,6 +42,7 @@ from bertjax.config.pretrain import (
 __all__ = [
     "HELD_OUT",
     "MAX_FEED_FORWARDS",
+    "MOST_SEEDS",
     "POOLED",
     "SENTENCE_FAMILIES",
     "AblationConfig",

@@ -12,6 +12,7 @@ from bertjax.config.pretrain import PretrainConfig
 from bertjax.errors import UserError, nearest
 
 HELD_OUT = "held_out"  # the probe that every ablation has: masked loss on held-out documents
+MOST_SEEDS = 1000  # of a grid
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,79}")  # a folder of its own on any file system
 
 
@@ -104,10 +105,11 @@ class AblationConfig:
                 arm.against != arm.name, f"arm {arm.name} is compared with itself: name another"
             )
         require(
-            2 <= self.seeds <= 1000,
-            f"seeds={self.seeds}: use 2 to 1000; one seed says nothing of the noise between seeds",
+            2 <= self.seeds <= MOST_SEEDS,
+            f"seeds={self.seeds}: use 2 to {MOST_SEEDS}; one seed says nothing of the noise "
+            "between seeds",
         )
-        within("base.seed + seeds", self.base.seed + self.seeds, 0, 2**32 - 1)
+        within("base.seed", self.base.seed, 0, 2**32 - 1 - MOST_SEEDS)
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

@@ -68,12 +68,12 @@ def test_one_seed_in_common_is_not_compared():
     assert "have 1 fit seeds in common, two are needed" in found[0].says
 
 
-def test_the_smallest_effect_is_said_before_the_first_step_and_from_seeds_that_ended():
-    before = list(foretell(Table(CFG, {}, {}, {})))
+def test_the_smallest_effect_is_said_before_the_first_step_and_from_seeds_that_ended(tmp_path):
+    before = list(foretell(Table(CFG, {}, {}, {}), tmp_path / "grid"))
     assert before[0] == "grid   3 arms × 5 seeds, 0 of 15 cells have ended"
     assert "0.041 nats a piece with 80 % probability, among 2 comparisons" in before[1]
     assert "assumed" in before[1]
-    after = list(foretell(table({"control": 0.0, "better": 0.0, "same": 0.0})))
+    after = list(foretell(table({"control": 0.0, "better": 0.0, "same": 0.0}), tmp_path / "grid"))
     assert "from the seeds that have ended" in after[1]
 
 

@@ -18,17 +18,21 @@ import tiny_run
 
 from bertjax.ablate.check import check
 from bertjax.ablate.directory import GridDirectory, open_grid, saved_grid
+from bertjax.ablate.earlier import earlier_deviation, largest_deviation
 from bertjax.ablate.grid import Cell, cell_config, cells
+from bertjax.ablate.power import foretell
+from bertjax.ablate.report import write_report
 from bertjax.ablate.run import run_grid
 from bertjax.ablate.stored import load_scores
-from bertjax.ablate.table import as_csv, gather
+from bertjax.ablate.table import Table, as_csv, gather
 from bertjax.cli.ablate import with_fields
 from bertjax.cli.main import main
+from bertjax.config import BudgetConfig
 from bertjax.errors import UserError
 from bertjax.objectives.choice import objective_of
 from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind
-from bertjax.terminal import Terminal
+from bertjax.terminal import Terminal, count
 from bertjax.train.data import open_data
 from bertjax.train.state import init_state
 from bertjax.tree import flatten
@@ -137,6 +141,19 @@ def test_the_report_has_every_cell_and_nothing_from_elsewhere(grid, capsys):
     }
 
 
+def test_the_text_that_a_budget_was_is_that_of_the_batches(grid, cfg):
+    """Places are what is paid, and real tokens what is read."""
+    _, data = open_data(cfg.base)
+    sources = [
+        data.training(cell_config(cfg, Cell("off", seed), data.first.vocab_size, {}), 0)
+        for seed in range(2)
+    ]
+    read = sum(int((s.batch(i)["segments"] != 0).sum()) for s in sources for i in range(60)) / 2
+    text, places = (grid / "report.md").read_text(), 60 * 16 * 32
+    told = f"| off | 60 | {count(places)} | {count(read)} | {read / places:.0%} |"
+    assert told in text[text.index("## Cost of a cell") :]
+
+
 def test_what_a_grid_is_and_its_report_before_the_end(grid, tmp_path, capsys):
     assert main(["info", str(grid)]) == 0
     assert "4 of 4 have ended, 0 of them left out" in capsys.readouterr().out
@@ -216,6 +233,43 @@ def test_cells_of_another_process_are_passed_over(grid, cfg, tmp_path, capfd):
     assert table.missing == [Cell("off", 1)] and not table.left_out
     assert run_grid(cfg, place, material, stop=lambda: "SIGTERM") == "SIGTERM"
     assert gather(cfg, place).missing == [Cell("off", 1)]
+
+
+def test_more_seeds_go_on_with_the_cells_that_ended(grid, cfg, tmp_path):
+    """The seeds that ended stay as they are, fewer are refused, and the report says so."""
+    copy = tmp_path / "grid"
+    shutil.copytree(grid, copy)
+    material = check(cfg)
+    more = replace(cfg, seeds=3)
+    place = open_grid(copy, more, material.fingerprints())
+    assert saved_grid(copy)[1] == more and place.read_looks() == [2]
+    assert gather(more, place).missing == [Cell("nsp", 2), Cell("off", 2)]
+    before = place.scores(Cell("nsp", 0)).stat()
+    assert run_grid(more, place, material, only=[Cell("off", 2), Cell("nsp", 0)]) is None
+    assert place.scores(Cell("nsp", 0)).stat() == before
+    assert gather(more, place).missing == [Cell("nsp", 2)]
+    with pytest.raises(UserError, match="has 3 seeds, and seeds=2 would leave some out"):
+        open_grid(copy, cfg, material.fingerprints())
+    list(write_report(place, gather(more, place)))
+    text = (copy / "report.md").read_text()
+    assert (
+        "Seeds were raised, from 2: who does so after a look at the results has 2 chances" in text
+    )
+
+
+def test_a_grid_beside_this_one_says_how_much_differences_vary(grid, cfg, tmp_path):
+    shutil.copytree(grid, tmp_path / "earlier")
+    place, found = saved_grid(tmp_path / "earlier")
+    for arm in ("nsp", "off"):  # a third seed, whose scores are another's of the second
+        for path in (place.scores, place.outcome):
+            shutil.copy(path(Cell(arm, 0 if arm == "nsp" else 1)), path(Cell(arm, 2)))
+    open_grid(place.path, replace(found, seeds=3), json.loads(place.material.read_text()))
+    expected = largest_deviation(gather(replace(found, seeds=3), place))
+    assert earlier_deviation(tmp_path / "new", cfg) == (expected, "earlier")
+    said = list(foretell(Table(cfg, {}, {}, {}), tmp_path / "new"))[1]
+    assert f"{expected:.3g}, from the grid earlier beside this one" in said
+    other = replace(cfg, budget=BudgetConfig(tokens=10**6))
+    assert earlier_deviation(tmp_path / "new", other) is None
 
 
 def test_another_grid_in_the_directory_is_refused(grid, cfg):
