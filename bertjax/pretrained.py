@@ -82,14 +82,14 @@ def open_pretrained(path: Path, name: str = "model") -> Pretrained:
 
 
 def open_newest(path: Path) -> Pretrained:
-    """Read a run of `bertjax pretrain` as it is after its last step, its masked LM if it has two.
+    """Read a run of `bertjax pretrain` as it is after its last step.
 
     Raises:
         UserError: there is no such run or no checkpoint in it, or it is damaged.
     """
     require_kind("run", path, Kind.PRETRAINING)
     run = RunDirectory(path.absolute())
-    return _masked_lm(_read_run(run, {"newest": run.checkpoints}))
+    return _read_run(run, {"newest": run.checkpoints})
 
 
 def open_untrained(path: Path, name: str = "model") -> Pretrained:
@@ -104,7 +104,7 @@ def open_untrained(path: Path, name: str = "model") -> Pretrained:
         raise UserError(f"{path} began with the weights of {origin}, not with random ones")
     params = jax.jit(partial(networks.init, cfg))(jax.random.key(cfg.seed))
     generator = Generator(*networks.generator_of(cfg, params)) if cfg.generator else None
-    return _masked_lm(
+    return masked_lm_of(
         Pretrained(
             cfg.model,
             networks.model_of(params),
@@ -136,7 +136,7 @@ def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, To
     if found.tokenizer is None:
         raise no_tokenizer(path)
     tokenizer = found.tokenizer
-    found = _masked_lm(found)
+    found = masked_lm_of(found)
     if found.cfg.replaced_token_head:
         raise UserError(
             f"{path} holds a model that detects replaced tokens and has no masked-LM head: give "
@@ -150,7 +150,7 @@ def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, To
     return found, tokenizer
 
 
-def _masked_lm(found: Pretrained) -> Pretrained:
+def masked_lm_of(found: Pretrained) -> Pretrained:
     """The network of a run that fills masks: the generator, where there is one."""
     if found.generator is None:
         return found

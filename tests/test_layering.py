@@ -68,6 +68,7 @@ ALLOWED = {
     | {
         "checkpoint",
         "data",
+        "finetune",
         "flops",
         "model",
         "objectives",
@@ -77,6 +78,7 @@ ALLOWED = {
         "review",
         "runs",
         "statistics",
+        "tasks",
         "text",
         "train",
     },

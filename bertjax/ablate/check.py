@@ -11,7 +11,7 @@ from bertjax.ablate.grid import Cell, cell_config
 from bertjax.ablate.probes import Probe, fingerprint, read_probes
 from bertjax.config import AblationConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
-from bertjax.pretrained import open_newest
+from bertjax.pretrained import masked_lm_of, open_newest
 from bertjax.probe.scores import Scores
 from bertjax.text.tokenizer import load_tokenizer
 from bertjax.train.data import Data, open_data
@@ -41,7 +41,11 @@ class Material:
     def measure(self, run: Path) -> dict[str, Scores]:
         """Measure the model of a run as it is after its last step."""
         found = open_newest(run)
-        return {probe.name: probe.measure(found) for probe in self.probes}
+        fills = masked_lm_of(found)
+        return {
+            probe.name: probe.measure(found if probe.takes_detector else fills)
+            for probe in self.probes
+        }
 
 
 def check(cfg: AblationConfig) -> Material:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bertjax.ablate.finetuned import FineTuned
 from bertjax.ablate.held_out import HeldOut
 from bertjax.ablate.leaks import leaked_sentences
 from bertjax.config import HELD_OUT, AblationConfig
@@ -37,6 +38,10 @@ class Probe(Protocol):
     @property
     def left_out(self) -> int:
         """Examples that stand in the training text."""
+
+    @property
+    def takes_detector(self) -> bool:
+        """Whether it takes, of two networks, the one that detects replaced tokens."""
 
     def material(self) -> Any:
         """All that decides the scores of a given model, as JSON values."""
@@ -71,6 +76,7 @@ def read_probes(
     if cfg.probes.tagged:
         train, test = read_tagged(cfg.probes.tagged), read_tagged(cfg.probes.tagged_test)
         probes.append(TaggedWords(train, test))
+    probes += [FineTuned.read(typed) for typed in cfg.probes.finetune]
     names = [probe.name for probe in probes]
     for name in names:
         if names.count(name) > 1:
@@ -84,7 +90,7 @@ class HeldOutRows:
 
     rows: Mapping[str, HeldOut]
 
-    name, left_out = HELD_OUT, 0
+    name, left_out, takes_detector = HELD_OUT, 0, False
 
     def material(self) -> Any:
         """How many rows of which length."""
@@ -106,6 +112,8 @@ class MinimalPairs:
     name: str
     pairs: Sequence[Pair]
     left_out: int
+
+    takes_detector = False
 
     @classmethod
     def read(
@@ -154,6 +162,8 @@ class UnseenText:
     texts: Sequence[str]
     left_out: int
 
+    takes_detector = False
+
     @classmethod
     def read(cls, path: str, data: Data, tokenizer: Tokenizer) -> UnseenText:
         """The documents of which no run of pieces stands in the training text."""
@@ -181,7 +191,7 @@ class TaggedWords:
     train: Sequence[Any]
     test: Sequence[Any]
 
-    name, left_out = WORDS, 0
+    name, left_out, takes_detector = WORDS, 0, False
 
     def material(self) -> Any:
         """The sentences and their tags."""

@@ -75,8 +75,8 @@ def _head(table: Table, looks: Sequence[int]) -> Iterator[Block]:
     yield Items([found.says for found in conclusions(table, cfg.decides)])
     if any(item.startswith("replaced_tokens.") for arm in cfg.arms for item in arm.overrides):
         yield Text(
-            "Of an arm that detects replaced tokens all probes measure the generator: the other "
-            "network does not say what stands at a mask. Its worth shows in fine-tuning."
+            "Of an arm that detects replaced tokens the probes measure the generator, as the other "
+            "network does not say what stands at a mask; fine-tuning takes the other network."
         )
 
 

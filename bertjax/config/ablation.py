@@ -66,6 +66,7 @@ class ProbesConfig:
     text: tuple[str, ...] = ()  # files of other text: bits a byte; each is a probe likewise
     tagged: str = ""  # CoNLL-U on which classifiers of frozen states are trained: the probe `words`
     tagged_test: str = ""  # CoNLL-U on which they are scored
+    finetune: tuple[str, ...] = ()  # configs of fine-tuning, and fields: "my.py tune.seeds=0,1"
 
     def __post_init__(self) -> None:
         within("probes.per_paradigm", self.per_paradigm, 0, 10**9)
