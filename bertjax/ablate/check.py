@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bertjax.ablate.differences import real_differences
 from bertjax.ablate.grid import Cell, cell_config
-from bertjax.ablate.probes import Probe, fingerprint, read_probes
+from bertjax.ablate.probes import Probe, fingerprint, probe_names, read_probes
 from bertjax.config import AblationConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
 from bertjax.pretrained import masked_lm_of, open_newest
@@ -48,8 +48,10 @@ class Material:
         }
 
 
-def check(cfg: AblationConfig) -> Material:
+def check(cfg: AblationConfig, progress: Callable[[str], None] = lambda line: None) -> Material:
     """Open what the grid needs; whatever would sink it later is refused now.
+
+    `progress` is told of what takes time.
 
     Raises:
         UserError: an arm that cannot be trained, is no other than a second one, or has another
@@ -60,6 +62,9 @@ def check(cfg: AblationConfig) -> Material:
             "the base recipe has train.init or train.pace: the cells of an ablation begin with "
             "random weights and end by the budget; leave both empty"
         )
+    names = probe_names(cfg)
+    if cfg.decides not in names:
+        raise UserError(f"decides={cfg.decides} is not measured: {nearest(cfg.decides, names)}")
     base, data = open_data(cfg.base)
     configs = {}
     for arm in cfg.arms:
@@ -72,11 +77,7 @@ def check(cfg: AblationConfig) -> Material:
         _check_arm(name, of_arm, cfg.base)
     tokenizer = load_tokenizer(f"{cfg.base.data.paths[0]}/tokenizer")
     positions = min(of_arm.model.max_positions for of_arm in configs.values())
-    probes = read_probes(cfg, data, tokenizer, positions)
-    names = [probe.name for probe in probes]
-    if cfg.decides not in names:
-        raise UserError(f"decides={cfg.decides} is not measured: {nearest(cfg.decides, names)}")
-    return Material(data, probes)
+    return Material(data, read_probes(cfg, data, tokenizer, positions, progress))
 
 
 def _check_differ(configs: Mapping[str, PretrainConfig]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +36,11 @@ class FineTuned:
 
     left_out, takes_detector = 0, True
 
+    @staticmethod
+    def name_of(typed: str) -> str:
+        """`my_task` for `tasks/my_task.py tune.seeds=0,1`."""
+        return Path(typed.split()[0]).stem
+
     @classmethod
     def read(cls, typed: str) -> FineTuned:
         """`typed` is a config of fine-tuning and fields of it, with spaces between.
@@ -45,7 +49,7 @@ class FineTuned:
             UserError: a config, a field or data that cannot be used; a task whose examples are not
                 simply right or wrong, or that has folds.
         """
-        path, *fields = shlex.split(typed)
+        path, *fields = typed.split()
         cfg = apply_overrides(load_config_file(path, FinetuneConfig), fields)
         if cfg.task.family not in _FAMILIES or cfg.tune.folds:
             raise UserError(
@@ -53,7 +57,7 @@ class FineTuned:
                 f"tune.folds={cfg.tune.folds}: use a task of {' or '.join(_FAMILIES)} without folds"
             )
         splits = open_splits(cfg)
-        return cls(Path(path).stem, cfg, (splits.train, splits.dev))
+        return cls(cls.name_of(typed), cfg, (splits.train, splits.dev))
 
     def material(self) -> Any:
         """How it is trained, and the examples; where these lie may change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from bertjax.probe.held_out_text import read_texts, text_scores
 from bertjax.probe.minimal_pairs import Pair, pair_likelihoods, pair_scores, read_pairs
 from bertjax.probe.scores import Scores
 from bertjax.probe.tagged_words import read_tagged, tag_scores
+from bertjax.terminal import count
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.train.data import Data
 
@@ -55,33 +56,64 @@ def fingerprint(probe: Probe) -> str:
     return hashlib.sha256(json.dumps(probe.material()).encode()).hexdigest()
 
 
-def read_probes(
-    cfg: AblationConfig, data: Data, tokenizer: Tokenizer, positions: int
-) -> list[Probe]:
-    """Every probe of an ablation, in the order of the report.
-
-    `positions` are those of the arm that has the fewest.
+def probe_names(cfg: AblationConfig) -> list[str]:
+    """What the probes of an ablation are called, in the order of the report.
 
     Raises:
-        UserError: a file is missing, empty or of another kind, or nothing of it can be used; two
-            probes have one name.
+        UserError: two of them have one name.
+    """
+    names = [HELD_OUT, *map(probe_name, (*cfg.probes.pairs, *cfg.probes.text))]
+    names += [WORDS] if cfg.probes.tagged else []
+    names += map(FineTuned.name_of, cfg.probes.finetune)
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two probes are called {name}, after their files: rename one file")
+    return names
+
+
+def read_probes(
+    cfg: AblationConfig,
+    data: Data,
+    tokenizer: Tokenizer,
+    positions: int,
+    progress: Callable[[str], None],
+) -> list[Probe]:
+    """Every probe of an ablation, as `probe_names` has them.
+
+    `positions` are those of the arm that has the fewest; `progress` is told of what takes time.
+
+    Raises:
+        UserError: a file is missing, empty or of another kind, or nothing of it can be used.
     """
     probes: list[Probe] = [
         HeldOutRows({name: HeldOut.plan(cfg.base, of) for name, of in data.held_out.items()})
     ]
+    text = TrainingText(data, progress)
     for path in cfg.probes.pairs:
         most = cfg.probes.per_paradigm
-        probes.append(MinimalPairs.read(path, most, data, tokenizer, positions))
-    probes += [UnseenText.read(path, data, tokenizer) for path in cfg.probes.text]
+        probes.append(MinimalPairs.read(path, most, text, tokenizer, positions))
+    probes += [UnseenText.read(path, text, tokenizer) for path in cfg.probes.text]
     if cfg.probes.tagged:
         train, test = read_tagged(cfg.probes.tagged), read_tagged(cfg.probes.tagged_test)
         probes.append(TaggedWords(train, test))
     probes += [FineTuned.read(typed) for typed in cfg.probes.finetune]
-    names = [probe.name for probe in probes]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"two probes are called {name}, after their files: rename one file")
     return probes
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """The text that the cells are trained on."""
+
+    data: Data
+    progress: Callable[[str], None]
+
+    def holds(self, probe: str, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Which of a probe's texts share a run of pieces with it, bool [len(ids)]."""
+        corpora = self.data.train.values()
+        size = count(sum(len(corpus.tokens) for corpus in corpora))
+        self.progress(f"looking for {probe} in {size} tokens of training text")
+        rows = [np.array(row, np.int64) for row in ids]
+        return np.logical_or.reduce([leaked_sentences(corpus.tokens, rows) for corpus in corpora])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +149,7 @@ class MinimalPairs:
 
     @classmethod
     def read(
-        cls, path: str, per_paradigm: int, data: Data, tokenizer: Tokenizer, positions: int
+        cls, path: str, per_paradigm: int, text: TrainingText, tokenizer: Tokenizer, positions: int
     ) -> MinimalPairs:
         """The first pairs of each paradigm, or all for 0, that the training text does not hold."""
         pairs = list(_first_of_each(read_pairs(path), per_paradigm))
@@ -137,7 +169,7 @@ class MinimalPairs:
                 f"probes.pairs={path}: {sentences[longest][:60]!r} has {tokens} tokens, an arm "
                 f"{positions} positions: shorten the sentence or leave its pair out"
             )
-        leaks = _in_training_text(data, ids).reshape(-1, 2).tolist()
+        leaks = text.holds(probe_name(path), ids).reshape(-1, 2).tolist()
         kept = [pair for pair, stands in zip(pairs, leaks, strict=True) if not any(stands)]
         _require_some(f"probes.pairs={path}", kept)
         return cls(probe_name(path), kept, len(pairs) - len(kept))
@@ -165,10 +197,10 @@ class UnseenText:
     takes_detector = False
 
     @classmethod
-    def read(cls, path: str, data: Data, tokenizer: Tokenizer) -> UnseenText:
+    def read(cls, path: str, text: TrainingText, tokenizer: Tokenizer) -> UnseenText:
         """The documents of which no run of pieces stands in the training text."""
         texts = read_texts(path)
-        leaks = _in_training_text(data, tokenizer.encode_batch(texts)).tolist()
+        leaks = text.holds(probe_name(path), tokenizer.encode_batch(texts)).tolist()
         kept = [text for text, stands in zip(texts, leaks, strict=True) if not stands]
         _require_some(f"probes.text={path}", kept)
         return cls(probe_name(path), kept, len(texts) - len(kept))
@@ -219,13 +251,6 @@ def _first_of_each(pairs: Sequence[Pair], most: int) -> Iterator[Pair]:
         seen[pair.paradigm] = seen.get(pair.paradigm, 0) + 1
         if not most or seen[pair.paradigm] <= most:
             yield pair
-
-
-def _in_training_text(data: Data, ids: Sequence[Sequence[int]]) -> np.ndarray:
-    """Which of these share a run of pieces with a training text, bool [len(ids)]."""
-    rows = [np.array(row, np.int64) for row in ids]
-    stands = [leaked_sentences(corpus.tokens, rows) for corpus in data.train.values()]
-    return np.logical_or.reduce(stands)
 
 
 def _require_some(what: str, kept: Sequence[Any]) -> None:

@@ -58,8 +58,7 @@ def run(args: argparse.Namespace) -> int:
     with StopSignals() as signals:
         require_devices()
         terminal = Terminal()
-        terminal.progress("reading the corpus and the probes, and looking for these in its text")
-        material = check(cfg)
+        material = check(cfg, terminal.progress)
         grid = open_grid(args.workdir, cfg, material.fingerprints())
         for line in foretell(gather(cfg, grid), grid.path):
             terminal.say(line)

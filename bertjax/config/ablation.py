@@ -74,6 +74,10 @@ class ProbesConfig:
             bool(self.tagged) == bool(self.tagged_test),
             "probes.tagged and probes.tagged_test go together: give a file to each",
         )
+        require(
+            all(item.strip() for item in self.finetune),
+            "probes.finetune has an empty entry: give the config of a fine-tuning",
+        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from bertjax.ablate.check import check
 from bertjax.cli.ablate import with_fields
 from bertjax.cli.main import main
 from bertjax.config import Arm, BudgetConfig, crossed
+from bertjax.data.corpus import open_corpus
 from bertjax.errors import UserError
+from bertjax.terminal import count
 
 TYPED = [
     (["seeds=1"], "seeds=1: use 2 to 1000; one seed says nothing of the noise between seeds"),
@@ -103,6 +105,13 @@ def test_pairs_that_say_nothing(cfg, text, tmp_path):
     material = check(with_fields(cfg, [f"probes.pairs={kept}"]))
     assert material.probes[1].name == "one" and material.probes[1].left_out == 1
     assert [row[2] for row in material.probes[1].material()] == ["So it is."]
+
+
+def test_what_takes_time_is_said(cfg, corpus):
+    said: list[str] = []
+    check(cfg, said.append)
+    tokens = count(len(open_corpus(corpus, "train").tokens))
+    assert said == [f"looking for minimal in {tokens} tokens of training text"]
 
 
 def test_a_directory_of_something_else(ablation, corpus, pairs, capsys):
