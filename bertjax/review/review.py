@@ -50,19 +50,19 @@ class Review:
         if self.bigram_loss is not None:
             said += f", {_apart(self.bigram_loss - self.loss)} a bigram model's loss on them"
             said += f" ({self.bigram_loss:.4f})"
-        lines = [f"normal? {said}"]
+        lines = [said]
         if self.band is not None:
             low, high = (f"{nats:.2f}" for nats in self.band)
             between = low if low == high else f"{low} to {high}"
             lines.append(
-                f"normal? configs/{self.recipe}.py was {between} nats under the unigram entropy of "
+                f"configs/{self.recipe}.py was {between} nats under the unigram entropy of "
                 f"its rows after {count(self.tokens)} tokens"
             )
         return lines + [f"look at {cause.name}: {cause.says}" for cause in self.causes]
 
 
 def _apart(nats: float) -> str:
-    return f"{abs(nats):.2f} nats {'under' if nats >= 0 else 'ABOVE'}"
+    return f"{abs(nats):.2f} nats {'under' if nats >= 0 else 'above'}"
 
 
 def review(

@@ -211,7 +211,7 @@ def _review(
     objective, batches = work.objective, work.batches
     found = review(cfg, objective, data.train, held_out, batches, steps, log, report.tokens)
     for line in found.lines():
-        report.terminal.say(line)
+        report.terminal.say(f"loss   {line}")
     try:
         save_review(run.review, found)
     except OSError as error:  # the run itself is whole

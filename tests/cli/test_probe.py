@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 import tiny_run
 
+from bertjax import sharding
 from bertjax.cli.main import main
+from bertjax.config import MeshConfig
 from bertjax.pretrained import open_untrained, run_config
-from bertjax.train.state import init_state
+from bertjax.train.state import fresh_state
 from bertjax.tree import flatten
 
 PAIR = {"UID": "u", "phenomenon": "p", "sentence_good": "it is so", "sentence_bad": "it are so"}
@@ -43,10 +46,10 @@ def test_random_weights_stand_beside_the_trained_ones(trained, exported, tmp_pat
     said = capsys.readouterr().out
     assert re.search(r"^ +random +trained\n +p +[\d.]+% +[\d.]+%\n +a +\d+", said, re.M)
     assert "the mean of the paradigms; chance is 50 %, and random weights have" in said
-    cfg = run_config(trained)
+    cfg, mesh = run_config(trained), sharding.make_mesh(MeshConfig(), jax.devices()[:1])
     ours, theirs = (
         {name: np.asarray(x) for name, x in flatten(params).items()}
-        for params in (open_untrained(trained).params, init_state(cfg, cfg.seed).params)
+        for params in (open_untrained(trained).params, fresh_state(cfg, mesh).params)
     )
     tiny_run.assert_same_bits(ours, theirs)
     assert main(["probe", str(exported), "--pairs", str(pairs), "--untrained"]) == 2
