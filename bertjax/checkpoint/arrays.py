@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
 from bertjax.errors import UserError
-from bertjax.tree import flatten
+from bertjax.tree import flatten, unflatten
 
 # Devices that hold the same array write a part of it each, if a part has so many bytes.
 _SLICE = 1 << 20
@@ -107,6 +107,12 @@ def _with_sharding(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
 def describe(tree: Any) -> Table:
     """List the arrays (or abstract arrays) of a pytree."""
     return {name: [list(x.shape), str(x.dtype)] for name, x in flatten(tree).items()}
+
+
+def abstract(table: Table) -> dict[str, Any]:
+    """The tree of abstract arrays, nested dicts, that `describe` made a table of."""
+    shapes = {n: jax.ShapeDtypeStruct(shape, dtype) for n, (shape, dtype) in table.items()}
+    return unflatten(shapes)
 
 
 def total_bytes(items: dict[str, Any]) -> int:

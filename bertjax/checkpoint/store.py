@@ -214,6 +214,16 @@ class CheckpointStore:
         items = arrays.read(folder, abstract_items)
         return Restored(contents.step, items, contents.meta, rejected)
 
+    def restore_all(self) -> Restored | None:
+        """Restore every item of the newest step that verifies, as nested dicts on one device."""
+        found, rejected = self._find(None)
+        if found is None:
+            return None
+        folder, contents = found
+        shapes = {name: arrays.abstract(table) for name, table in contents.arrays.items()}
+        items = arrays.read(folder, shapes)
+        return Restored(contents.step, items, contents.meta, rejected)
+
     def latest_verified_step(self) -> int | None:
         """The step `restore` would choose; None when there are no checkpoints."""
         found, _ = self._find(None)

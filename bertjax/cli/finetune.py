@@ -12,8 +12,9 @@ from bertjax.cli.fields import add_config, check_architecture, read_config
 from bertjax.cli.signals import StopSignals
 from bertjax.config import FinetuneConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
+from bertjax.finetune.material import RANDOM_WEIGHTS, Start
 from bertjax.finetune.run import finetune
+from bertjax.finetune.same_run import start_of
 from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import adopt_encoder
 from bertjax.huggingface import no_tokenizer, obstacle_to_export
@@ -31,9 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser, "tune.epochs=5")
     parser.add_argument(
         "--init",
-        required=True,
         help="run of pretrain or finetune, or Hugging Face directory, to start from; "
-        "random: new weights",
+        "random: new weights; a run that goes on needs none",
     )
     parser.add_argument(
         "--architecture",
@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal()
     if obstacle := obstacle_to_export(cfg.model, cfg.head, cfg.task.family):
         terminal.say(f"note   this cannot be exported as it is: {obstacle}")
+    if start.is_of_run and args.init is not None:
+        terminal.say(f"note   what --init {args.init} names is not there; the run has its own")
     with StopSignals() as signals:
         done = finetune(
             cfg,
@@ -76,6 +78,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConfig, Start]:
     """The architecture, and what to start from."""
+    if _is_gone(args) and kind_of(args.workdir) is Kind.FINETUNING:
+        return start_of(args.workdir)
+    if args.init is None:
+        raise UserError(
+            f"--init is missing, and {args.workdir} is no run that could go on: give a run or a "
+            f"Hugging Face directory to start from, or {RANDOM}"
+        )
     if args.init == RANDOM:
         return _random(args, recipe)
     for name in ("architecture", "tokenizer"):
@@ -95,6 +104,13 @@ def _start(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConfi
     if found.tokenizer is None:
         raise no_tokenizer(path)
     return found.cfg, Start(found.source, found.params, found.tokenizer)
+
+
+def _is_gone(args: argparse.Namespace) -> bool:
+    """Whether what the run would start from is not named, or not there any more."""
+    if args.init == RANDOM:
+        return args.tokenizer is not None and not args.tokenizer.exists()
+    return args.init is None or not Path(args.init).exists()
 
 
 @dataclass(frozen=True)
@@ -123,4 +139,4 @@ def _random(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConf
             f"model.vocab_size={size}, but {args.tokenizer} has {tokenizer.vocab_size} pieces: "
             "use at least that many, or leave the option out"
         )
-    return replace(model, vocab_size=size), Start("random weights", {}, tokenizer)
+    return replace(model, vocab_size=size), Start(RANDOM_WEIGHTS, {}, tokenizer)

@@ -19,6 +19,7 @@ TASK_FAMILIES = (
 )
 SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
 TAG_SCHEMES = ("none", "IO", "IOB1", "IOB2", "IOBES")
+IOBES_SPELLINGS = {"IOBES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
 QA_SCORINGS = ("squad", "cmrc")
 
 
@@ -33,7 +34,8 @@ class TaskConfig:
     positive: str = ""  # classification of two labels: the one that f1 is of; empty: the second
     balanced: bool = False  # classes weigh inversely to their frequency in the training file
     class_weights: tuple[float, ...] = ()  # or one weight a label
-    scheme: str = "none"  # tagging, of the files: none (plain tags) | IO | IOB1 | IOB2 | IOBES
+    # tagging, of the files: none (plain tags) | IO | IOB1 | IOB2 | IOBES | BILOU | BMES | BMEWO
+    scheme: str = "none"
     train_scheme: str = ""  # tagging: the scheme that is learnt; empty: that of the files
     no_answer: bool = False  # span_qa: questions may have none (SQuAD 2.0)
     max_query: int = 64  # span_qa: tokens of the question
@@ -43,7 +45,7 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         one_of("task.family", self.family, TASK_FAMILIES)
-        one_of("task.scheme", self.scheme, TAG_SCHEMES)
+        one_of("task.scheme", self.scheme, (*TAG_SCHEMES[:-1], *IOBES_SPELLINGS))
         one_of("task.train_scheme", self.train_scheme, ("", *TAG_SCHEMES))
         one_of("task.scoring", self.scoring, QA_SCORINGS)
         within("task.max_query", self.max_query, 1, 4096)
@@ -78,6 +80,16 @@ class TaskConfig:
             f"task.train_scheme={self.train_scheme} with task.scheme={self.scheme}: plain tags "
             "cannot be converted; name the scheme of the files",
         )
+
+    @property
+    def standard_scheme(self) -> str:
+        """The scheme of the files by its own name, however its letters are spelt."""
+        return "IOBES" if self.scheme in IOBES_SPELLINGS else self.scheme
+
+    @property
+    def learnt_scheme(self) -> str:
+        """The scheme of the tags that are learnt, in its standard spelling."""
+        return self.train_scheme or self.standard_scheme
 
 
 LAYOUTS = (

@@ -14,6 +14,8 @@ from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Rows
 from bertjax.text.tokenizer import Tokenizer
 
+RANDOM_WEIGHTS = "random weights"  # the source of a start without parameters
+
 
 @dataclass(frozen=True)
 class Start:
@@ -23,6 +25,7 @@ class Start:
     params: model.Params  # empty: random ones, of each seed its own
     tokenizer: Tokenizer
     task: str = ""  # of the fine-tuned run it comes from, such as mnli; empty: pretrained only
+    is_of_run: bool = False  # read from the run that is resumed, as what it came from is gone
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 ft/sst2/
   config.json, environment.json, command.txt, lock, tokenizer/     as in a pretraining run
   origin.json           fingerprints of the weights and examples it was started with
+  initial/              those weights, until all models are trained
   seed-0/ ...           one directory a model (bertjax.finetune.member)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
@@ -12,7 +13,6 @@ ft/sst2/
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -34,16 +34,16 @@ from bertjax.finetune.inference import Predictor
 from bertjax.finetune.material import Encoded, Material, Start
 from bertjax.finetune.member import Interrupted, Member, Training, read_result
 from bertjax.finetune.progress import Progress
+from bertjax.finetune.same_run import check_same_run, drop_start, finished, keep_start
 from bertjax.finetune.settle import settle, task_shape
-from bertjax.finetune.splits import Splits, folds, open_splits
+from bertjax.finetune.splits import folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
 from bertjax.model.task import abstract_task_params
-from bertjax.overrides import from_json, to_json
+from bertjax.overrides import to_json
 from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.kinds import Kind
 from bertjax.runs.outcome import Run, Stop, never
-from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes
 from bertjax.tasks.families import task_of, tune_threshold
 from bertjax.tasks.task import Example, Rows, Scores, Task
 from bertjax.terminal import SILENT, Terminal, count
@@ -74,10 +74,14 @@ def finetune(
     material = Material(cfg, splits, start.tokenizer, mesh.size)
     _check_metric(cfg, material.task)
     with open_run(workdir, Kind.FINETUNING, terminal.say) as directory, jax.set_mesh(mesh):
-        _check_same_run(directory, cfg, start, splits)
+        check_same_run(directory, cfg, start, splits)
         directory.describe(to_json(cfg), command)
+        if (done := finished(directory, start)) is not None:
+            terminal.say(results.table(done))
+            return Run(directory, done)
         start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
         CheckpointStore(directory.checkpoints, keep=1).try_out()
+        keep_start(directory, start)
         run = FinetuneRun(cfg, directory, material, start, mesh, terminal)
         with frozen_states(cfg, material, start.params, mesh, directory.path):
             members = run.members()
@@ -89,6 +93,7 @@ def finetune(
             finally:
                 terminal.close()
             content = run.conclude(members, found)
+        drop_start(directory)
     return Run(directory, content)
 
 
@@ -300,27 +305,3 @@ def _check_metric(cfg: FinetuneConfig, task: Task) -> None:
             f"task.metric={cfg.task.metric} is not one that {cfg.task.family} always gives: "
             f"{nearest(cfg.task.metric, task.metrics)}"
         )
-
-
-def _check_same_run(
-    directory: RunDirectory, cfg: FinetuneConfig, start: Start, splits: Splits
-) -> None:
-    """Refuse to go on with a run under another config, or from other weights or examples."""
-    if directory.config.exists():
-        before = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
-        refuse_changes(directory, before, cfg, ("tune.log_every",))
-    parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
-    origin = {
-        "weights (--init)": fingerprint(start.params),
-        "tokenizer (--init)": start.tokenizer.fingerprint,
-        **{f"{name} examples": _fingerprint_of(part) for name, part in parts.items()},
-    }
-    check_origin(directory, origin, resumes=False)
-
-
-def _fingerprint_of(examples: list[Example]) -> str:
-    """Of all that the examples hold but where they stood."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr((example.id, example.texts, example.label)).encode() + b"\n")
-    return digest.hexdigest()

@@ -29,12 +29,15 @@ def adopt_encoder(cfg: FinetuneConfig, source: ModelConfig) -> dict[str, Any]:
 
 
 def settle(cfg: FinetuneConfig, splits: Splits) -> FinetuneConfig:
-    """`cfg` with the labels, and the weights of balanced classes, of the training examples.
+    """`cfg` with what the training examples say: labels, weights of balanced classes, and how the
+    files spell IOBES.
 
     A class weighs n / (classes · its examples), so that all weigh the same together (King and
     Zeng 2001; scikit-learn's "balanced").
     """
     task = replace(cfg.task, labels=splits.labels)
+    if task.family == "tagging" and task.scheme == "IOBES":
+        task = replace(task, scheme=splits.train[0].declared[0])
     if task.balanced:
         if task.family != "classification":
             raise UserError(
@@ -58,8 +61,7 @@ def task_shape(cfg: FinetuneConfig) -> TaskShape:
     }.get(task.family, len(task.labels))
     rules = None
     if cfg.head.crf:
-        scheme = task.train_scheme or task.scheme
-        start, transition, end = allowed_transitions(task.labels, scheme)
+        start, transition, end = allowed_transitions(task.labels, task.learnt_scheme)
         rows = tuple(tuple(row) for row in transition.tolist())
         rules = TagRules(tuple(start.tolist()), rows, tuple(end.tolist()))
     return TaskShape(task.family, classes, task.class_weights, rules)

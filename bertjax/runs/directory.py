@@ -11,7 +11,7 @@ runs/x/
   tokenizer/          the corpus's tokenizer
   checkpoints/        the newest steps
   best/               the step with the lowest held-out loss
-  initial/            the weights it starts from, if `bertjax import` made it
+  initial/            the weights it starts from, if `bertjax import` or `bertjax finetune` made it
   profile/            what `--profile` traced, for xprof
   pace.json           how the steps of a run of `train.minutes` went through its schedule
 """

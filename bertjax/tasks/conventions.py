@@ -64,7 +64,7 @@ def conventions(task: TaskConfig, metrics: Iterable[str]) -> dict[str, str]:
             for name in ("f1", "exact_match")
         }
     positive = positive_label(task, task.labels) if task.labels else ""
-    scheme = task.train_scheme or task.scheme
+    scheme = task.learnt_scheme
     return {name: known[name].format(positive=positive, scheme=scheme) for name in metrics}
 
 

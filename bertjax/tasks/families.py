@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bertjax.config import FinetuneConfig
@@ -56,6 +57,12 @@ def read_examples(
     examples, skipped = _READERS[cfg.task.family](path, cfg, labelled, account)
     if not examples:
         raise UserError(f"{path}: no examples in it ({skipped} bad rows left out): check the file")
+    ids = Counter(example.id for example in examples)
+    if len(ids) < len(examples):
+        account.note(
+            f"{len(examples) - len(ids):,} of {len(examples):,} examples have the id of another "
+            f"one, such as {ids.most_common(1)[0][0]!r}, so that ids do not tell predictions apart"
+        )
     return examples, skipped
 
 
@@ -74,7 +81,7 @@ def label_names(cfg: FinetuneConfig, examples: Sequence[Example]) -> tuple[str, 
             "leaves nothing to learn: check the file"
         )
     if family == "tagging":
-        return tagging.label_names(examples, named, cfg.task.train_scheme or cfg.task.scheme)
+        return tagging.label_names(examples, named, cfg.task.learnt_scheme)
     return _LABELS[family](examples, named) if family in _LABELS else ()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bertjax.errors import UserError, nearest
-from bertjax.tasks.label_doubts import note_doubts
+from bertjax.tasks.label_doubts import note_doubts, note_joined
 from bertjax.tasks.label_values import (
     as_list,
     is_bool,
@@ -67,7 +67,7 @@ def one_each(column: LabelColumn, account: Account) -> Decided:
     return Decided(labels, tuple(name for name in column.classes if name in found))
 
 
-def any_each(column: LabelColumn, separator: str) -> Decided:
+def any_each(column: LabelColumn, separator: str, account: Account) -> Decided:
     """A tuple of labels for every row, as multi_label has it.
 
     A value is a list, a list written as text, labels with `separator` between, an object with 0 or
@@ -102,6 +102,8 @@ def any_each(column: LabelColumn, separator: str) -> Decided:
 
     made = _each(column, rows, _gone(rows), labels)
     seen = {label for labels in made if isinstance(labels, tuple) for label in labels}
+    if not column.named:
+        note_joined(column.place, seen, separator, account)
     return Decided(made, tuple(name for name in column.classes if name in seen))
 
 
@@ -304,5 +306,7 @@ def _number(value: Any) -> float:
         number = math.nan
     if is_bool(value) or not math.isfinite(number):
         shown = visible(value) if isinstance(value, str) else value
-        raise Problem("no number", f"label {shown!r} is no finite number, as regression needs")
+        fix = ": write decimals with a point" if isinstance(value, str) and "," in value else ""
+        said = f"label {shown!r} is no finite number, as regression needs{fix}"
+        raise Problem("no number", said)
     return number

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from bertjax.text.account import Account
 
 _FEW = 10  # rows, in which as many classes as rows are no surprise
 _SEPARATORS = ",;|"
+_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+")
+# Letters of Cyrillic and Greek that no eye tells from Latin ones.
+_LOOKALIKES = str.maketrans(
+    "АВЕКМНОРСТХІЈЅасеорхуіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧον", "ABEKMHOPCTXIJSaceopxyijsABEZHIKMNOPTYXov"
+)
 _BRACKETED = re.compile(r"\[.*\]|\(.*\)|\{.*\}", re.DOTALL)
 
 
 def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], account: Account) -> None:
-    """Note labels that differ in case only or in what cannot be seen, that look like lists, that
-    are as many as rows, and a -1 that may stand for none.
+    """Note labels that differ in case only or in what cannot be seen, that look like lists or like
+    decimals, that are as many as rows, and a -1 that may stand for none.
 
     `values` and `labels` are those of every row, as stored and as decided.
     """
@@ -31,8 +37,13 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
             account.note(f"{place}: {shown} are one label, {label!r}")
     for group in _alike(counts).values():
         if len(group) > 1:
-            shown = ", ".join(f"{label!r} ({counts[label]:,})" for label in sorted(group))
-            account.note(f"{place}: the labels {shown} differ only in case and are kept apart")
+            alike = len({label.casefold() for label in group}) > 1
+            shown = ", ".join(
+                f"{ascii(label) if alike else repr(label)} ({counts[label]:,})"
+                for label in sorted(group)
+            )
+            how = "look alike" if alike else "differ only in case"
+            account.note(f"{place}: the labels {shown} {how} and are kept apart")
     bracketed = [label for label in counts if _BRACKETED.fullmatch(label)]
     if bracketed:
         account.note(
@@ -44,6 +55,12 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
         account.note(
             f"{place}: the label {joined[0]!r} joins other labels: for several a row set "
             "task.family=multi_label and data.label_separator"
+        )
+    if counts and all(map(_COMMA_NUMBER.fullmatch, counts)):
+        account.note(
+            f"{place}: the labels are numbers with a comma, such as {min(counts)!r}: write "
+            "decimals with a point, for task.family=regression; several labels a row are "
+            "task.family=multi_label"
         )
     rows = counts.total()
     if rows >= _FEW and len(counts) * 2 > rows:
@@ -62,10 +79,22 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
         )
 
 
+def note_joined(place: str, labels: Collection[str], separator: str, account: Account) -> None:
+    """Note labels of a multi_label column that may be several, with another separator between."""
+    for other in _SEPARATORS:
+        joined = [label for label in labels if other in label]
+        if other != separator and joined and len(joined) * 2 >= len(labels):
+            account.note(
+                f"{place}: the label {min(joined)!r} may be several: if so, set "
+                f"data.label_separator='{other}'"
+            )
+
+
 def _alike(counts: Counter[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for label in counts:
-        groups[label.casefold()].append(label)
+        shape = unicodedata.normalize("NFKC", label).translate(_LOOKALIKES)
+        groups[shape.casefold()].append(label)
     return groups
 
 

@@ -24,6 +24,10 @@ _INVISIBLE = re.compile(
     "\u2060-\u2069\ufeff]"
 )
 _LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
+_CALL = re.compile(
+    r"\s*(?:set|frozenset|array|list|tuple)\(\s*([\[({].*[\])}])?\s*(?:,\s*dtype=\w+\s*)?\)\s*",
+    re.DOTALL,
+)
 _END = re.compile(r"\s*\Z")
 _ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^\s,'"\[\]{}()]+))\s*,?""")
 
@@ -83,15 +87,18 @@ def spelt_number(value: Any) -> str:
 def as_list(value: Any) -> list[Any] | None:
     """The items of a list, also of one that was written as text; None for any other value.
 
-    Python's, JSON's and NumPy's ways to write one are read: `['a', 'b']`, `["a"]`, `[0 1]`.
+    Python's, JSON's and NumPy's ways to write one are read: `['a', 'b']`, `["a"]`, `[0 1]`,
+    `set()`, `array([0, 1])`.
     """
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)
-    if not isinstance(value, str) or not _LIST.fullmatch(value):
+    if not isinstance(value, str):
         return None
-    return _items(value)
+    if call := _CALL.fullmatch(value):
+        value = call[1] or "[]"
+    return _items(value) if _LIST.fullmatch(value) else None
 
 
 def _items(text: str) -> list[Any] | None:

@@ -42,7 +42,7 @@ def read(
     def decide(columns: list[LabelColumn]) -> Decided:
         if len(columns) > 1:
             return a_column_each(columns)
-        return any_each(columns[0], cfg.data.label_separator)
+        return any_each(columns[0], cfg.data.label_separator, account)
 
     return read_sentences(path, cfg, labelled, decide, account, names)
 

@@ -1,18 +1,22 @@
-"""Entities as tags and back: IO, IOB1, IOB2 and IOBES (also spelt BIOES and BILOU).
+"""Entities as tags and back: IO, IOB1, IOB2 and IOBES (also spelt BILOU, BMES and BMEWO).
 
 scheme   first word      inside   last   alone    written where
 IO       I               I        I      I        adjacent entities of a type run together
 IOB1     I, or B right after an entity of its type        CoNLL-2003 as first published
 IOB2     B               I        I      B        most files called "BIO"
-IOBES    B               I        E      S        "IOBS", BIOES; BILOU has L and U for E and S
+IOBES    B               I        E      S        "IOBS", BIOES
+BILOU    B               I        L      U        the same, in other letters
+BMES     B               M        E      S        Chinese files
+BMEWO    B               M        E      W
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from bertjax.config.finetune import IOBES_SPELLINGS
 from bertjax.metrics.entities import Span
 
 LETTERS = {
@@ -22,14 +26,32 @@ LETTERS = {
     "IOBES": ("B", "I", "E", "S"),
 }
 STRICT = ("IOB2", "IOBES")  # schemes in which an entity's own tags say whether they are valid
-_SPELLINGS = {"L": "E", "U": "S", "M": "I"}
+_STANDARD = {
+    letter: standard
+    for letters in IOBES_SPELLINGS.values()
+    for letter, standard in zip(letters, "BIES", strict=True)
+}
 OUTSIDE = "O"
 
 
 def split(tag: str) -> tuple[str, str]:
-    """`B-PER` -> (`B`, `PER`); `O` -> (`O`, ``). L, U and M are read as E, S and I."""
+    """`B-PER` -> (`B`, `PER`); `O` -> (`O`, ``). L, U, W and M are read as E, S, S and I."""
     letter, _, kind = tag.partition("-")
-    return _SPELLINGS.get(letter, letter), kind
+    return _STANDARD.get(letter, letter), kind
+
+
+def spelling_of(tags: Iterable[str]) -> str:
+    """Which spelling of IOBES has all the letters of the tags, the standard one first."""
+    letters = {tag.partition("-")[0] for tag in tags} - {OUTSIDE}
+    fitting = (name for name, known in IOBES_SPELLINGS.items() if letters <= set(known))
+    return next(fitting, "IOBES")
+
+
+def respelt(tag: str, spelling: str) -> str:
+    """A tag of IOBES in the letters of a spelling of that."""
+    letter, kind = split(tag)
+    letters = dict(zip("BIES", IOBES_SPELLINGS[spelling], strict=True))
+    return f"{letters[letter]}-{kind}" if letter in letters else tag
 
 
 def spans(tags: Sequence[str]) -> list[Span]:

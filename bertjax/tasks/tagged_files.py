@@ -16,6 +16,7 @@ from bertjax.text.layouts import NAMES, Input
 from bertjax.text.records import read_records
 from bertjax.text.stored import read_text, text_lines
 
+_LONG = 500  # words; a sentence that has more lacks a blank line at its end
 _RECORDS = ("jsonl", "json", "parquet", "arrow", "saved", "tfds", "csv")
 
 
@@ -45,12 +46,18 @@ def _sentences(
             layout = "conll"
         if layout in ("conll", "conllu"):
             lines = text_lines(read_text(source.name, account))
-            yield from read_columns(source.name, lines, data, labelled, layout)
+            for sentence in read_columns(source.name, lines, data, labelled, layout):
+                if len(sentence.words) > _LONG:
+                    account.note(
+                        f"{sentence.place}: a sentence of {len(sentence.words):,} words: put a "
+                        "blank line after each sentence"
+                    )
+                yield sentence
         elif layout == "cluener":
             if labelled and cfg.task.scheme == "none":
                 raise UserError(f"{path}: CLUENER holds entities: set task.scheme, such as IOB2")
             rows = read_records(Input(source.name, "jsonl"), ("text",), Form(), account).rows
-            yield from read_tagged(rows, cfg, labelled, cfg.task.scheme)
+            yield from read_tagged(rows, cfg, labelled, cfg.task.standard_scheme)
         elif layout in _RECORDS:
             columns = (data.text, data.label) if labelled else (data.text,)
             form = table_form(data)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bertjax.config import FinetuneConfig
+from bertjax.config.finetune import IOBES_SPELLINGS
 from bertjax.errors import UserError
 from bertjax.tasks.conll import Sentence
 from bertjax.tasks.encode import truncate
@@ -28,7 +29,9 @@ from bertjax.tasks.tag_schemes import (
     is_tag,
     not_told,
     problem,
+    respelt,
     spans,
+    spelling_of,
     split,
     tags_of,
 )
@@ -63,9 +66,10 @@ def read(
         ": correct the file, set data.layout, data.text, data.label or task.scheme to what it "
         "holds, or leave such sentences out with data.skip_bad_rows=true"
     )
-    scheme = cfg.task.scheme
-    learnt = cfg.task.train_scheme or scheme
-    examples: list[Example] = []
+    learnt = cfg.task.learnt_scheme
+    scheme = cfg.task.standard_scheme
+    kept: list[tuple[Sentence, tuple[str, ...] | None]] = []
+    seen: set[str] = set()  # tags as the file spells them
     for sentence in read_sentences(path, cfg, labelled, account):
         wrong, tags = sentence.problem, sentence.tags
         if not wrong and tags is not None:
@@ -74,9 +78,11 @@ def read(
             account.leave(sentence.place, wrong)
             continue
         if tags is not None and scheme != "none":  # also into the scheme's standard spelling
+            seen.update(tags)
             tags = tuple(tags_of(spans(tags), len(tags), learnt))
-        words, source = sentence.words, sentence.source
-        examples.append(Example(sentence.place, sentence.id, words, tags, source=source))
+        kept.append((sentence, tags))
+    spelt = (spelling_of(seen),) if scheme == "IOBES" else ()
+    examples = [Example(s.place, s.id, s.words, tags, spelt, s.source) for s, tags in kept]
     return examples, account.count
 
 
@@ -118,8 +124,8 @@ class Tagging:
     def __init__(self, cfg: FinetuneConfig, labels: tuple[str, ...]):
         self.data = cfg.data
         self.labels = labels
-        self.scheme = cfg.task.train_scheme or cfg.task.scheme
-        self.file_scheme = cfg.task.scheme
+        self.scheme = cfg.task.learnt_scheme
+        self.files = cfg.task  # whose scheme is that of the files
         self.has_rules = cfg.head.crf and self.scheme != "none"  # which the head obeys
         self.metrics = tag_metrics(self.scheme)
         self._ids = {label: i for i, label in enumerate(labels)}
@@ -291,9 +297,14 @@ class Tagging:
 
     def _as_in_files(self, tags: Sequence[str | None] | None) -> Sequence[str | None] | None:
         """Tags of the scheme that is learnt in the one of the files."""
-        if tags is None or self.file_scheme == self.scheme:
+        files = self.files
+        if tags is None or files.scheme == self.scheme:
             return tags
-        return tags_of(spans([tag or OUTSIDE for tag in tags]), len(tags), self.file_scheme)
+        said = [tag or OUTSIDE for tag in tags]
+        if files.standard_scheme != self.scheme:
+            said = tags_of(spans(said), len(tags), files.standard_scheme)
+        is_spelt = files.scheme in IOBES_SPELLINGS
+        return [respelt(tag, files.scheme) for tag in said] if is_spelt else said
 
     def score(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> dict[str, Any]:
         """See `score_tags`. Raises UserError for a tag that was not learnt."""

@@ -27,7 +27,8 @@ class Example:
     id: str  # what a prediction is filed under; without one the number from 0, over all files
     texts: tuple[str, ...]  # by family: text(s) | words | question and context | text and endings
     label: Any = None  # by family; None where the file has none
-    declared: tuple[str, ...] = ()  # all labels there are, in order, where the file says so
+    # All labels there are, in order, where the file says so; of tags, how IOBES is spelt there.
+    declared: tuple[str, ...] = ()
     source: str = ""  # tagging: the text in which the words stand, where the file has it
 
 

@@ -48,6 +48,13 @@ _FIXES = {
                            "Parquet"),
     "a database": ((".db", ".sqlite", ".sqlite3"), "export the table as CSV"),
 }  # fmt: skip
+# How what only stands for a file, or is no text as it is, begins.
+_STAND_INS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file: run git lfs pull",
+    b"<doc id=": "made by WikiExtractor, whose tags would be text: run it with --json, and name "
+    "what it writes .jsonl",
+}
+_RECORDS = ("jsonl", "json", "parquet", "arrow")  # which no other layout can be taken for
 _SNIFFED = 16 << 20  # bytes: a longer first line is not looked at
 
 
@@ -84,14 +91,36 @@ def is_known(name: str) -> bool:
 def settle(name: str, field: str, layout: str = "") -> str:
     """The layout of a file, JSON and JSON Lines told apart; "" if nothing says.
 
-    Text whose first line is a JSON object with `field` is JSON Lines under another name.
+    Text whose first line is a JSON object with `field` is JSON Lines under another name; JSON
+    Lines whose first line ends amid a value are JSON.
+
+    Raises:
+        UserError: as `layout_of`, the file stands for another one, or is not of a `layout` given.
     """
-    layout = layout or layout_of(name)
-    if layout == "json" and _first_object(name, alone=False) is not None:
+    told = _BY_SUFFIX.get(suffix_of(name), "")
+    if told in _RECORDS and layout in ("conll", "conllu", "csv", "tsv"):
+        raise UserError(
+            f"{name}: its name says {NAMES[told]}, but data.layout={layout}: set data.layout= to "
+            "go by the name, or correct it"
+        )
+    settled = layout or layout_of(name)
+    head = _head(name).lstrip()
+    for beginning, what in _STAND_INS.items():
+        if head.startswith(beginning):
+            raise UserError(f"{name}: {what}")
+    if settled == "jsonl" and not layout and _is_spread(head):
+        settled = "json"
+    if settled == "json" and _first_object(name, alone=False) is not None:
         return "jsonl"
-    if layout == "text" and field in (_first_object(name, alone=True) or {}):
+    if settled == "text" and field in (_first_object(name, alone=True) or {}):
         return "jsonl"
-    return layout
+    return settled
+
+
+def _is_spread(head: bytes) -> bool:
+    """Whether JSON that begins so has its values over several lines, or in one list."""
+    first = head.partition(b"\n")[0].strip()
+    return first in (b"{", b"[") or first.startswith(b"[{")
 
 
 def may_hold(source: Input, field: str) -> bool:
