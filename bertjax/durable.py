@@ -41,9 +41,15 @@ def appearing_file(path: Path) -> Iterator[BinaryIO]:
     """Give a file to write that gets its name when the block ends well.
 
     A crash at any instant leaves what was there before or all of the new bytes. Two processes may
-    write one name at once: the later one wins.
+    write one name at once: the later one wins. A symbolic link stays one; a pipe or a device, such
+    as /dev/stdout, is written to as it is.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
+    temporary = path.with_name(f".{uuid.uuid4().hex}")  # as short as any name that fits
     try:
         with temporary.open("wb") as file:
             yield file

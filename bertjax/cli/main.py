@@ -61,7 +61,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that cannot show × gets a ?
     # The first thing TensorStore's and XLA's C++ would say is noise to a user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return in_one_line("bertjax", lambda: _dispatch(arguments))
+    return in_one_line("bertjax", lambda: _dispatch(_readable(arguments)))
+
+
+def _readable(arguments: list[str]) -> list[str]:
+    """The arguments, all of which are Unicode; UserError names the one that is not."""
+    for item in arguments:
+        if re.search("[\udc80-\udcff]", item):
+            raise UserError(
+                f"{item!a} is not UTF-8: rename the file, or give a symbolic link to it with "
+                "another name"
+            )
+    return arguments
 
 
 def in_one_line(name: str, run: Callable[[], int | None]) -> int:
@@ -116,7 +127,9 @@ def parser_of(verb: str) -> tuple[Any, argparse.ArgumentParser]:
 
 
 def _expand_home(item: str) -> str:
-    """Expand the ~ of `--out=~/x` and `data.corpus=~/x`, which shells leave as it is."""
+    """Expand the ~ of `--out=~/x` and `data.corpus=~/x`, which shells leave, and of '~/x'."""
+    if item == "~" or item.startswith("~/"):
+        return os.path.expanduser(item)
     name, equals, value = item.partition("=")
     if equals and value.startswith("~") and re.fullmatch(r"-{0,2}[A-Za-z][\w.-]*", name):
         return f"{name}={os.path.expanduser(value)}"

@@ -123,7 +123,9 @@ def test_a_recipe_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):
         ("data.corpus=~/c", "data.corpus=/home/me/c"),
         ("data.phases.0.x=~", "data.phases.0.x=/home/me"),
         ("a sentence=~/c", "a sentence=~/c"),
-        ("~/c", "~/c"),
+        ("~/c", "/home/me/c"),
+        ("~", "/home/me"),
+        ("~ [MASK]", "~ [MASK]"),
         ("x=a~b", "x=a~b"),
     ],
 )

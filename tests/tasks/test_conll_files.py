@@ -13,6 +13,7 @@ from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
 from bertjax.tasks.families import read_examples
 from bertjax.tasks.task import Example
+from bertjax.text.account import Account
 
 
 def config(scheme: str = "none", labels=(), **data) -> FinetuneConfig:
@@ -58,6 +59,15 @@ def test_comments_and_marks_are_no_words(tmp_path_factory, drawn, comments, mark
     text = mark + "\n".join(blocks) + "\n" + known + "\n"
     path.write_text(text.replace("\n", newline), newline="")
     assert pairs(path, config())[:-1] == drawn
+
+
+def test_a_sentence_without_an_end_is_noted(tmp_path):
+    (tmp_path / "a.conll").write_text("word O\n" * 300 + "\n" + "word B-X\n" * 501)
+    account = Account()
+    read_examples(str(tmp_path / "a.conll"), config(), account=account)
+    assert account.notes == [
+        f"{tmp_path}/a.conll:302: a sentence of 501 words: put a blank line after each sentence"
+    ]
 
 
 def test_multiconer_germeval_and_conll_2012(tmp_path):

@@ -38,6 +38,10 @@ def one(values, named=(), account=None):
     return one_each(column(values, named), account or Account()).labels
 
 
+def several(made: LabelColumn, account: Account | None = None):
+    return any_each(made, ",", account or Account())
+
+
 def kinds(labels) -> list[str]:
     return [label.kind if isinstance(label, Problem) else label for label in labels]
 
@@ -166,6 +170,9 @@ def test_a_list_is_several_labels(values):
         ([str(i) for i in range(20)], "20 classes in 20 rows"),
         ([-1, 0, 1, -1], "2 rows have the label -1, which is taken for a class"),
         (["None", "a", "b"], "1 rows have the label 'None'"),
+        (["0,5", "1,5", "0,5"], "numbers with a comma, such as '0,5'"),
+        (["1", "１", "0"], r"'1' \(1\), '\\uff11' \(1\) look alike"),
+        (["good", "gооd", "bad"], r"'g\\u043e\\u043ed' \(1\) look alike"),
     ],
 )
 def test_what_looks_wrong_is_noted(values, note):
@@ -184,6 +191,17 @@ def test_plain_labels_are_not_remarked_upon():
 
 # Several labels a row.
 
+
+@pytest.mark.parametrize(
+    ("values", "note"), [(["x;y", "y", "x; z"], r"'x; z' may be several: .*label_separator=';'"),
+                         (["x,y", "y", "x;z"], "")],
+)  # fmt: skip
+def test_another_separator_of_labels_is_noted(values, note):
+    account = Account()
+    several(column(values), account)
+    assert [bool(re.search(note, said)) for said in account.notes] == ([True] if note else [])
+
+
 sets = st.lists(st.lists(st.sampled_from("abcd"), max_size=3, unique=True), min_size=1)
 WRITERS = {
     "lists": list,
@@ -191,13 +209,19 @@ WRITERS = {
     "JSON": json.dumps,
     "NumPy": lambda row: str(np.array(row, object)),
     "separated": ",".join,
+    "a set": lambda row: str(set(row)),
+    "a frozenset": lambda row: str(frozenset(row)),
+    "an array": lambda row: repr(np.array(row, object)),
 }
 
 
 @given(sets, st.sampled_from(sorted(WRITERS)))
 def test_sets_of_labels_however_they_are_written(rows, writer):
     values = [WRITERS[writer](row) for row in rows]
-    assert any_each(column(values), ",").labels == [tuple(row) for row in rows]
+    labels = several(column(values)).labels
+    unordered = WRITERS[writer] in (WRITERS["a set"], WRITERS["a frozenset"])
+    kept = sorted if unordered else tuple
+    assert [kept(row) for row in labels] == [kept(row) for row in rows]
 
 
 @given(
@@ -218,31 +242,31 @@ def test_vectors_are_those_of_scikit_learn(rows, kind):
         "array": lambda row: str(np.array(row)),
         "separated": lambda row: ",".join(map(str, row)),
     }[kind]
-    decided = any_each(column([made(row) for row in rows]), ",")
+    decided = several(column([made(row) for row in rows]))
     if len({tuple(row) for row in rows}) == 1:
         return  # a column of one value, which leaves nothing to learn
     names = tuple(f"LABEL_{i}" for i in range(len(rows[0])))
     assert decided.declared == names
     binary = MultiLabelBinarizer(classes=list(names)).fit_transform(decided.labels)
     assert binary.tolist() == rows
-    named = any_each(column([made(row) for row in rows], named="vwxyz"[: len(rows[0])]), ",")
+    named = several(column([made(row) for row in rows], named="vwxyz"[: len(rows[0])]))
     assert named.declared == tuple("vwxyz"[: len(rows[0])])
 
 
 def test_lists_of_class_numbers_are_no_vectors():
-    assert any_each(column([[0], [0, 1], [2]]), ",").labels == [("0",), ("0", "1"), ("2",)]
-    assert any_each(column(["0", "1", "0,1"]), ",").labels == [("0",), ("1",), ("0", "1")]
-    assert any_each(column([[1.0], [2]]), ",").labels == [("1",), ("2",)]
+    assert several(column([[0], [0, 1], [2]])).labels == [("0",), ("0", "1"), ("2",)]
+    assert several(column(["0", "1", "0,1"])).labels == [("0",), ("1",), ("0", "1")]
+    assert several(column([[1.0], [2]])).labels == [("1",), ("2",)]
 
 
 def test_other_vectors_and_objects():
     with pytest.raises(UserError, match=r"task\.labels names 2: name one label a place"):
-        any_each(column([[0, 1, 1], [1, 0, 0]], named="ab"), ",")
+        several(column([[0, 1, 1], [1, 0, 0]], named="ab"))
     with pytest.raises(UserError, match="lists of real numbers"):
-        any_each(column([[0.3, 0.7], [1.0, 0.0]]), ",")
-    decided = any_each(column([{"x": 1, "y": 0}, {"x": 0.0, "y": True}]), ",")
+        several(column([[0.3, 0.7], [1.0, 0.0]]))
+    decided = several(column([{"x": 1, "y": 0}, {"x": 0.0, "y": True}]))
     assert decided == ([("x",), ("y",)], ("x", "y"))
-    assert kinds(any_each(column([None, "nan", "", ["a"]]), ",").labels) == [NONE, NONE, (), ("a",)]
+    assert kinds(several(column([None, "nan", "", ["a"]])).labels) == [NONE, NONE, (), ("a",)]
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 1)] * 3), min_size=1))

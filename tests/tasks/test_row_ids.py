@@ -14,6 +14,7 @@ import pytest
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.tasks.families import read_examples
 from bertjax.tasks.unlabelled import read_unlabelled
+from bertjax.text.account import Account
 
 TEXTS = ["new york", "paul is in york", "in a new york"]
 Write = Callable[[Path, list[dict]], object]
@@ -81,6 +82,19 @@ def test_a_row_with_an_id_keeps_it_in_every_family(tmp_path, name, suffix):
         cfg = FinetuneConfig(task=task, data=ExamplesConfig(choices=choices))
         found, _ = read_examples(str(path), cfg)
         assert [each.id for each in found] == ["n0", "n1"], family
+
+
+def test_ids_that_are_there_twice_are_noted(tmp_path):
+    as_csv(
+        tmp_path / "a.csv",
+        [{"id": i, "text": t, "label": "x"} for i, t in zip("112", TEXTS, strict=True)],
+    )
+    account = Account()
+    read_examples(str(tmp_path / "a.csv"), FinetuneConfig(), account=account)
+    assert account.notes == [
+        "1 of 3 examples have the id of another one, such as '1', so that ids do not tell "
+        "predictions apart"
+    ]
 
 
 def test_flat_questions_of_several_files_have_an_id_each(tmp_path):

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bertjax.config.finetune import IOBES_SPELLINGS
 from bertjax.tasks.tag_schemes import (
     LETTERS,
     all_tags,
     allowed_transitions,
     problem,
+    respelt,
     spans,
+    spelling_of,
     split,
     tags_of,
 )
@@ -35,6 +38,21 @@ def test_written_and_read_again(scheme, made):
     tags = tags_of(found, length, scheme)
     assert problem(tags, scheme) is None
     assert spans(tags) == found
+
+
+@given(entities(), st.sampled_from(sorted(IOBES_SPELLINGS)))
+def test_spellings_of_iobes_are_told_and_kept(made, spelling):
+    """Oracle: seqeval, which has a class for three of them."""
+    found, length = made
+    standard = tags_of(found, length, "IOBES")
+    spelt = [respelt(tag, spelling) for tag in standard]
+    assert spans(spelt) == found and problem(spelt, "IOBES") is None
+    assert [respelt(tag, "IOBES") for tag in spelt] == standard
+    assert [respelt(tag, spelling_of(spelt)) for tag in standard] == spelt
+    seqeval = pytest.importorskip("seqeval.scheme")
+    if hasattr(seqeval, spelling if spelling != "IOBES" else "IOBES"):
+        theirs = seqeval.Entities([spelt], getattr(seqeval, spelling)).entities[0]
+        assert [(e.start, e.end, e.tag) for e in theirs] == found
 
 
 @given(entities())

@@ -10,6 +10,8 @@ import pytest
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
+from bertjax.finetune.settle import settle
+from bertjax.finetune.splits import Splits
 from bertjax.tasks.tag_schemes import all_tags, problem
 from bertjax.tasks.tagging import Tagging, WordScores, label_names, read
 from bertjax.tasks.task import Example
@@ -38,6 +40,10 @@ def config(scheme: str = "IOB2", train_scheme: str = "", **data) -> FinetuneConf
         ("IOB2", "IOBES", "B-PER I-PER O B-LOC B-LOC"),
         ("IOBES", "IOB2", "B-PER E-PER O S-LOC S-LOC"),
         ("IOB2", "", "B-PER I-PER O B-LOC B-LOC"),
+        ("IOBES", "", "B-PER L-PER O U-LOC U-LOC"),
+        ("BILOU", "IOB2", "B-PER L-PER O U-LOC U-LOC"),
+        ("BMES", "", "B-PER E-PER O S-LOC S-LOC"),
+        ("IOBES", "IOBES", "B-PER E-PER O W-LOC W-LOC"),
     ],
 )
 def test_predictions_are_in_the_scheme_of_the_file(tmp_path, scheme, learnt, written):
@@ -47,7 +53,8 @@ def test_predictions_are_in_the_scheme_of_the_file(tmp_path, scheme, learnt, wri
     path.write_text("\n".join(map(" ".join, zip(words, written.split(), strict=True))) + "\n")
     cfg = config(scheme, learnt)
     (example,), _ = read(str(path), cfg)
-    labels = all_tags(("LOC", "PER"), learnt or scheme)
+    labels = all_tags(("LOC", "PER"), cfg.task.learnt_scheme)
+    cfg = settle(cfg, Splits([example], [], [], labels))
     right = WordScores(one_hot(example.label, labels), None)
     (line,) = Tagging(cfg, labels).predict([example], [right])
     assert line["tokens"] == words

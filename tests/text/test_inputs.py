@@ -126,6 +126,30 @@ def test_what_is_never_read_says_what_to_do(tmp_path, name, fix):
         find_inputs(str(tmp_path / name), "text", Account())
 
 
+STAND_INS = {
+    "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n": "git lfs pull",
+    '<doc id="1" url="u" title="T">\nT\n\ntext\n</doc>\n': "--json",
+}
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.parquet", "a.csv", "a.jsonl", "wiki_00"])
+@pytest.mark.parametrize("content", sorted(STAND_INS))
+def test_what_stands_for_a_file_is_none(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=STAND_INS[content]):
+        find_inputs(str(tmp_path / name), "text", Account())
+
+
+@pytest.mark.parametrize("layout", ["conll", "csv"])
+def test_a_name_and_a_layout_that_contradict_are_refused(tmp_path, layout):
+    for name in ("a.jsonl", "a.PARQUET", "b.json.gz"):
+        (tmp_path / name).write_text("")
+        with pytest.raises(UserError, match=rf"but data\.layout={layout}: set data\.layout= to go"):
+            find_inputs(str(tmp_path / name), "text", Account(), layout)
+    (tmp_path / "a.tsv").write_text("a\tb\n")
+    assert find_inputs(str(tmp_path / "a.tsv"), "text", Account(), layout)[0].layout == layout
+
+
 def test_text_is_json_lines_if_its_first_line_holds_the_field(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(json.dumps({"text": "a"}) + "\n")

@@ -61,10 +61,16 @@ def test_json_in_one_piece(tmp_path, wrap, indent):
     assert read(path, "text", "label") == ROWS
 
 
-def test_json_objects_one_after_another(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text("\n".join(json.dumps(row, indent=1) for row in ROWS))
-    assert read(path, "text") == ROWS
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_json_over_several_lines_whatever_it_is_called(tmp_path, name):
+    path = tmp_path / name
+    for text in (
+        "\n".join(json.dumps(row, indent=1) for row in ROWS),
+        json.dumps(ROWS, indent=1),
+        f"[{json.dumps(ROWS[0])},\n {json.dumps(ROWS[1])}]",
+    ):
+        path.write_text(text)
+        assert read(path, "text") == ROWS
 
 
 @settings(max_examples=30)
