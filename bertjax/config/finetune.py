@@ -34,8 +34,7 @@ class TaskConfig:
     positive: str = ""  # classification of two labels: the one that f1 is of; empty: the second
     balanced: bool = False  # classes weigh inversely to their frequency in the training file
     class_weights: tuple[float, ...] = ()  # or one weight a label
-    # tagging, of the files: none (plain tags) | IO | IOB1 | IOB2 | IOBES | BILOU | BMES | BMEWO
-    scheme: str = "none"
+    scheme: str = "none"  # tagging, of the files: none (plain tags) IO IOB1 IOB2 IOBES BILOU BMES
     train_scheme: str = ""  # tagging: the scheme that is learnt; empty: that of the files
     no_answer: bool = False  # span_qa: questions may have none (SQuAD 2.0)
     max_query: int = 64  # span_qa: tokens of the question

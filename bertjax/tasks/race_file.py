@@ -20,6 +20,7 @@ from bertjax.text.layouts import settle, suffix_of
 from bertjax.text.stored import read_text
 
 _TABLE = re.compile(r'\s*(\[|\{\s*"(data|rows|columns)")')  # how JSON of a table begins
+_FIELD = re.compile(r'"(article|questions|options|answers)"\s*:')
 _FIX = "give RACE's JSON: article, questions, options and answers"
 
 
@@ -42,7 +43,8 @@ def is_race(path: str) -> bool:
         return all(suffix_of(str(file)) in ("", ".txt", ".json", ".md") for file in files)
     if suffix_of(path) != ".json" or settle(path, "article") != "json":
         return False
-    return not _TABLE.match(read_text(path, Account()))
+    text = read_text(path, Account())
+    return not _TABLE.match(text) and _FIELD.search(text) is not None
 
 
 def read_race(path: str, account: Account) -> Iterator[Question]:

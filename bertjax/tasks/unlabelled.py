@@ -38,7 +38,7 @@ def read_unlabelled(
 
     Raises:
         UserError: the file cannot be read, lines of text cannot be this task's input, or they
-            could as well be columns.
+            could as well be columns or a table.
     """
     account = account or row_account(cfg.data)
     found = find_inputs(path, cfg.data.text, Account())
@@ -56,6 +56,8 @@ def read_unlabelled(
     behind = 0  # lines of the files before
     for source in found:
         lines = text_lines(read_text(source.name, account))
+        if suffix_of(source.name) != ".text":
+            _refuse_table(source.name, lines)
         examples += _lines(source.name, lines, behind, cfg, account)
         behind += len(lines)
         account.read["text"] += 1
@@ -97,6 +99,16 @@ def _holds_columns(name: str, cfg: FinetuneConfig) -> bool:
         f"{name}: all {len(fields)} lines have {widths.pop()} words, so that they may be texts or "
         "columns without tags: name the file .text if a line is a text, .conll if it is a word"
     )
+
+
+def _refuse_table(name: str, lines: Sequence[str]) -> None:
+    """Raise UserError if every line has as many tabs, as those of a table and of columns have."""
+    tabs = {line.count("\t") for line in lines if line.strip()}
+    if len(tabs) == 1 and tabs != {0} and len(lines) > 1:
+        raise UserError(
+            f"{name}: each of its lines has {tabs.pop()} tabs, as those of a table have: name the "
+            "file .tsv if it is one, .conll if a line is a word, .text if a line is a text"
+        )
 
 
 def _with_field_of_words(source: Input, cfg: FinetuneConfig) -> FinetuneConfig:
