@@ -23,41 +23,49 @@ ENCODE_CHARS = 1 << 16  # text given to the tokenizer at once, which bounds its 
 
 
 class Stretch(NamedTuple):
-    """Neighbouring sentences of a document."""
+    """Neighbouring sentences of a document, where more than their text has to be known."""
 
     text: str
     ends: list[int]  # characters at which its sentences end, but for the last
     chinese: bool
 
 
+Part = str | Stretch  # most are a sentence whose words the pieces tell: its text alone is made fast
+
+
 def stretches(
     text: str, spans: Sequence[tuple[int, int]], language: str, tokenizer: Tokenizer
-) -> list[Stretch]:
+) -> list[Part]:
     """Cut a document with the sentences `spans`; what marks spaces gets every character.
 
     A stretch that reaches `ENCODE_CHARS` is cut at the next sentence whatever is there.
     """
     chinese = language == "zh"
     if tokenizer.mark == WORDPIECE:
-        return [Stretch(text[start:end], [], chinese) for start, end in spans]
+        sentences = [text[start:end] for start, end in spans]
+        return [Stretch(each, [], True) for each in sentences] if chinese else [*sentences]
     if not spans:
         return []
-    found: list[Stretch] = []
+    found: list[Part] = []
     begin = 0
     ends: list[int] = []
     for (_, end), (start, _) in pairwise(spans):
         spaced = start > end and text[end] in tokenizer.separators
         if spaced or end - begin >= ENCODE_CHARS:
-            found.append(Stretch(text[begin:end], ends, chinese))
+            found.append(_part(text[begin:end], ends, chinese))
             begin, ends = end, []
         else:
             ends.append(end - begin)
-    found.append(Stretch(text[begin:], ends, chinese))
+    found.append(_part(text[begin:], ends, chinese))
     return found
 
 
+def _part(text: str, ends: list[int], chinese: bool) -> Part:
+    return Stretch(text, ends, chinese) if ends or chinese else text
+
+
 def encode(
-    parts: Sequence[Stretch], tokenizer: Tokenizer
+    parts: Sequence[Part], tokenizer: Tokenizer
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ids of all parts end to end, int32; where sentences and words start.
 
@@ -65,7 +73,7 @@ def encode(
     """
     tokens, lengths, words = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     for group in _groups(parts):
-        simple = [part.text for part in group if not (part.ends or part.chinese)]
+        simple = [part for part in group if isinstance(part, str)]
         found = tokenizer.encode_batch(simple)
         if len(simple) == len(group):
             sizes = np.array([len(ids) for ids in found], np.int64)
@@ -76,11 +84,11 @@ def encode(
             continue
         plain = iter(found)
         for part in group:
-            if part.ends or part.chinese:
-                ids, sizes, flags = _by_offsets(part, tokenizer)
-            else:
+            if isinstance(part, str):
                 ids = np.array(next(plain), np.int32)
                 sizes, flags = np.array([len(ids)]), tokenizer.starts_word[ids]
+            else:
+                ids, sizes, flags = _by_offsets(part, tokenizer)
             tokens.append(ids)
             lengths.append(sizes)
             words.append(flags)
@@ -102,9 +110,9 @@ def _by_offsets(part: Stretch, tokenizer: Tokenizer) -> tuple[np.ndarray, ...]:
     return ids, np.diff(np.searchsorted(begins, part.ends), prepend=0, append=len(ids)), flags
 
 
-def _groups(parts: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:
+def _groups(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
     """Neighbours of about `ENCODE_CHARS` together, one at least."""
-    ends = np.cumsum([len(part.text) for part in parts])
+    ends = np.cumsum([len(p) if isinstance(p, str) else len(p.text) for p in parts])
     start = 0
     while start < len(parts):
         taken = ends[start - 1] if start else 0

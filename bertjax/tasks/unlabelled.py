@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +33,10 @@ def read_unlabelled(
     """Examples without labels, and how many bad rows were left out.
 
     A file of text, or a pipe of it, holds one text a line, blank lines aside. Where the run learnt
-    from words in columns under the name `.txt`, such files are looked at: they may be either. For
-    tagging a line's words are what whitespace separates, or its characters where it has none and
-    is Chinese. The id of an example is the number of its line, from 0 and over all files.
+    from words in columns under the name `.txt`, such files are looked at, for they may be either,
+    as are a tagger's files whose names do not say what they hold. For tagging a line's words are
+    what whitespace separates, or its characters where it has none and is Chinese. The id of an
+    example is the number of its line, from 0 and over all files.
 
     Raises:
         UserError: the file cannot be read, lines of text cannot be this task's input, or they
@@ -67,19 +69,21 @@ def read_unlabelled(
 
 
 def _is_plain(source: Input, cfg: FinetuneConfig) -> bool:
-    """Whether a file holds a text a line; for tagging, one without a suffix is CoNLL."""
+    """Whether a file holds a text a line; where a tagger's suffix does not say, it is looked at."""
     if source.layout not in ("", "text"):
         return False
     is_pipe = local(source.name) != Path(source.name)
     suffix = suffix_of(source.name)
-    if suffix == ".txt" and cfg.task.family == "tagging" and suffix_of(cfg.data.train) == ".txt":
-        return not _holds_columns(source.name, cfg)
-    nameless = ("",) if is_pipe or cfg.task.family != "tagging" else ()
-    return suffix in (".txt", ".text", *nameless)
+    if cfg.task.family == "tagging" and not is_pipe:
+        says = suffix == ".text" or (suffix == ".txt" and suffix_of(cfg.data.train) != ".txt")
+        return says or not _holds_columns(source.name, cfg)
+    return suffix in (".txt", ".text", "")
 
 
 def _holds_columns(name: str, cfg: FinetuneConfig) -> bool:
     """Whether lines are words in columns rather than texts: by their widths and tags.
+
+    Columns of which less than half are broken are columns, whose reader says which lines are.
 
     Raises:
         UserError: they are all as wide and do not end in tags: texts of as many words and columns
@@ -87,16 +91,18 @@ def _holds_columns(name: str, cfg: FinetuneConfig) -> bool:
     """
     lines = text_lines(read_text(name, Account()))
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
-    widths = {len(words) for words in fields}
-    if len(widths) != 1 or len(fields) == 1:
+    if len(fields) < 2:
         return False
-    if widths == {1}:  # Chinese texts have no spaces either, but are longer than words
+    width, alike = Counter(map(len, fields)).most_common(1)[0]
+    tags = [words[-1] in cfg.task.labels or _TAG.fullmatch(words[-1]) for words in fields]
+    if alike < len(fields):  # texts, or columns of which some lines are broken
+        return 2 * alike > len(fields) and 2 * sum(map(bool, tags)) > len(fields)
+    if width == 1:  # Chinese texts have no spaces either, but are longer than words
         return all(len(words_of(words[0])) <= _LONGEST_WORD for words in fields)
-    last = {words[-1] for words in fields}
-    if all(tag in cfg.task.labels or _TAG.fullmatch(tag) for tag in last):
+    if all(tags):
         return True
     raise UserError(
-        f"{name}: all {len(fields)} lines have {widths.pop()} words, so that they may be texts or "
+        f"{name}: all {len(fields)} lines have {width} words, so that they may be texts or "
         "columns without tags: name the file .text if a line is a text, .conll if it is a word"
     )
 

@@ -21,11 +21,13 @@ from typing import Any, NamedTuple, Protocol
 from bertjax import cluster
 from bertjax.config import PhaseSchedule, PretrainConfig
 from bertjax.errors import UserError
+from bertjax.terminal import duration
 
 _ANY_NUMBER = 2**31  # of steps: more than a run by the clock can take
 _SAME_PACE = 1e-3  # change of speed that is not worth a stretch
 _ROUNDING = 1e-9  # what so many additions may be short of 1
 _SAVE_SECONDS = 600  # what a run by the clock may lose, beside checkpoints every so many steps
+_MUCH = 0.05  # of the minutes: more than that behind them is said
 _LEAP = 0.05  # share of the schedule that is too much for one step not to be told
 
 
@@ -192,7 +194,7 @@ class Timed(Recorded):
         super().__init__(cfg, [Stretch(0, 0.0, 0.0)])
         self.clock = clock
         self.every = cfg.train.log_every
-        self.left_at_start = 60 * cfg.train.minutes
+        self.limit = self.left_at_start = 60 * cfg.train.minutes
         self.began = clock()
         self.saved = (0, self.began)  # when a checkpoint was last due by the clock: step, time
         self.compiled_at = 0  # the first step of a phase, or since the run was resumed
@@ -210,6 +212,13 @@ class Timed(Recorded):
 
     def save_due(self, step: int) -> bool:
         return 0 < step == self.saved[0]
+
+    def left_out(self) -> list[str]:
+        late = -self._left(self.clock())
+        if late <= _MUCH * self.limit:
+            return super().left_out()
+        after = "of train.minutes, for its last step, evaluation and saving"
+        return [*super().left_out(), f"the run took {duration(late)} beyond the end {after}"]
 
     def _look(self, step: int) -> None:
         """Begin a stretch at `step`, at the speed since the last compilation."""

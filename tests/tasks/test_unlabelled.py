@@ -82,6 +82,17 @@ def test_a_tagger_of_columns_called_txt_takes_lines_and_columns(content, sentenc
     assert [" ".join(e.texts) for e in found] == sentences
 
 
+def test_a_file_without_a_suffix_is_looked_at_too(tmp_path):
+    """A line of text would else be a word in columns."""
+    for name in ("lines", "eng.testb"):
+        (tmp_path / name).write_text("Ann Lee lives\n")
+        found, _ = read_unlabelled(str(tmp_path / name), TAGGER)
+        assert [e.texts for e in found] == [("Ann", "Lee", "lives")]
+        (tmp_path / name).write_text("Ann B-PER\nLee I-PER\n\nIt O\nrains\n")
+        with pytest.raises(UserError, match=r":5: 1 columns, the lines above have 2"):
+            read_unlabelled(str(tmp_path / name), TAGGER)
+
+
 def test_lines_that_may_be_either_are_refused_unless_the_suffix_says(tmp_path):
     content = "Ann runs\nIt rains\n"
     for name in ("a.txt", "a.text", "a.conll"):

@@ -72,6 +72,11 @@ def test_it_ends_on_time_at_any_speed_and_repeats_without_a_clock(speeds, first)
     assert pace.has_ended(len(places)) and not pace.has_ended(len(places) - 1)
     # Compiling for the second phase may take all the time there is.
     assert not any("no step" in clause for clause in pace.left_out())
+    # What comes after the last step is said, where it is more than a person expects.
+    clock.now = 100 + 60 + 2
+    assert not any("beyond the end" in clause for clause in pace.left_out())
+    clock.now += 70
+    assert "took 1:12 beyond the end of train.minutes, for its last step" in pace.left_out()[-1]
     again = Recorded(cfg, pace.stretches)
     assert again.steps_left(10) == pytest.approx(len(places) - 10)
     assert go(again, 2, Clock(), lambda _: 1.0) == places
@@ -130,7 +135,8 @@ def test_a_run_that_never_gets_to_measure_itself_ends_nonetheless():
     pace = make_pace(config(minutes=0.2, shares=(0.5, 0.5)), clock)
     places = [place for _, place in go(pace, 2, clock, lambda _: 30.0)]
     assert places == [0, 9_999] and pace.has_ended(2)
-    skipped, leap = pace.left_out()
+    skipped, leap, late = pace.left_out()
+    assert late.startswith("the run took 0:55 beyond the end of train.minutes")
     assert "data.phases.1 had no step" in skipped
     assert "over at 0.0% of the schedule" in leap and "train.minutes" in leap
 
