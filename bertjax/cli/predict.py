@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         + (f", {skipped:,} bad rows left out" if skipped else "")
         + f"\nby        {', '.join(by)}"
         + (" together" if len(by) > 1 else "")
+        + (f", weighted {', '.join(f'{x:g}' for x in args.weights)}" if args.weights else "")
         + f"\nto        {args.out}"
     )
     print_account(account)

@@ -27,6 +27,11 @@ class Start:
     task: str = ""  # of the fine-tuned run it comes from, such as mnli; empty: pretrained only
     is_of_run: bool = False  # read from the run that is resumed, as what it came from is gone
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether there were weights, and the run that is resumed does not hold them."""
+        return self.is_of_run and not self.params and self.source != RANDOM_WEIGHTS
+
 
 @dataclass(frozen=True)
 class Encoded:

@@ -61,6 +61,11 @@ class Member:
         return self.run / self.name
 
     @property
+    def newest(self) -> Path:
+        """Store of the newest state, for resuming."""
+        return self.directory / "checkpoints"
+
+    @property
     def result(self) -> Path:
         """Written when the model is done."""
         return self.directory / "result.json"
@@ -118,7 +123,7 @@ class Training:
         self.predictor, self.forms, self.steps = predictor, forms, steps
         self.progress = progress
         member.directory.mkdir(exist_ok=True)
-        self.newest = CheckpointStore(member.directory / "checkpoints", keep=1)
+        self.newest = CheckpointStore(member.newest, keep=1)
         self.best = CheckpointStore(member.directory / "best", keep=1)
         self.per_epoch = len(self._plan(0))
         self.held_out = "dev" if member.fold is None else "the held-out fold"

@@ -136,7 +136,7 @@ def table(content: Mapping[str, Any]) -> str:
             lines.append(line)
         if entry["collapsed"]:
             lines.append(
-                f"{split:<12}{entry['collapsed']} of the models predict one class only: lower the "
+                f"{split:<12}{entry['collapsed']} of the models say the same of every example: lower the "
                 "learning rate"
                 + (
                     ", train longer or set task.balanced=true"

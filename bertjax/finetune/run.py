@@ -3,7 +3,7 @@
 ft/sst2/
   config.json, environment.json, command.txt, lock, tokenizer/     as in a pretraining run
   origin.json           fingerprints of the weights and examples it was started with
-  initial/              those weights, until all models are trained
+  initial/              those weights, until all models are trained (bertjax.finetune.same_run)
   seed-0/ ...           one directory a model (bertjax.finetune.member)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
@@ -34,7 +34,13 @@ from bertjax.finetune.inference import Predictor
 from bertjax.finetune.material import Encoded, Material, Start
 from bertjax.finetune.member import Interrupted, Member, Training, read_result
 from bertjax.finetune.progress import Progress
-from bertjax.finetune.same_run import check_same_run, drop_start, finished, keep_start
+from bertjax.finetune.same_run import (
+    check_same_run,
+    drop_start,
+    finished,
+    keep_start,
+    require_checkpoint,
+)
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
@@ -81,7 +87,7 @@ def finetune(
             return Run(directory, done)
         start.tokenizer.save(directory.tokenizer, cfg.model.max_positions)
         CheckpointStore(directory.checkpoints, keep=1).try_out()
-        keep_start(directory, start)
+        keep_start(directory, cfg, start)
         run = FinetuneRun(cfg, directory, material, start, mesh, terminal)
         with frozen_states(cfg, material, start.params, mesh, directory.path):
             members = run.members()
@@ -126,6 +132,7 @@ class FinetuneRun:
         done = read_result(member)
         if done is not None:
             return done
+        require_checkpoint(member, self.start)
         cfg, material = self.cfg, self.material
         train, dev = material.parts(member.fold)
         forms = material.training_forms

@@ -16,6 +16,7 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.finetune.material import RANDOM_WEIGHTS, Start
+from bertjax.finetune.member import Member
 from bertjax.finetune.splits import Splits
 from bertjax.overrides import from_json
 from bertjax.runs.directory import RunDirectory
@@ -26,6 +27,8 @@ from bertjax.text.tokenizer import load_tokenizer
 # What may differ when a run is resumed: how often it says something, and where its examples are.
 # What is in them is compared by fingerprint.
 _MAY_CHANGE = ("tune.log_every", "data.train", "data.dev", "data.test", "data.layout")
+
+_WEIGHTS = "weights (--init)"
 
 
 def check_same_run(
@@ -38,17 +41,21 @@ def check_same_run(
     parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
     origin = {f"{name} examples": _fingerprint_of(part) for name, part in parts.items()}
     if not start.is_of_run:
-        origin["weights (--init)"] = fingerprint(start.params)
+        origin[_WEIGHTS] = fingerprint(start.params)
         origin["tokenizer (--init)"] = start.tokenizer.fingerprint
-    check_origin(directory, origin, resumes=False)
+    about = {"source": start.source, "task": start.task}
+    check_origin(directory, origin, resumes=False, about=about)
 
 
-def keep_start(directory: RunDirectory, start: Start) -> None:
-    """Store the weights that the run starts from, and what they are."""
+def keep_start(directory: RunDirectory, cfg: FinetuneConfig, start: Start) -> None:
+    """Store the weights that a run starts from, where its checkpoints alone do not hold them.
+
+    Those of a single model that is trained whole do.
+    """
     store = CheckpointStore(directory.initial, keep=1)
-    if start.params and store.latest_verified_step() is None:
-        meta = {"source": start.source, "task": start.task}
-        store.save(0, {"params": start.params}, meta)
+    needed = cfg.tune.models > 1 or cfg.tune.layers != -1
+    if needed and start.params and store.latest_verified_step() is None:
+        store.save(0, {"params": start.params}, {})
         store.wait()
 
 
@@ -67,30 +74,36 @@ def start_of(workdir: Path) -> tuple[ModelConfig, Start]:
     cfg = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
     tokenizer = load_tokenizer(directory.tokenizer)
     found = CheckpointStore(directory.initial, keep=1).restore_all()
-    if found is None:  # begun with random weights, or finished
-        return cfg.model, Start(RANDOM_WEIGHTS, {}, tokenizer, is_of_run=True)
-    params, meta = found.items["params"], found.meta
-    return cfg.model, Start(meta["source"], params, tokenizer, meta["task"], is_of_run=True)
+    about = _origin(directory)
+    params = {} if found is None else found.items["params"]
+    source = RANDOM_WEIGHTS if about.get(_WEIGHTS) == fingerprint({}) else about.get("source", "")
+    return cfg.model, Start(source, params, tokenizer, about.get("task", ""), is_of_run=True)
 
 
 def finished(directory: RunDirectory, start: Start) -> dict[str, Any] | None:
-    """The results of a run that is done and whose start is gone; None if there is more to do.
-
-    Raises:
-        UserError: a model has to be trained, and the weights to begin with are gone.
-    """
-    if not start.is_of_run or start.params:
+    """The results of a run that is done and whose start is gone; None if there is more to do."""
+    if not start.is_gone:
         return None
-    origin = json.loads(directory.origin.read_text(encoding="utf-8"))
-    if origin.get("weights (--init)") == fingerprint({}):
-        return None  # random weights, which are made anew
     try:
         return json.loads((directory.path / "results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return None
+
+
+def require_checkpoint(member: Member, start: Start) -> None:
+    """Raise UserError if a model would have to begin with weights that are gone."""
+    if start.is_gone and CheckpointStore(member.newest, keep=1).latest_verified_step() is None:
         raise UserError(
-            f"{directory.path} has no results and no weights to begin with: give the --init that "
-            "it was started with"
-        ) from None
+            f"{member.run} holds neither a checkpoint of {member.name} nor the weights to begin "
+            "with: give the --init that it was started with"
+        )
+
+
+def _origin(directory: RunDirectory) -> dict[str, str]:
+    try:
+        return json.loads(directory.origin.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _fingerprint_of(examples: Sequence[Example]) -> str:

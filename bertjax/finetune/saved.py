@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,14 +143,17 @@ def ensemble(
                     "them with the other's"
                 )
     weights = list(weights) or [1.0] * len(runs)
-    if len(weights) != len(runs) or min(weights) < 0 or sum(weights) == 0:
+    if len(weights) != len(runs) or not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
         raise UserError(f"--weights {weights} for {len(runs)} runs: give one of 0 or more a run")
+    names = [run.path.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.path) for run in runs]
     named, shares, threshold = [], [], 0.0
-    for run, weight in zip(runs, weights, strict=True):
+    for run, name, weight in zip(runs, names, weights, strict=True):
         members = run.members if every or run.cfg.tune.folds else [run.best]
         threshold += run.null_threshold(members) * weight / sum(weights)
         for member, scores in zip(members, run.scores(members, examples), strict=True):
-            named.append(Judged(f"{run.path.name}/{member.name}", run.judge([member]), scores))
+            named.append(Judged(f"{name}/{member.name}", run.judge([member]), scores))
             shares.append(weight / len(members))
     together = task_of(runs[0].cfg, runs[0].cfg.task.labels, threshold)
     scores = together.combine([model.scores for model in named], shares)

@@ -35,17 +35,23 @@ def refuse_changes(
         )
 
 
-def check_origin(run: RunDirectory, origin: Mapping[str, str], resumes: bool) -> None:
+def check_origin(
+    run: RunDirectory,
+    origin: Mapping[str, str],
+    resumes: bool,
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Note the fingerprints of what a new run starts from; compare those of one that goes on.
 
-    `origin` maps what a person calls a thing, such as "weights (--init)", to its fingerprint.
+    `origin` maps what a person calls a thing, such as "weights (--init)", to its fingerprint;
+    `about` is noted beside them and compared with nothing.
 
     Raises:
         UserError: something is not what the run was started with.
     """
     if not run.origin.exists():
         if not resumes:
-            write_json(run.origin, origin)
+            write_json(run.origin, {**(about or {}), **origin})
         return
     before = json.loads(run.origin.read_text(encoding="utf-8"))
     changed = [name for name in origin if origin[name] != before.get(name)]

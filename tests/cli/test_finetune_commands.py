@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,19 @@ def test_runs_that_predict_other_labels_are_no_ensemble(tuned, files, trained, t
     assert main(["evaluate", *runs, "--data", str(files / "dev.tsv")]) == EXIT_BAD_INPUT
     said = capfd.readouterr().err
     assert "task.labels is ['1', '3', '4'] in" in said and "runs that predict the same" in said
+
+
+def test_weights_of_runs_that_are_called_alike(tuned, files, tmp_path, capfd):
+    other = shutil.copytree(tuned, tmp_path / "other" / tuned.name)
+    words = ["evaluate", str(tuned), str(other), "--data", str(files / "dev.tsv")]
+    for wrong in ("nan,1", "inf,1", "-1,2", "0,0", "1"):
+        assert main([*words, f"--weights={wrong}"]) == EXIT_BAD_INPUT
+        assert "give one of 0 or more a run" in capfd.readouterr().err
+    out = tmp_path / "scores.json"
+    assert main([*words, "--weights=3,1", "--out", str(out)]) == 0
+    scores = json.loads(out.read_text())["scores"]
+    assert list(scores) == [f"{tuned}/seed-0", f"{other}/seed-0", "together"]
+    assert len({json.dumps(entry) for entry in scores.values()}) == 1  # one model, twice
 
 
 def test_files_laid_out_otherwise_are_read_as_the_command_says(tuned, files, tmp_path, capfd):

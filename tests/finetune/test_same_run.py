@@ -118,5 +118,18 @@ def test_a_finished_run_stays_as_it_is(tmp_path, capfd):
         assert "dev         accuracy" in said
         assert ("--init gone names is not there" in said) == bool(init)
     (run / "results.json").unlink()
+    assert main(words) == 0 and outcome(run) == before  # made again from the models
+    (run / "results.json").unlink()
+    shutil.rmtree(run / "seed-0" / "best")
     assert main(words) == 2
-    assert "no weights to begin with: give the --init" in capfd.readouterr().err
+    assert "of seed-0 nor the weights to begin with: give the --init" in capfd.readouterr().err
+
+
+def test_a_single_model_goes_on_from_its_checkpoint_alone(tmp_path):
+    table = write_table(tmp_path / "train.tsv", 64)
+    cfg, run = config(table, table, tune={"epochs": 2}), tmp_path / "run"
+    assert finetune(cfg, run, start(), stop=stop_after(3)).stopped
+    assert not (run / "initial").exists()
+    assert finetune(cfg, run, start_of(run)[1]).stopped is None
+    assert finetune(cfg, tmp_path / "unbroken", start()).stopped is None
+    assert outcome(run) == outcome(tmp_path / "unbroken")
