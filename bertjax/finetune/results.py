@@ -136,8 +136,8 @@ def table(content: Mapping[str, Any]) -> str:
             lines.append(line)
         if entry["collapsed"]:
             lines.append(
-                f"{split:<12}{entry['collapsed']} of the models say the same of every example: lower the "
-                "learning rate"
+                f"{split:<12}{entry['collapsed']} of the models say the same of every example: "
+                "lower the learning rate"
                 + (
                     ", train longer or set task.balanced=true"
                     if content["family"] == "classification"
