@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
@@ -39,7 +40,7 @@ class Writer:
         trees = ocp.PyTreeCheckpointHandler(
             multiprocessing_options=meetings,
             type_handler_registry=ocp.type_handlers.create_type_handler_registry(
-                (jax.Array, copies)
+                (jax.Array, copies), (np.ndarray, ocp.type_handlers.NumpyHandler())
             ),
         )
         kinds = ocp.handlers.DefaultCheckpointHandlerRegistry()

@@ -12,6 +12,7 @@ from bertjax.config import FinetuneConfig
 from bertjax.data import keyed
 from bertjax.errors import UserError
 from bertjax.tasks.families import label_names, learnt_examples, read_examples
+from bertjax.tasks.label_values import visible
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example
 from bertjax.text.account import Account
@@ -134,7 +135,8 @@ def folds(examples: Sequence[Example], ways: int) -> list[np.ndarray]:
 
 
 def _key(example: Example) -> tuple[str, ...]:
-    return tuple(" ".join(text.split()) for text in example.texts)
+    """What equal examples have in common: texts but for case, spaces and what cannot be seen."""
+    return tuple(visible(text).casefold() for text in example.texts)
 
 
 def _equals(examples: Sequence[Example]) -> np.ndarray:

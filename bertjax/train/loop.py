@@ -100,12 +100,13 @@ def _train(
     stop: Stop,
     terminal: Terminal,
 ) -> Run:
-    checkpoints, pace = Checkpoints(run, cfg.train.keep_checkpoints), make_pace(cfg)
+    checkpoints = Checkpoints(run, cfg.train.keep_checkpoints)
     work_of, seed = make_phases(cfg, data, mesh), np.uint32(cfg.seed)
 
     # Where the run stands: at its newest checkpoint, or at its beginning.
     found = checkpoints.restore(abstract_state(cfg, mesh))
     step = found.step if found else 0
+    pace = make_pace(cfg, before=found.meta["pace"] if found else None)
     if jax.process_index() == 0:  # only now: a run that is refused stays as it was
         run.describe(to_json(cfg), command)
         shutil.copytree(Path(cfg.data.paths[0]) / "tokenizer", run.tokenizer, dirs_exist_ok=True)

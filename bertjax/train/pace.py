@@ -69,10 +69,20 @@ class Pace(Protocol):
         """Go on from what `meta` returned."""
 
 
-def make_pace(cfg: PretrainConfig, clock: Callable[[], float] = time.monotonic) -> Pace:
-    """The pace that the config asks for."""
+def make_pace(
+    cfg: PretrainConfig,
+    clock: Callable[[], float] = time.monotonic,
+    before: dict[str, Any] | None = None,
+) -> Pace:
+    """The pace that the config asks for; `before` is the `meta` of a run that goes on.
+
+    A run that repeats another one's has it in its checkpoints, and needs that run no more.
+
+    Raises:
+        UserError: `train.pace` holds no pace, or another one than the run goes by.
+    """
     if cfg.train.pace:
-        return Recorded(cfg, _read(Path(cfg.train.pace)))
+        return Recorded(cfg, _repeated(Path(cfg.train.pace), before))
     return Timed(cfg, clock) if cfg.train.minutes else Stepped(cfg)
 
 
@@ -256,7 +266,7 @@ class Timed(Recorded):
     def restore(self, meta: dict[str, Any] | None) -> None:
         super().restore(meta)
         assert meta is not None
-        self.stretches = [Stretch(*s) for s in meta["stretches"]]
+        self.stretches = _stretches(meta)
         self.left_at_start, self.began = meta["seconds_left"], self.clock()
 
 
@@ -264,11 +274,26 @@ def _no_step_of(phase: int) -> str:
     return f"data.phases.{phase} had no step: the run is too short for its fraction"
 
 
+def _repeated(path: Path, before: dict[str, Any] | None) -> list[Stretch]:
+    if before is None:
+        return _read(path)
+    own = _stretches(before)
+    if path.exists() and _read(path) != own:
+        raise UserError(
+            f"train.pace={path} holds another pace than the run goes by: give the one that it was "
+            "started with, or another --workdir"
+        )
+    return own
+
+
+def _stretches(meta: dict[str, Any]) -> list[Stretch]:
+    return [Stretch(int(s), float(p), float(d)) for s, p, d in meta["stretches"]]
+
+
 def _read(path: Path) -> list[Stretch]:
     path = path / "pace.json" if path.is_dir() else path
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["stretches"]
-        stretches = [Stretch(int(s), float(p), float(d)) for s, p, d in found]
+        stretches = _stretches(json.loads(path.read_text(encoding="utf-8")))
         done = stretches[0][:2] == (0, 0.0) and stretches[-1].per_step > 0
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         done = False

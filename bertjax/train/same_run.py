@@ -88,8 +88,13 @@ def check_same_run(
     if saved is not None:
         _check_corpus(run, saved, data)
         before = from_json(PretrainConfig, json.dumps(saved["config"]))
-        renamed = bool(before.train.init) == bool(cfg.train.init)
-        refuse_changes(run, before, cfg, MAY_CHANGE + _paths(cfg) + ("train.init",) * renamed)
+        # By these names other runs are meant, of which the checkpoint has what is needed.
+        names = [
+            f"train.{name}"
+            for name in ("init", "pace")
+            if bool(getattr(before.train, name)) == bool(getattr(cfg.train, name))
+        ]
+        refuse_changes(run, before, cfg, (*MAY_CHANGE, *_paths(cfg), *names))
     if start_from is not None and jax.process_index() == 0:
         origin = {"weights (--init)": fingerprint(start_from.params)}
         check_origin(run, origin, resumes=saved is not None)

@@ -172,6 +172,24 @@ def test_a_file_that_is_no_pace_is_refused(text, tmp_path):
         make_pace(cfg)
 
 
+def test_a_run_that_goes_on_has_the_pace_it_repeats_itself(tmp_path):
+    """Whatever it is called, and where it is gone; another one is refused."""
+    theirs = tmp_path / "pace.json"
+    cfg = PretrainConfig(train=TrainConfig(pace=str(theirs)))
+    theirs.write_text('{"stretches": [[0, 0.0, 0.1], [5, 0.5, 0.25]]}')
+    first = make_pace(cfg)
+    first.start(0, 0)
+    meta = json.loads(json.dumps(first.meta()))
+    assert make_pace(cfg, before=meta).stretches == first.stretches
+    theirs.write_text('{"stretches": [[0, 0.0, 0.1], [5, 0.5, 0.5]]}')
+    with pytest.raises(UserError, match="holds another pace than the run goes by"):
+        make_pace(cfg, before=meta)
+    theirs.unlink()
+    assert make_pace(cfg, before=meta).stretches == first.stretches
+    with pytest.raises(UserError, match="holds no pace"):
+        make_pace(cfg)
+
+
 @pytest.mark.slow
 def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path, capfd):
     """The first is killed on its way and resumed."""
@@ -193,6 +211,10 @@ def test_a_run_by_the_clock_is_repeated_bit_for_bit(recipe, corpus, tmp_path, ca
         tiny_run.start(tiny_run.pretrain_argv(again, recipe, corpus, f"train.pace={timed}"))
     )
     tiny_run.assert_same_bits(tiny_run.state(timed), tiny_run.state(again))
+    timed = timed.rename(tmp_path / "moved")
+    for path in (timed, tmp_path / "gone"):
+        words = tiny_run.pretrain_argv(again, recipe, corpus, f"train.pace={path}")
+        tiny_run.finish(tiny_run.start(words))
 
     both = tiny_run.pretrain_argv(tmp_path / "x", recipe, corpus, "train.minutes=1", "train.pace=y")
     assert main(both) == EXIT_BAD_INPUT
