@@ -30,9 +30,9 @@ def earlier_deviation(workdir: Path, cfg: AblationConfig) -> tuple[float, str] |
     """
     found = []
     for path in sorted(workdir.absolute().parent.iterdir()):
-        if path == workdir.absolute() or kind_of(path) is not Kind.ABLATION:
-            continue
         try:
+            if path == workdir.absolute() or kind_of(path) is not Kind.ABLATION:
+                continue
             grid, other = saved_grid(path)
             if _measures(other) != _measures(cfg):
                 continue
