@@ -20,6 +20,7 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
 from bertjax.pretrained import run_config
+from bertjax.review.reference import reference_of
 from bertjax.review.review import Review, load_review
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
@@ -127,12 +128,23 @@ def _curves(
         ],
     )
     if charts.can_draw():
-        series = {name: [curve] for name, curve in known.items()}
+        series = {name: [curve] for name, curve in known.items()} | _reference(configs, reviews)
         lines = {level: float(next(iter(of.values()))) for level, of in levels.items()}
         yield Picture(
             charts.curves(series, "step", "held-out loss, nats a piece", lines),
             "As they went, and what knows no context, or the piece before alone.",
         )
+
+
+def _reference(
+    configs: Mapping[str, PretrainConfig], reviews: Mapping[str, Review]
+) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Runs of the shipped recipe that the runs are of, where there is one, by steps like theirs."""
+    for name, found in reviews.items():
+        if (one := reference_of(configs[name])) is not None:
+            curves = one.curves(found.unigram_entropy, found.tokens / found.step)
+            return {f"configs/{one.recipe}.py, {len(one.seeds)} seeds": curves}
+    return {}
 
 
 def _levels(reviews: Mapping[str, Review]) -> dict[str, dict[str, str]]:

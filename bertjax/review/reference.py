@@ -52,6 +52,13 @@ class Reference:
         found = [float(np.interp(tokens, self.tokens, of_run)) for of_run in self.below]
         return min(found), max(found)
 
+    def curves(
+        self, unigram_entropy: float, tokens_a_step: float
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Steps and losses of each run, as one has them on rows of that entropy in such steps."""
+        steps = np.asarray(self.tokens) / tokens_a_step
+        return [(steps, unigram_entropy - np.asarray(of_run)) for of_run in self.below]
+
 
 def references() -> list[Reference]:
     """Every curve that is shipped, by name."""

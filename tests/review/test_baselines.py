@@ -87,3 +87,6 @@ def test_a_shipped_curve_is_that_of_its_recipe(reference):
     middle = (reference.tokens[0] + reference.tokens[-1]) / 2
     low, high = reference.band(middle)
     assert 0 < low <= high < 10 and reference.band(2 * reference.tokens[-1]) is None
+    curves = reference.curves(6.0, 1000.0)
+    at_middle = [6.0 - float(np.interp(middle / 1000, *curve)) for curve in curves]
+    assert (min(at_middle), max(at_middle)) == pytest.approx((low, high))
