@@ -113,7 +113,6 @@ class LogSigns:
 
     masked: float  # share of the real tokens that was predicted
     skipped: float  # share of the steps whose loss or gradient was not finite
-    peak_rate: float
     losses: Sequence[float]  # of each report that is finite
     reports: int  # how many there are, those that are not finite too
 
@@ -125,7 +124,6 @@ def log_signs(rows: Sequence[Mapping[str, Any]], loss: str) -> LogSigns:
     return LogSigns(
         masked=last["predicted"] / max(1.0, last["tokens"]),
         skipped=last["skipped"] / max(1, last["step"]),
-        peak_rate=max(row["learning_rate"] for row in trained),
         losses=[row[loss] for row in trained if row.get(loss) is not None],
         reports=sum(loss in row for row in trained),
     )

@@ -8,6 +8,7 @@ import pytest
 
 from bertjax.ablate.curves import evaluations
 from bertjax.cli.main import main
+from bertjax.review.review import load_review
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +26,13 @@ def test_runs_beside_one_another(grid, tmp_path, capsys):
         steps, losses = evaluations(run)
         assert steps.tolist() == [20, 40, 60]
         assert all(f"{loss:.4f}" in first for loss in losses)
+    reviews = [load_review(run / "review.json") for run in runs]
+    for level in ("unigram_entropy", "bigram_loss"):
+        name = level.replace("_loss", " model").replace("_", " ")
+        row = "".join(rf" +{getattr(found, level):.4f}" for found in reviews)
+        assert re.search(rf"^{name}{row}$", said, re.M)
+    for name, found in zip(("nsp/seed0", "off/seed0"), reviews, strict=True):
+        assert all(f"- {name}: {line}" in said for line in found.lines())
     assert (tmp_path / "curves.svg").read_text().startswith("<svg")
     assert "<table>" in (tmp_path / "page.html").read_text()
 

@@ -13,6 +13,7 @@ from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource
 from bertjax.overrides import apply_overrides, load_config_file
 from bertjax.review.review import Review, load_review
+from bertjax.terminal import Terminal
 from bertjax.train.loop import pretrain
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ def base(once, corpus) -> PretrainConfig:
 
 
 def reviewed(cfg: PretrainConfig, workdir: Path, *typed: str) -> Review:
-    pretrain(apply_overrides(cfg, typed), workdir)
+    pretrain(apply_overrides(cfg, typed), workdir, terminal=Terminal())
     found = load_review(workdir / "review.json")
     assert found is not None
     return found
@@ -49,9 +50,13 @@ def names(found: Review) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_of_healthy_runs_nothing_is_named(base, seed, tmp_path):
+def test_of_healthy_runs_nothing_is_named(base, seed, tmp_path, capfd):
     found = reviewed(replace(base, seed=seed), tmp_path / "run")
     assert found.causes == () and found.below > 0.1
+    *_, said, done = capfd.readouterr().err.splitlines()
+    assert found.lines() == [said.removeprefix("loss   ")] and done.startswith("done   step 60")
+    assert f"{found.below:.2f} nats under the unigram entropy of the same rows" in said
+    assert found.bigram_loss is not None and f"loss on them ({found.bigram_loss:.4f})" in said
 
 
 @pytest.mark.parametrize(
