@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bertjax.config.before import as_today, no_option
+from bertjax.config.before import as_today, holds_anyway, no_option
 from bertjax.errors import UserError
 
 T = TypeVar("T")
@@ -42,12 +42,20 @@ def apply_overrides(config: T, items: Sequence[str], **sections: Any) -> T:
     in either order; of two for one field, the later wins. Raises UserError.
     """
     tree = _encode(config) | {name: _encode(section) for name, section in sections.items()}
+    no_fields: list[tuple[str, str, str]] = []
     for item in items:
         name, equals, text = item.partition("=")
         if not equals or not name:
             raise UserError(f"override {item!r} is not name=value: write e.g. train.steps=1000")
-        _assign(type(config), tree, name, text)
-    return _decode(type(config), tree, "")
+        if instead := no_option(name):
+            no_fields.append((name, text, instead))
+        else:
+            _assign(type(config), tree, name, text)
+    made = _decode(type(config), tree, "")
+    for name, text, instead in no_fields:
+        if not holds_anyway(made, name, text):
+            raise UserError(f"{name} is no option: {instead}")
+    return made
 
 
 def to_json(config: Any) -> str:
@@ -219,8 +227,6 @@ def _is_non_finite(value: Any) -> bool:
 
 def _assign(cls: type, tree: Any, name: str, text: str) -> None:
     """Set the field called `name` in the encoded config `tree` from the user's `text`."""
-    if instead := no_option(name):
-        raise UserError(f"{name} is no option: {instead}")
     declared: Any = cls
     node, keys = tree, name.split(".")
     for depth, key in enumerate(keys):

@@ -98,3 +98,23 @@ def test_what_no_version_wrote_is_refused(section, fields):
         broken = {"data": data, "train": {"next_sentence_loss": True}}
         with pytest.raises(UserError):
             from_json(PretrainConfig, json.dumps(broken | {"model": [], "seed": "x"}))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["data.format=full_sentences", "data.pairs=none", OFF],
+        [OFF, "data.pairs=nsp", "data.format=doc_sentences", "model.next_sentence_head=false"],
+        ["data.pairs=nsp", ON],
+        ["data.format=sentence_pair+sop_rows", "data.pairs=sop", OFF],
+        ["replaced_tokens.weight=50", "data.format=full_sentences",
+         "model.replaced_token_head=true"],
+    ],
+)  # fmt: skip
+def test_what_is_typed_as_before_may_be_what_holds_anyway(typed):
+    """Each of them alone would be another run, and is refused."""
+    kept = [item for item in typed if item.startswith(("data.format", "replaced"))]
+    assert apply_overrides(PretrainConfig(), typed) == apply_overrides(PretrainConfig(), kept)
+    for wrong in ("data.pairs=sop_strict", "train.next_sentence_loss=maybe"):
+        with pytest.raises(UserError, match=r"is no option: data\.format says"):
+            apply_overrides(PretrainConfig(), ["data.format=segment_pair+nsp", wrong])

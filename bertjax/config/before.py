@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bertjax.config.ablation import AblationConfig
-from bertjax.config.data import PAIR_SHAPES, WITHOUT_LOSS
+from bertjax.config.data import PAIR_LABELS, PAIR_SHAPES, WITHOUT_LOSS
 from bertjax.config.pretrain import PretrainConfig
 
 # What is no option, or none any more -> what says it. Heads follow from what is trained.
@@ -26,6 +26,23 @@ _OF_PAIRS = ("data.format", "data.pairs", "train.next_sentence_loss")
 def no_option(name: str) -> str:
     """What says what the field called `name` would, if that is no option; else nothing."""
     return _NO_OPTIONS.get(".".join(name.split(".")[-2:]), "")
+
+
+def holds_anyway(cfg: Any, name: str, text: str) -> bool:
+    """Whether `cfg` is as the field called `name` asks, that is no option any more.
+
+    So commands of before that did not ask for anything else still do what they did.
+    """
+    if not isinstance(cfg, PretrainConfig):
+        return False
+    pairing, asked = cfg.data.pairing, text.strip().lower()
+    fitting: dict[str, set[Any]] = {
+        "data.pairs": {pairing.label} if pairing else {*PAIR_LABELS, "none"},
+        "train.next_sentence_loss": {pairing.predicted} if pairing else {True, False},
+        "model.next_sentence_head": {cfg.predicts_pairs},
+        "model.replaced_token_head": {cfg.generator is not None},
+    }
+    return asked in {str(value).lower() for value in fitting.get(name, ())}
 
 
 def as_today(cls: type, tree: dict[str, Any]) -> dict[str, Any]:

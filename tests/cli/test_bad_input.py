@@ -164,7 +164,7 @@ def test_a_config_json_that_is_none(tmp_path, corpus, refuse, content):
         (("data.format=segment_pair",), "or segment_pair+nsp_rows for pairs without a loss"),
         (("model.attention=causal",), "use data.format=segment_pair+nsp_rows, or full_sentences"),
         (("replaced_tokens.weight=50",), "with replaced_tokens.weight=50: the label of pairs is"),
-        (("model.next_sentence_head=false",), "data.format says it: segment_pair+nsp has one"),
+        (("model.next_sentence_head=false",), "data.format says it: segment_pair+nsp trains one"),
     ],
 )
 def test_a_config_that_does_not_fit(tmp_path, two_phases, corpus, refuse, overrides, says):
