@@ -23,6 +23,8 @@ from bertjax.runs.kinds import Kind, require_kind
 from bertjax.terminal import count
 from bertjax.tree import flatten
 
+_COUNTS = {"text_bytes": "bytes of text"}  # where the name in a manifest is no word
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax info`."""
@@ -42,7 +44,8 @@ def _corpus(path: Path) -> dict[str, Any]:
     verify_corpus(path)
     rows: dict[str, Any] = {"kind": "corpus, every file verified"}
     for split, counts in facts["splits"].items():
-        rows[split] = ", ".join(f"{value:,} {name}" for name, value in counts.items())
+        said = (f"{value:,} {_COUNTS.get(name, name)}" for name, value in counts.items())
+        rows[split] = ", ".join(said)
     rows["duplicates"] = f"{facts['duplicates']:,} dropped"
     rows["tokenizer"] = f"{facts['vocab_size']:,} pieces, {facts['tokenizer'][:12]}"
     rows["size"] = f"{facts['bytes'] / 1e6:.1f} MB"
@@ -63,6 +66,8 @@ def _run(path: Path) -> dict[str, Any]:
             f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
             f"{cfg.optim.learning_rate:g}"
         )
+        if any(cfg.in_phase(phase).model.attention == "full" for phase in cfg.data.phases):
+            rows["masked"] = f"{100 * cfg.masking.rate:g} %, by {cfg.masking.unit}"
         if cfg.optim.average:
             rows["weights"] = f"moving average by {cfg.optim.average:g} over the steps"
     if directory.initial.is_dir() or cfg.train.init:

@@ -118,8 +118,8 @@ def test_the_run_directory_describes_the_run(trained, recipe, corpus):
 def test_info_of_a_corpus_a_run_and_an_export(corpus, trained, exported, capsys):
     counted: set[str] = set()
     for path, facts in (
-        (corpus, ("corpus, every file verified", "149 pieces")),
-        (trained, ("1 layers × 32", "step 24, verified", "best masked lm loss")),
+        (corpus, ("corpus, every file verified", "149 pieces", "bytes of text")),
+        (trained, ("1 layers × 32", "15 %, by piece", "step 24, verified", "best masked lm loss")),
         (exported, ("Hugging Face directory", "149 pieces", "missing")),
     ):
         capsys.readouterr()

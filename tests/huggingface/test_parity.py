@@ -94,6 +94,27 @@ def test_exported_model_gives_the_same_logits_and_gradients(kind, tmp_path) -> N
     assert oracle.same_bits(again.params, ours.params)
 
 
+@pytest.mark.parametrize("kind", ["pretraining-erf", "ernie", "mobilebert"])
+def test_the_class_for_pairs_alone_gives_the_same_and_is_read(kind, tmp_path) -> None:
+    """Of BERT, ERNIE and MobileBERT; there is no class for sentence order alone."""
+    cfg, params, batch, tokenizer = random_case(*KINDS[kind], seed=2, scratch=tmp_path)
+    out = oracle.export(cfg, params, tokenizer, tmp_path / "hf")
+    whole = transformers.AutoConfig.from_pretrained(out).architectures[0]
+    alone = getattr(transformers, whole.replace("ForPreTraining", "ForNextSentencePrediction"))
+    reference = alone.from_pretrained(out)
+    with torch.no_grad():
+        theirs = oracle.their_outputs(reference, batch).logits.numpy()
+    ours = oracle.our_logits(cfg, params, batch)["next_sentence"]
+    np.testing.assert_allclose(ours, theirs, 0, 1e-5)
+
+    reference.save_pretrained(tmp_path / "alone")
+    again = huggingface.import_model(tmp_path / "alone")
+    assert again.cfg == cfg and {name.split("/")[0] for name in again.fresh} == {"masked_lm"}
+    kept, given = flatten(again.params), flatten(params)
+    for name in set(given) - set(again.fresh):
+        np.testing.assert_array_equal(kept[name], given[name], err_msg=name)
+
+
 def test_a_padded_row_is_what_it_is_alone(tmp_path) -> None:
     """Neighbours end where a row does, whatever [PAD] is; transformers has that without padding."""
     cfg, params, batch, tokenizer = random_case(*KINDS["mobilebert"], seed=1, scratch=tmp_path)

@@ -72,7 +72,7 @@ def corpus() -> Corpus:
     [
         {},
         {"max_packed": 3},
-        {"format": "full_sentences", "pairs": "none"},
+        {"format": "full_sentences"},
         {"phases": (Phase(16, 8, 0.5), Phase(32, 24, 0.5))},
     ],
     ids=["pairs", "packed", "sentences", "phases"],

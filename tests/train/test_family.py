@@ -6,18 +6,27 @@ from dataclasses import replace
 from functools import cache, partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_model
 from family import FAMILY
-from tiny_model import MODEL, RUN, SPECIAL, largest_difference, mesh
+from tiny_model import MODEL, RUN, SPECIAL, by_path, largest_difference, mesh
 
 from bertjax import model, sharding
+from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig, PretrainConfig, ReplacedTokensConfig
 from bertjax.flops import training_flops
+from bertjax.model import networks
 from bertjax.objectives.choice import objective_of
-from bertjax.train.state import fresh_state, state_shardings
-from bertjax.train.step import make_train_step
+from bertjax.train.state import (
+    TrainState,
+    abstract_state,
+    checkpoint_items,
+    restored_state,
+    state_shardings,
+)
+from bertjax.train.step import compute_of, gradients
 
 # Another mesh and another way of computing at once: none may change what is learnt.
 WAYS = {
@@ -48,27 +57,42 @@ def run(name: str, **train) -> PretrainConfig:
 
 
 @cache
-def fresh(name: str):
-    return jax.device_get(fresh_state(run(name), mesh()))
+def drawn(name: str) -> dict:
+    """Weights of all networks, large enough that mistakes show; none is compiled to make them."""
+    draw = np.random.default_rng(0)
+
+    def leaf(path, like):
+        values = draw.normal(0, 0.1, like.shape) + (path[-1].key == "scale")
+        return values.astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(leaf, networks.abstract_params(run(name)))
 
 
-def trained(name: str, axes: tuple[int, int, int], **train):
-    """Parameters and the last loss after two steps."""
-    cfg, where, initial = run(name, **train), mesh(*axes), fresh(name)
+def learnt(name: str, axes: tuple[int, int, int], **train):
+    """Gradients of a batch, and its losses.
+
+    Masks and optimizer are the same for all members: `test_sharded_training.py` has whole steps.
+    """
+    cfg, where = run(name, **train), mesh(*axes)
+    objective = objective_of(cfg, SPECIAL, tiny_model.VOCAB)
+    masked = jax.device_get(objective.corrupt(tiny_model.source(cfg.data).batch(0), 0))
     with jax.set_mesh(where):
-        objective = objective_of(cfg, SPECIAL, tiny_model.VOCAB)
-        step = make_train_step(cfg, objective, where)
-        state = jax.device_put(initial, state_shardings(cfg, where))
-        for i in range(2):
-            batch = tiny_model.source(cfg.data).batch(i)
-            rows = sharding.to_devices(where, batch, tiny_model.ROWS)
-            state, metrics = step(state, rows, 0, None)
-        return jax.device_get(state.params), float(metrics[objective.selects])
+        places, rows = state_shardings(cfg, where).params, sharding.batch_sharding(where)
+
+        def of_batch(params, batch):
+            state = TrainState(jnp.zeros((), jnp.int32), params, None, None, 0, 0)
+            compute = compute_of(cfg, where)
+            found, sums = gradients(cfg, objective, compute, places, state, batch, 0)
+            return found, {key: mean.value() for key, mean in sums.items()}
+
+        shardings = {"in_shardings": (places, rows), "out_shardings": (places, None)}
+        given = jax.device_put(drawn(name), places), jax.device_put(masked, rows)
+        return jax.device_get(jax.jit(of_batch, **shardings)(*given))
 
 
 @cache
 def plainly(name: str):
-    return trained(name, (1, 1, 1))
+    return learnt(name, (1, 1, 1))
 
 
 @pytest.mark.slow
@@ -76,10 +100,32 @@ def plainly(name: str):
 @pytest.mark.parametrize("name", MEMBERS)
 def test_no_mesh_and_no_way_of_computing_changes_what_is_learnt(name, way):
     axes, train = WAYS[way]
-    params, loss = trained(name, axes, **train)
-    expected, expected_loss = plainly(name)
-    assert loss == pytest.approx(expected_loss, abs=1e-5)
-    assert largest_difference(params, expected) < 2e-5  # of updates of 2e-3
+    found, losses = learnt(name, axes, **train)
+    expected, expected_losses = plainly(name)
+    for key, value in expected_losses.items():
+        assert losses[key] == pytest.approx(value, abs=1e-5), key
+    ours, theirs = by_path(found), by_path(expected)
+    assert ours.keys() == theirs.keys()
+    largest = max(np.abs(gradient).max() for gradient in theirs.values())
+    for path, gradient in theirs.items():
+        # Of keys' biases the true gradient is zero.
+        scale = max(np.abs(gradient).max(), 1e-2 * largest)
+        np.testing.assert_allclose(ours[path], gradient, 0, 2e-5 * scale, err_msg=path)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_what_is_saved_is_what_is_restored(name, tmp_path):
+    """As a run that is killed goes on: `test_resume.py` kills one."""
+    cfg, where = run(name), mesh()
+    state = jax.tree.map(lambda like: np.zeros(like.shape, like.dtype), abstract_state(cfg, where))
+    items = checkpoint_items(state._replace(params=drawn(name)))
+    store = CheckpointStore(tmp_path / "checkpoints", keep=1)
+    store.save(1, items, {})
+    store.wait()
+    with jax.set_mesh(where):
+        found = restored_state(store.restore(checkpoint_items(abstract_state(cfg, where))).items)
+    assert by_path(found.params).keys() == by_path(drawn(name)).keys()
+    assert largest_difference(found.params, drawn(name)) == 0.0
 
 
 @pytest.mark.parametrize("name", MEMBERS)
