@@ -110,7 +110,7 @@ def test_the_run_directory_describes_the_run(trained, recipe, corpus):
     names = {path.name for path in trained.iterdir()}
     assert names == {
         "best", "checkpoints", "command.txt", "config.json", "environment.json", "lock",
-        "metrics.jsonl", "tokenizer",
+        "metrics.jsonl", "review.json", "tokenizer",
     }  # fmt: skip
     assert [row["step"] for row in metrics(trained, "train")] == [4, 8, 12, 16, 20, 24]
 
