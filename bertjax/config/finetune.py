@@ -129,6 +129,11 @@ class ExamplesConfig:
         one_of("data.layout", self.layout, LAYOUTS)
         one_of("data.quotes", self.quotes, QUOTES)
         one_of("data.truncation", self.truncation, TRUNCATIONS)
+        require(
+            self.text not in (self.label, self.text_pair),
+            f"data.text={self.text} names the column of data."
+            f"{'label' if self.text == self.label else 'text_pair'} too: name one column for each",
+        )
         within("data.dev_share", self.dev_share, 0.0, 0.9)
         within("data.max_rows", self.max_rows, 0, 10**9)
         within("data.max_length", self.max_length, 8, 2**16)

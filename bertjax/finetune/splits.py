@@ -76,6 +76,7 @@ def open_splits(cfg: FinetuneConfig) -> Splits:
     if not cfg.data.dev and not cfg.tune.folds:
         train, apart["dev"] = hold_out(train, cfg.data.dev_share)
         accounts["dev"] = row_account(cfg.data)
+        _note_untaught(train, labels, accounts["train"])
     for name, examples in (("train", train), *apart.items()):
         for example in examples:
             if example.label is None:
@@ -145,6 +146,17 @@ def _equals(examples: Sequence[Example]) -> np.ndarray:
     return np.array([first.setdefault(_key(e), i) for i, e in enumerate(examples)], np.int64)
 
 
+def _note_untaught(train: Sequence[Example], labels: Sequence[str], account: Account) -> None:
+    """Note classes whose examples were all held out; tags and sets of labels have no such count."""
+    left = {example.label for example in train if isinstance(example.label, str)}
+    gone = [label for label in labels if label not in left] if left else []
+    if gone:
+        account.note(
+            f"all examples of {', '.join(map(repr, gone[:_SHOWN]))} are held out for dev, and none "
+            "is left to learn from: give data.dev=FILE, or more examples"
+        )
+
+
 def _note_equals(
     cfg: FinetuneConfig,
     train: Sequence[Example],
@@ -166,6 +178,13 @@ def _note_equals(
         accounts["train"].note(
             f"{repeated:,} of {len(train):,} examples are equal to another one: they stay on one "
             "side of the split"
+        )
+    chosen_by = set(map(_key, apart["dev"]))
+    scored_too = sum(_key(example) in chosen_by for example in apart["test"])
+    if scored_too:
+        accounts["test"].note(
+            f"{scored_too:,} of {len(apart['test']):,} examples are in data.dev too, by which the "
+            "best epoch is chosen: the score says more of that choice than of the task"
         )
     for name, examples in apart.items():
         shared = [example for example in examples if _key(example) in by_key]

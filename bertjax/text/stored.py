@@ -249,7 +249,11 @@ def _only_member(name: str, archive: zipfile.ZipFile) -> str:
     names = [
         info.filename
         for info in archive.infolist()
-        if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+        if not (
+            info.is_dir()
+            or info.filename.startswith("__MACOSX/")
+            or PurePath(info.filename).name.startswith(".")
+        )
     ]
     if len(names) != 1:
         raise UserError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,6 +91,23 @@ def test_duplicates_and_contradictions_are_noted(tmp_path):
     cfg = FinetuneConfig(data=ExamplesConfig(train=train), tune=TuneConfig(folds=2))
     report = "\n".join(open_splits(cfg).report())
     assert "2 of 5 examples are equal to another one: they stay on one side" in report
+
+
+def test_examples_of_dev_in_test_and_classes_without_any_left_are_noted(tmp_path):
+    train = write(tmp_path / "train.tsv", [("a", 1), ("b", 0), ("c", 1)])
+    dev = write(tmp_path / "dev.tsv", [("x", 1), ("y", 0)])
+    test = write(tmp_path / "test.tsv", [("X ", 1), ("z", 0)])
+    cfg = FinetuneConfig(data=ExamplesConfig(train=train, dev=dev, test=test))
+    report = open_splits(cfg).report()
+    assert [line for line in report if "1 of 2 examples are in data.dev too, by which" in line]
+    train = write(tmp_path / "t.tsv", [("a", 1), ("a", 1), ("b", 0), ("b", 0)])
+    cfg = FinetuneConfig(data=ExamplesConfig(train=train, dev_share=0.5))
+    report = "\n".join(open_splits(cfg).report())
+    assert re.search("note   train: all examples of '[01]' are held out for dev, and none", report)
+    with pytest.raises(UserError, match=r"data\.text=b names the column of data\.label too"):
+        ExamplesConfig(text="b", label="b")
+    with pytest.raises(UserError, match=r"data\.text=b names the column of data\.text_pair too"):
+        ExamplesConfig(text="b", text_pair="b")
 
 
 def test_what_was_read_and_left_out_is_reported(tmp_path):

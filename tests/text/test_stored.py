@@ -125,6 +125,7 @@ def test_the_member_of_an_archive_names_what_is_in_it(tmp_path):
     path = tmp_path / "reviews.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("__MACOSX/._train.csv", b"x")
+        archive.writestr("reviews/.DS_Store", b"")
         archive.writestr("train.csv", b"text\n")
     assert inner_name(str(path)) == "train.csv"
     assert read_text(str(path), Account()) == "text\n"
