@@ -9,7 +9,7 @@ TWO := -n 2 --dist worksteal
 # Of processes that wait for one another, a file each: one waits where the other computes.
 APART := -n 2 --dist loadfile
 
-.PHONY: quickstart test test-newest test-extras lint types lock clean
+.PHONY: quickstart test test-newest test-extras test-adapters lint types lock clean
 
 quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
@@ -28,6 +28,10 @@ test-newest: .venv-newest/installed
 # what a GPU needs to run is ten times as large.
 test-extras: .venv-extras/installed
 	.venv-extras/bin/python -m pytest $(TWO) --optimized -m extra tests/data/test_beam.py tests/plan
+
+# In a place of its own, as the library wants an older transformers than everything else here.
+test-adapters: .venv-adapters/installed
+	.venv-adapters/bin/python -m pytest -m extra tests/huggingface/test_adapters_folder.py
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .
@@ -65,10 +69,15 @@ $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
 	  jax-cuda13-plugin==$$jax jax-cuda13-pjrt==$$jax
 	touch $@
 
+.venv-adapters/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-adapters
+	.venv-adapters/bin/python scripts/install.py -e ".[dev,adapters]"
+	touch $@
+
 # Needs uv. torch is pinned in pyproject.toml, so its build is the machine's choice.
 lock:
 	uv pip compile pyproject.toml --python-version 3.11 --extra dev --extra oracle \
 	  --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-newest .venv-extras data/quickstart runs/quickstart hf/quickstart
+	rm -rf .venv .venv-newest .venv-extras .venv-adapters data/quickstart runs/quickstart hf/quickstart

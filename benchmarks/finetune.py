@@ -112,14 +112,15 @@ def ours(cfg, material: Material, mesh, start, seed: int, scratch: Path) -> dict
         make_steps(cfg, shape, mesh),
         Progress(Terminal(speaks=False)),
     )
-    initial, _ = parameters.initial_parameters(cfg, shape, start.params, seed)
+    initial, fresh = parameters.initial_parameters(cfg, shape, start.params, seed)
+    trained, kept = parameters.separate(cfg, shape, initial, fresh)
     busy = [time.process_time()]
 
     def at_the_end_of_an_epoch() -> None:  # asked after each step, and once more after the last
         if len(training.history) == len(busy):
             busy.append(time.process_time())
 
-    training.run(initial, at_the_end_of_an_epoch)
+    training.run(trained, kept, at_the_end_of_an_epoch)
     last = training.history[-1]["dev"]
     seconds = [entry["seconds"] for entry in training.history]
     return report("bertjax", seed, last, seconds, busy)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 AXES = ("vocab", "embed", "heads", "mlp")
 GROUPS = ("table", "block_matrix", "matrix", "vector")
+ROLES = ("bias", "norm", "added")
 
 
 class Facts(NamedTuple):
@@ -20,12 +21,15 @@ class Facts(NamedTuple):
     axes: tuple[str | None, ...]
     group: str  # table | block_matrix (Muon's) | matrix (outside blocks) | vector (never decayed)
     depth: int | None  # 0: embeddings, i + 1: layer i, L + 1: above the layers, None: a head
+    roles: tuple[str, ...] = ()  # bias | norm: of one | added: put into a pretrained layer
 
 
-def made_as(group: str, *axes: str | None) -> dict[str, Any]:
+def made_as(group: str, *axes: str | None, roles: tuple[str, ...] = ()) -> dict[str, Any]:
     """What a module writes into the metadata of a parameter that it makes."""
     assert group in GROUPS and all(axis in (None, *AXES) for axis in axes)
-    return {"group": group, "axes": axes}
+    assert all(role in ROLES for role in roles)
+    return {"group": group, "axes": axes, "roles": roles}
 
 
 VECTOR = made_as("vector")
+BIAS = made_as("vector", roles=("bias",))

@@ -133,9 +133,7 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
 def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:
     """The same, and a causal model too."""
     found = open_pretrained(path, name)
-    if found.tokenizer is None:
-        raise no_tokenizer(path)
-    tokenizer = found.tokenizer
+    tokenizer = tokenizer_of(found, path)
     found = masked_lm_of(found)
     if found.cfg.replaced_token_head:
         raise UserError(
@@ -148,6 +146,13 @@ def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, To
             "says of masks would be random"
         )
     return found, tokenizer
+
+
+def tokenizer_of(found: Pretrained, path: Path) -> Tokenizer:
+    """The tokenizer of what was read at `path`; UserError if there is none."""
+    if found.tokenizer is None:
+        raise no_tokenizer(path)
+    return found.tokenizer
 
 
 def masked_lm_of(found: Pretrained) -> Pretrained:

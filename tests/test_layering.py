@@ -90,6 +90,7 @@ ALLOWED = {
         "objectives",
         "optim",
         "overrides",
+        "pretrained",
         "runs",
         "sharding",
         "tasks",

@@ -11,9 +11,10 @@ from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
+from bertjax.finetune.material import Start
 from bertjax.finetune.member import metric_values
 from bertjax.finetune.results import with_convention
-from bertjax.finetune.saved import SavedRun, ensemble, open_saved
+from bertjax.finetune.saved import SavedRun, ensemble, open_saved, open_start
 from bertjax.overrides import apply_overrides
 from bertjax.tasks.conventions import conventions
 from bertjax.tasks.families import learnt_examples, read_examples
@@ -45,9 +46,24 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=_numbers, default=[], help="of the runs in an ensemble, such as 2,1"
     )
+    add_base(parser)
 
 
-def open_runs(arguments: list[str]) -> tuple[list[SavedRun], FinetuneConfig]:
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """Declare where the encoder of runs of few weights lies."""
+    parser.add_argument(
+        "--base",
+        type=Path,
+        help="of runs of few weights: the directory of their encoder, if it was moved",
+    )
+
+
+def opened_base(base: Path | None) -> Start | None:
+    """What --base names."""
+    return None if base is None else open_start(base, "--base")[1]
+
+
+def open_runs(arguments: list[str], base: Path | None) -> tuple[list[SavedRun], FinetuneConfig]:
     """The runs, and the config by which a file is read: the first one's with the overrides.
 
     All runs are judged by its `task.positive`, so that one F1 is told.
@@ -65,7 +81,8 @@ def open_runs(arguments: list[str]) -> tuple[list[SavedRun], FinetuneConfig]:
     paths = [Path(item) for item in arguments if item not in overrides]
     if not paths:
         raise UserError("no RUN given: name the --workdir of `bertjax finetune`")
-    runs = [open_saved(path) for path in paths]
+    encoder = opened_base(base)
+    runs = [open_saved(path, encoder) for path in paths]
     cfg = apply_overrides(runs[0].cfg, overrides)
     return [_judged_by(run, cfg.task.positive) for run in runs], cfg
 
@@ -78,7 +95,7 @@ def _judged_by(run: SavedRun, positive: str) -> SavedRun:
 def run(args: argparse.Namespace) -> None:
     """Print the scores."""
     require_devices()
-    runs, cfg = open_runs(args.runs)
+    runs, cfg = open_runs(args.runs, args.base)
     check_output("--out", args.out, args.data)
     account = row_account(cfg.data)
     examples, _ = read_examples(args.data, cfg, account=account)

@@ -6,22 +6,29 @@ import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
+from bertjax.cli.evaluate import add_base, opened_base
 from bertjax.cli.task_card import chosen, task_card
 from bertjax.errors import UserError
-from bertjax.finetune.saved import open_saved
-from bertjax.finetune.settle import task_shape
+from bertjax.finetune.member import Member
+from bertjax.finetune.saved import SavedRun, open_saved
+from bertjax.finetune.settle import method_of, task_shape
 from bertjax.huggingface import (
+    Bottlenecks,
     CardFacts,
     ExportReport,
+    export_adapters,
     export_encoder,
+    export_lora,
     export_model,
     export_task_model,
     without_next_sentence_head,
 )
+from bertjax.model.tuning.bottleneck import Adapters
+from bertjax.model.tuning.lora import Lora
 from bertjax.overrides import to_json
 from bertjax.pretrained import Pretrained, is_imported, open_pretrained, run_config
 from bertjax.runs.environment import describe_environment
-from bertjax.runs.kinds import Kind, require_kind
+from bertjax.runs.kinds import Kind, kind_of, require_kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a run that detects replaced tokens: the masked LM that fills its masks",
     )
     parser.add_argument("--model", help="of a fine-tuned run, such as seed-1 (default: the best)")
+    add_base(parser)
+    parser.add_argument(
+        "--peft",
+        action="store_true",
+        help="of tune.method=lora: the updates and the head alone, for peft",
+    )
+    parser.add_argument(
+        "--adapters",
+        action="store_true",
+        help="of tune.method=houlsby or pfeiffer: the adapters and the head alone, for adapters",
+    )
     parser.add_argument(
         "--without-next-sentence-head",
         action="store_true",
@@ -71,11 +89,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _export_task(args: argparse.Namespace) -> ExportReport:
-    saved = open_saved(args.run)
+    saved = open_saved(args.run, opened_base(args.base))
     member = saved.member(args.model) if args.model else saved.best
     card = task_card(saved, member, args.out.name, _languages(args.language, None), args.license)
     print(f"model    {chosen(saved, member)}")
-    params, tokenizer = saved.parameters(member), saved.tokenizer
+    if args.peft or args.adapters:
+        return _export_few_weights(args, saved, member)
+    params, tokenizer = saved.plain(member), saved.tokenizer
     if args.encoder:
         return export_encoder(saved.cfg.model, params, tokenizer, args.out, card, check_lines())
     return export_task_model(
@@ -91,13 +111,37 @@ def _export_task(args: argparse.Namespace) -> ExportReport:
     )
 
 
+def _export_few_weights(args: argparse.Namespace, saved: SavedRun, member: Member) -> ExportReport:
+    """The weights that were trained, in the folder of a library that puts them on the encoder."""
+    cfg, method = saved.cfg, method_of(saved.cfg)
+    encoder, weights = saved.encoder, saved.weights(member)
+    from_hub = encoder.path is not None and kind_of(encoder.path) is Kind.HUGGING_FACE
+    base = str(encoder.path) if from_hub else ""
+    shape, labels, tokenizer = task_shape(cfg), saved.task.labels, saved.tokenizer
+    if args.peft and isinstance(method, Lora):
+        return export_lora(
+            cfg.model, cfg.head, shape, method.cfg, labels, weights, tokenizer, args.out, base
+        )
+    if args.adapters and isinstance(method, Adapters):
+        folder = Bottlenecks(method.name, method.settled)
+        return export_adapters(
+            cfg.model, cfg.head, shape, folder, labels, weights, tokenizer, args.out, base
+        )
+    raise UserError(
+        f"--{'peft' if args.peft else 'adapters'}: {saved.path} has tune.method="
+        f"{cfg.tune.method}: --peft is for lora, --adapters for houlsby and pfeiffer; without "
+        "them a whole model is written"
+    )
+
+
 def _say(source: object, report: ExportReport) -> None:
     print(
         f"exported {source}\n"
         f"to       {report.path}: {report.architecture}, {report.parameters:,} parameters, "
-        f"{report.bytes / 1e6:.1f} MB\n"
-        f"checked  weights bit for bit, ids on {report.lines:,} lines, in pairs and word by word"
+        f"{report.bytes / 1e6:.1f} MB"
     )
+    lines = f"ids on {report.lines:,} lines, in pairs and word by word"
+    print(f"checked  weights bit for bit{f', {lines}' if report.lines else ''}")
 
 
 def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:

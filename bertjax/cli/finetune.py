@@ -15,11 +15,10 @@ from bertjax.errors import UserError
 from bertjax.finetune.material import RANDOM_WEIGHTS, Start
 from bertjax.finetune.run import finetune
 from bertjax.finetune.same_run import start_of
-from bertjax.finetune.saved import open_saved
+from bertjax.finetune.saved import open_start
 from bertjax.finetune.settle import adopt_encoder
-from bertjax.huggingface import no_tokenizer, obstacle_to_export
+from bertjax.huggingface import obstacle_to_export
 from bertjax.overrides import apply_overrides
-from bertjax.pretrained import open_pretrained
 from bertjax.runs.kinds import Kind, kind_of
 from bertjax.terminal import Terminal
 from bertjax.text.tokenizer import load_tokenizer
@@ -93,17 +92,7 @@ def _start(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConfi
                 f"--{name} {getattr(args, name)} with --init {args.init}: its model brings its "
                 f"own; leave the option out, or start with --init {RANDOM}"
             )
-    path = Path(args.init)
-    if kind_of(path) is Kind.FINETUNING:
-        saved = open_saved(path)
-        params = saved.parameters(saved.best)
-        encoder = {name: leaf for name, leaf in params.items() if name != "head"}
-        source = f"{saved.path} ({saved.best.name})"
-        return saved.cfg.model, Start(source, encoder, saved.tokenizer, saved.cfg.task.name)
-    found = open_pretrained(path, "--init")
-    if found.tokenizer is None:
-        raise no_tokenizer(path)
-    return found.cfg, Start(found.source, found.params, found.tokenizer)
+    return open_start(Path(args.init))
 
 
 def _is_gone(args: argparse.Namespace) -> bool:

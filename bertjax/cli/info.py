@@ -112,6 +112,12 @@ def _finetuned(path: Path) -> dict[str, Any]:
         f", {len(task.labels)} labels" if task.labels else ""
     )
     rows["began"] = f"from {results['convention']['start']}"
+    if cfg.tune.method != "full":
+        counts = results["weights"]
+        rows["trained"] = (
+            f"{cfg.tune.method}: {counts['encoder']:,} weights of the encoder and "
+            f"{counts['head']:,} of the head; {counts['kept']:,} lie with the encoder"
+        )
     rows["models"] = ", ".join(entry["name"] for entry in results["models"])
     for split, entry in results["splits"].items():
         value = entry["models"][results["metric"]]

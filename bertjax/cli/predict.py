@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
     require_devices()
-    runs, cfg = open_runs(args.runs)
+    runs, cfg = open_runs(args.runs, args.base)
     check_output("--out", args.out, args.input)
     check_output("--submission", args.submission, args.input)
     account = row_account(cfg.data)

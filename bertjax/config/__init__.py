@@ -20,6 +20,7 @@ from bertjax.config.ablation import (
     crossed,
 )
 from bertjax.config.data import DataConfig, Phase, PhaseSchedule, WeightedCorpus
+from bertjax.config.few_weights import LORA_TARGETS, METHODS, AdapterConfig, LoraConfig
 from bertjax.config.finetune import (
     POOLED,
     SENTENCE_FAMILIES,
@@ -41,11 +42,14 @@ from bertjax.config.pretrain import (
 
 __all__ = [
     "HELD_OUT",
+    "LORA_TARGETS",
     "MAX_FEED_FORWARDS",
+    "METHODS",
     "MOST_SEEDS",
     "POOLED",
     "SENTENCE_FAMILIES",
     "AblationConfig",
+    "AdapterConfig",
     "Arm",
     "BudgetConfig",
     "DataConfig",
@@ -53,6 +57,7 @@ __all__ = [
     "FinetuneConfig",
     "HeadConfig",
     "LayerSpec",
+    "LoraConfig",
     "MaskingConfig",
     "MeshConfig",
     "ModelConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bertjax.config.checks import one_of, require, within
+from bertjax.config.few_weights import METHODS, AdapterConfig, LoraConfig
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
 from bertjax.errors import nearest
@@ -190,6 +191,7 @@ class TuneConfig:
     epochs: int = 3  # at most; the best one on dev is kept
     batch_size: int = 32  # examples
     evaluation_batch_size: int = 64  # examples, at most
+    method: str = "full"  # or, of an encoder that stays: lora, houlsby, pfeiffer, bitfit
     layers: int = -1  # the top so many encoder layers are trained; -1: all and the embeddings
     layer_decay: float = 1.0  # rate of each layer relative to the one above it
     head_rate: float = 1.0  # rate of new parameters relative to the top layer's
@@ -202,6 +204,7 @@ class TuneConfig:
     log_every: int = 10  # steps
 
     def __post_init__(self) -> None:
+        one_of("tune.method", self.method, METHODS)
         within("tune.epochs", self.epochs, 1, 10**6)
         within("tune.batch_size", self.batch_size, 1, 2**16)
         within("tune.evaluation_batch_size", self.evaluation_batch_size, 1, 2**16)
@@ -214,6 +217,12 @@ class TuneConfig:
         within("tune.row_lengths", self.row_lengths, 1, 64)
         within("tune.log_every", self.log_every, 1, 10**9)
         one_of("tune.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+        moved = "layers" if self.layers != -1 else "reinit_layers" if self.reinit_layers else ""
+        require(
+            self.method == "full" or not moved,
+            f"tune.{moved}={getattr(self, moved, '')} with tune.method={self.method}: the encoder "
+            "stays as it is, in all its layers; leave the option out, or use tune.method=full",
+        )
         require(self.folds != 1, "tune.folds=1 leaves nothing to train on: use 0, or 2 and more")
         require(len(self.seeds) > 0, "tune.seeds is empty: give at least one")
         require(
@@ -243,6 +252,8 @@ class FinetuneConfig:
         )
     )
     tune: TuneConfig = field(default_factory=TuneConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)  # with tune.method=lora
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)  # with houlsby and pfeiffer
 
     def __post_init__(self) -> None:
         require(
@@ -251,6 +262,18 @@ class FinetuneConfig:
             "epoch and averages none; leave it at 0",
         )
         family = self.task.family
+        sections = {
+            "lora": self.tune.method != "lora" and self.lora != LoraConfig(),
+            "adapter": self.tune.method not in ("houlsby", "pfeiffer")
+            and self.adapter != AdapterConfig(),
+        }
+        for name, idle in sections.items():
+            require(
+                not idle,
+                f"{name}.* is set with tune.method={self.tune.method}, which does not look at it: "
+                f"use tune.method={'lora' if name == 'lora' else 'houlsby or pfeiffer'}, or leave "
+                "it out",
+            )
         require(
             not self.head.crf or family == "tagging",
             f"head.crf=true with task.family={family}: a CRF joins the tags of a sentence; "

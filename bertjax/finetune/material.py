@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Start:
     tokenizer: Tokenizer
     task: str = ""  # of the fine-tuned run it comes from, such as mnli; empty: pretrained only
     is_of_run: bool = False  # read from the run that is resumed, as what it came from is gone
+    path: Path | None = None  # of the directory, where there is one
 
     @property
     def is_gone(self) -> bool:

@@ -2,7 +2,7 @@
 
 member directory (`seed-0/`, `seed-0-fold-3/`)
   checkpoints/          the newest state, for resuming
-  best/                 parameters of the best epoch
+  best/                 parameters of the best epoch; of few weights those that were trained
   metrics.jsonl         loss as it went, losses and dev metrics of each epoch
   result.json           written last: what the run's results are made of
 """
@@ -32,7 +32,7 @@ from bertjax.finetune.inference import Predictor
 from bertjax.finetune.layout import Form
 from bertjax.finetune.material import Encoded
 from bertjax.finetune.progress import Progress
-from bertjax.finetune.settle import task_shape
+from bertjax.finetune.settle import method_of
 from bertjax.finetune.step import Steps, TuneState
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
@@ -136,14 +136,16 @@ class Training:
         total = max(1, self.per_epoch * cfg.tune.epochs)
         self.turns = Turns(*map(np.float32, turns(cfg.optim, total)))
 
-    def run(self, initial: Any, stop: Stop) -> dict[str, Any]:
+    def run(self, trained: Any, kept: Any, stop: Stop) -> dict[str, Any]:
         """Train to the end and return the content of result.json.
+
+        `trained` are the parameters that move, `kept` those that stay.
 
         Raises:
             Interrupted: `stop` said so; the same command goes on from there, bit for bit.
             UserError: the loss or gradient was not finite too often, or the metric never.
         """
-        trained, self.kept = parameters.separate(self.cfg, task_shape(self.cfg), initial)
+        self.kept = kept
         state, step = self._restore(trained)
         key = jax.random.key(self.member.seed)
         log = MetricsFile(self.member.directory / "metrics.jsonl", step)
@@ -269,7 +271,8 @@ class Training:
         if self._best_epoch() == len(self.history):
             self.best_scores = scores
             meta = {"epoch": epoch, "dev": entry["dev"]}
-            self.best.save(step, {"params": params}, meta)
+            whole = method_of(self.cfg) is None
+            self.best.save(step, {"params": params if whole else state.params}, meta)
 
     def _save(self, state: TuneState, step: int) -> None:
         loss = (self.loss, self.losses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -10,6 +11,8 @@ import numpy as np
 from bertjax import model
 from bertjax.config import FinetuneConfig
 from bertjax.facts import Facts
+from bertjax.finetune.settle import method_of
+from bertjax.model.parameters import parameter_count
 from bertjax.model.task import TaskShape, abstract_task_params, describe_task, init_task
 from bertjax.tree import flatten, unflatten
 
@@ -23,13 +26,13 @@ def initial_parameters(
     and so are the top `tune.reinit_layers` layers with all that is above them, which is pooler and
     final norm (Zhang et al. 2021, "Revisiting few-sample BERT fine-tuning").
     """
-    given = flatten(encoder)
-    wanted = flatten(abstract_task_params(cfg.model, cfg.head, shape))
-    facts = describe_task(cfg.model, cfg.head, shape)
+    given, method = flatten(encoder), method_of(cfg)
+    wanted = flatten(abstract_task_params(cfg.model, cfg.head, shape, method))
+    facts = describe_task(cfg.model, cfg.head, shape, method)
     new = sorted(path for path in wanted if path not in given or _is_reset(cfg, facts[path]))
 
     def fresh(key: jax.Array) -> dict[str, jax.Array]:  # compiled in no time without the rest
-        leaves = flatten(init_task(cfg.model, cfg.head, shape, key))
+        leaves = flatten(init_task(cfg.model, cfg.head, shape, key, method))
         return {path: leaves[path] for path in new}
 
     made = jax.device_get(jax.jit(fresh)(jax.random.key(seed)))
@@ -43,9 +46,14 @@ def _is_reset(cfg: FinetuneConfig, facts: Facts) -> bool:
     return cfg.tune.reinit_layers > 0 and at is not None and at >= lowest
 
 
-def is_trained(cfg: FinetuneConfig, facts: Facts) -> bool:
-    """Whether a parameter moves: what is above the frozen layers, and the head."""
-    at, lowest = facts.depth, cfg.model.num_layers + 1 - cfg.tune.layers
+def is_trained(cfg: FinetuneConfig, facts: Facts, *, fresh: bool = False) -> bool:
+    """Whether a parameter moves: what is above the frozen layers, and the head.
+
+    With few weights it is the method's, the head's, or one that the encoder did not bring.
+    """
+    at, lowest, method = facts.depth, cfg.model.num_layers + 1 - cfg.tune.layers, method_of(cfg)
+    if method is not None:
+        return at is None or fresh or method.trains(facts)
     return cfg.tune.layers == -1 or at is None or at >= lowest
 
 
@@ -58,7 +66,7 @@ def rates(cfg: FinetuneConfig, shape: TaskShape, params: Any) -> Any:
     layer has decay² (issue 51).
     """
 
-    facts = describe_task(cfg.model, cfg.head, shape)
+    facts = describe_task(cfg.model, cfg.head, shape, method_of(cfg))
 
     def rate(path: str) -> float:
         at = facts[path].depth
@@ -69,10 +77,19 @@ def rates(cfg: FinetuneConfig, shape: TaskShape, params: Any) -> Any:
     return unflatten({path: rate(path) for path in flatten(params)})
 
 
-def separate(cfg: FinetuneConfig, shape: TaskShape, params: model.Params) -> tuple[Any, Any]:
-    """Cut a parameter tree in two: what is trained, and what stays."""
-    leaves, facts = flatten(params), describe_task(cfg.model, cfg.head, shape)
-    trained = {path: leaf for path, leaf in leaves.items() if is_trained(cfg, facts[path])}
+def separate(
+    cfg: FinetuneConfig, shape: TaskShape, params: model.Params, fresh: Collection[str] = ()
+) -> tuple[Any, Any]:
+    """Cut a parameter tree in two: what is trained, and what stays.
+
+    `fresh` are the paths that `initial_parameters` made.
+    """
+    leaves, facts = flatten(params), describe_task(cfg.model, cfg.head, shape, method_of(cfg))
+    trained = {
+        path: leaf
+        for path, leaf in leaves.items()
+        if is_trained(cfg, facts[path], fresh=path in fresh)
+    }
     kept = {path: leaf for path, leaf in leaves.items() if path not in trained}
     return unflatten(trained), unflatten(kept)
 
@@ -80,3 +97,27 @@ def separate(cfg: FinetuneConfig, shape: TaskShape, params: model.Params) -> tup
 def join(trained: Any, kept: Any) -> model.Params:
     """The inverse of `separate`."""
     return unflatten(flatten(trained) | flatten(kept))
+
+
+def shared(cfg: FinetuneConfig, shape: TaskShape, encoder: model.Params) -> Any:
+    """What a run of few weights leaves of the encoder it starts from: not in its checkpoints.
+
+    Where the encoder itself moves that is nothing: such a run holds all of its model.
+    """
+    if method_of(cfg) is None:
+        return {}
+    facts, given = describe_task(cfg.model, cfg.head, shape, method_of(cfg)), flatten(encoder)
+    return unflatten(
+        {path: given[path] for path in facts if path in given and not is_trained(cfg, facts[path])}
+    )
+
+
+def weight_counts(cfg: FinetuneConfig, shape: TaskShape, encoder: model.Params) -> dict[str, int]:
+    """How many weights of the head are trained, how many below it, and how many stay."""
+    wanted = abstract_task_params(cfg.model, cfg.head, shape, method_of(cfg))
+    fresh = flatten(wanted).keys() - flatten(encoder).keys()
+    trained, kept = separate(cfg, shape, wanted, fresh)
+    head = {name: part for name, part in trained.items() if name == "head"}
+    below = {name: part for name, part in trained.items() if name != "head"}
+    parts = {"encoder": below, "head": head, "kept": kept}
+    return {name: parameter_count(cfg.model, part) for name, part in parts.items()}

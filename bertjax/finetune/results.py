@@ -14,6 +14,8 @@ from bertjax.config import FinetuneConfig, TaskConfig
 from bertjax.durable import replace_file
 from bertjax.finetune.material import Material, Start
 from bertjax.finetune.member import Member, first_best, metric_values
+from bertjax.finetune.parameters import weight_counts
+from bertjax.finetune.settle import task_shape
 from bertjax.tasks.conventions import conventions, table_convention
 from bertjax.tasks.task import Example, Scores, Task
 
@@ -50,6 +52,8 @@ def summarise(
             if cfg.data.window_step
             else cfg.data.truncation,
         },
+        "method": cfg.tune.method,
+        "weights": weight_counts(cfg, task_shape(cfg), start.params),
         "models": models,
         "splits": {},
         "cut": {

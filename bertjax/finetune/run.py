@@ -4,6 +4,7 @@ ft/sst2/
   config.json, environment.json, command.txt, lock, tokenizer/     as in a pretraining run
   origin.json           fingerprints of the weights and examples it was started with
   initial/              those weights, until all models are trained (bertjax.finetune.same_run)
+  base.json             of few weights: the encoder that they belong to (bertjax.finetune.stored)
   seed-0/ ...           one directory a model (bertjax.finetune.member)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
@@ -28,10 +29,11 @@ from bertjax.config import FinetuneConfig, MeshConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError, nearest
 from bertjax.finetune import parameters, plots, results
+from bertjax.finetune.announce import describe_data, describe_model
 from bertjax.finetune.batches import training_plan
 from bertjax.finetune.features import frozen_states
 from bertjax.finetune.inference import Predictor
-from bertjax.finetune.material import Encoded, Material, Start
+from bertjax.finetune.material import Material, Start
 from bertjax.finetune.member import Interrupted, Member, Training, read_result
 from bertjax.finetune.progress import Progress
 from bertjax.finetune.same_run import (
@@ -41,18 +43,18 @@ from bertjax.finetune.same_run import (
     keep_start,
     require_checkpoint,
 )
-from bertjax.finetune.settle import settle, task_shape
+from bertjax.finetune.settle import method_of, settle, task_shape
 from bertjax.finetune.splits import folds, open_splits
 from bertjax.finetune.step import make_predict, make_steps
+from bertjax.finetune.stored import best_parameters, note_base
 from bertjax.model.task import abstract_task_params
 from bertjax.overrides import to_json
-from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.kinds import Kind
 from bertjax.runs.outcome import Run, Stop, never
 from bertjax.tasks.families import task_of, tune_threshold
 from bertjax.tasks.task import Example, Rows, Scores, Task
-from bertjax.terminal import SILENT, Terminal, count
+from bertjax.terminal import SILENT, Terminal
 
 
 def finetune(
@@ -79,8 +81,10 @@ def finetune(
     mesh = sharding.make_mesh(MeshConfig())
     material = Material(cfg, splits, start.tokenizer, mesh.size)
     _check_metric(cfg, material.task)
+    _check_method(cfg, start)
     with open_run(workdir, Kind.FINETUNING, terminal.say) as directory, jax.set_mesh(mesh):
         check_same_run(directory, cfg, start, splits)
+        note_base(directory, cfg, start)
         directory.describe(to_json(cfg), command)
         if (done := finished(directory, start)) is not None:
             terminal.say(results.table(done))
@@ -132,7 +136,7 @@ class FinetuneRun:
         done = read_result(member)
         if done is not None:
             return done
-        require_checkpoint(member, self.start)
+        require_checkpoint(self.cfg, member, self.start)
         cfg, material = self.cfg, self.material
         train, dev = material.parts(member.fold)
         forms = material.training_forms
@@ -140,12 +144,16 @@ class FinetuneRun:
         initial, fresh = parameters.initial_parameters(
             cfg, self.shape, self.start.params, member.seed
         )
+        trained, kept = parameters.separate(cfg, self.shape, initial, fresh)
         steps = make_steps(cfg, self.shape, self.mesh)
-        self._announce(member, train, dev, len(plan), fresh)
+        if member == self.members()[0]:
+            of_model = describe_model(cfg, self.shape, self.start, fresh)
+            self.terminal.say(f"run    {self.directory.path}\n{of_model}")
+            self.terminal.say(describe_data(cfg, material, train, dev, len(plan)))
         training = Training(
             cfg, material.task, member, train, dev, self.predictor(), forms, steps, self.progress
         )
-        result = training.run(initial, stop)
+        result = training.run(trained, kept, stop)
         self.known[member] = training.best_scores
         return result
 
@@ -209,7 +217,7 @@ class FinetuneRun:
         held_out: list[list[Scores]] = []
         predictor = self.predictor()
         for member in members:
-            params = cache(partial(best_parameters, self.cfg, member))
+            params = cache(partial(best_parameters, self.cfg, member, self.start.params))
 
             def score(rows: Rows, params: Callable[[], model.Params] = params) -> list[Scores]:
                 return predictor.scores(params(), task, rows)
@@ -247,64 +255,6 @@ class FinetuneRun:
         splits = self.material.splits
         return {"dev": splits.dev, "test": splits.test, "out_of_fold": splits.train}[split]
 
-    def _announce(
-        self, member: Member, train: Encoded, dev: Encoded, per_epoch: int, fresh: list[str]
-    ) -> None:
-        if member != self.members()[0]:
-            return
-        cfg, forms = self.cfg, self.material.training_forms
-        limit = f"data.max_length={cfg.data.max_length}"
-        if cfg.task.family == "span_qa" and cfg.data.window_step:  # only questions are cut
-            limit = f"task.max_query={cfg.task.max_query}"
-        tokens = sum(map(len, train.rows.tokens))
-        self.terminal.say(
-            f"run    {self.directory.path}\n"
-            f"start  {self.start.source}"
-            + (f"; new: {_parts(fresh) or 'nothing'}" if self.start.params else "")
-            + f"\nmodel  {cfg.model.num_layers} layers × {cfg.model.hidden_size}\n"
-            f"task   {cfg.task.name}, {cfg.task.family}"
-            + (f", {len(cfg.task.labels)} labels" if cfg.task.labels else "")
-            + f"\ndata   {len(train.examples):,} examples, {len(train.rows.tokens):,} rows, "
-            f"{count(tokens)} tokens; dev {len(dev.examples):,}; batches of "
-            f"{', '.join(f'{form.lines}×{form.width}' for form in forms)}\n"
-            f"train  {cfg.tune.epochs} epochs of {per_epoch} steps, {len(self.members())} models\n"
-            f"{kept_programs()}"
-        )
-        for name, encoded in self.material.encoded.items():
-            if encoded.rows.cut_examples:
-                self.terminal.say(
-                    f"cut    {name}: {encoded.rows.cut_tokens:,} tokens of "
-                    f"{encoded.rows.cut_examples:,} examples are beyond {limit}"
-                )
-            if encoded.unknown > 0.01:
-                self.terminal.say(
-                    f"unk    {name}: {encoded.unknown:.1%} of the tokens are "
-                    f"{self.start.tokenizer.token(self.start.tokenizer.special.unk)}, which the "
-                    "tokenizer of the checkpoint puts for what it does not know"
-                )
-        for line in self.material.splits.report():
-            self.terminal.say(line)
-
-
-def _parts(paths: list[str]) -> str:
-    return ", ".join(sorted({path.rpartition("/")[0] for path in paths}))
-
-
-def best_parameters(cfg: FinetuneConfig, member: Member) -> model.Params:
-    """Parameters of the best epoch of a trained model, on the first device.
-
-    Raises:
-        UserError: it has none, or none that verifies.
-    """
-    wanted = abstract_task_params(cfg.model, cfg.head, task_shape(cfg))
-    found = CheckpointStore(member.directory / "best", keep=1).restore({"params": wanted})
-    if found is None:
-        raise UserError(
-            f"{member.directory} holds no trained model that verifies: delete that directory and "
-            "run the same `bertjax finetune` again"
-        )
-    return found.items["params"]
-
 
 def _check_metric(cfg: FinetuneConfig, task: Task) -> None:
     if cfg.task.metric not in ("", *task.metrics):
@@ -312,3 +262,13 @@ def _check_metric(cfg: FinetuneConfig, task: Task) -> None:
             f"task.metric={cfg.task.metric} is not one that {cfg.task.family} always gives: "
             f"{nearest(cfg.task.metric, task.metrics)}"
         )
+
+
+def _check_method(cfg: FinetuneConfig, start: Start) -> None:
+    """Refuse few weights where there is no encoder to put them into, or they do not fit it."""
+    if method_of(cfg) is not None and not start.params and not start.is_gone:
+        raise UserError(
+            f"tune.method={cfg.tune.method} with random weights: there is no encoder to keep; "
+            "start from a model, or use tune.method=full"
+        )
+    abstract_task_params(cfg.model, cfg.head, task_shape(cfg), method_of(cfg))

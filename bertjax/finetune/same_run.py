@@ -53,7 +53,7 @@ def keep_start(directory: RunDirectory, cfg: FinetuneConfig, start: Start) -> No
     Those of a single model that is trained whole do.
     """
     store = CheckpointStore(directory.initial, keep=1)
-    needed = cfg.tune.models > 1 or cfg.tune.layers != -1
+    needed = cfg.tune.models > 1 or cfg.tune.layers != -1 or cfg.tune.method != "full"
     if needed and start.params and store.latest_verified_step() is None:
         store.save(0, {"params": start.params}, {})
         store.wait()
@@ -90,8 +90,13 @@ def finished(directory: RunDirectory, start: Start) -> dict[str, Any] | None:
         return None
 
 
-def require_checkpoint(member: Member, start: Start) -> None:
-    """Raise UserError if a model would have to begin with weights that are gone."""
+def require_checkpoint(cfg: FinetuneConfig, member: Member, start: Start) -> None:
+    """Raise UserError if a model would have to begin with, or to keep, weights that are gone."""
+    if start.is_gone and cfg.tune.method != "full":
+        raise UserError(
+            f"{member.run} does not hold the encoder that its few weights belong to: give the "
+            "--init that it was started with"
+        )
     if start.is_gone and CheckpointStore(member.newest, keep=1).latest_verified_step() is None:
         raise UserError(
             f"{member.run} holds neither a checkpoint of {member.name} nor the weights to begin "

@@ -1,4 +1,4 @@
-"""Fine-tuned runs, alone or together, on new examples."""
+"""Fine-tuned runs, alone or together, on new examples; and what a run may start from."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 import jax
 
 from bertjax import model, sharding
-from bertjax.config import FinetuneConfig, MeshConfig
+from bertjax.config import FinetuneConfig, MeshConfig, ModelConfig
 from bertjax.errors import UserError, nearest
 from bertjax.finetune.inference import Predictor
 from bertjax.finetune.layout import evaluation_forms
+from bertjax.finetune.material import Start
 from bertjax.finetune.member import Member, first_best
-from bertjax.finetune.run import best_parameters
-from bertjax.finetune.settle import task_shape
+from bertjax.finetune.settle import method_of, task_shape
 from bertjax.finetune.step import make_predict
+from bertjax.finetune.stored import best_parameters, best_weights, check_base, noted_places
 from bertjax.overrides import from_json
+from bertjax.pretrained import open_pretrained, tokenizer_of
 from bertjax.runs.directory import RunDirectory
-from bertjax.runs.kinds import Kind, require_kind
+from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Scores, Task
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -37,6 +39,7 @@ class SavedRun:
     cfg: FinetuneConfig
     tokenizer: Tokenizer
     results: dict  # the content of its results.json
+    base: Start | None = None  # of few weights: the encoder they belong to; None: where it lay
 
     @cached_property
     def task(self) -> Task:
@@ -83,7 +86,37 @@ class SavedRun:
 
     def parameters(self, member: Member) -> model.Params:
         """Parameters of a model's best epoch."""
-        return best_parameters(self.cfg, member)
+        return best_parameters(self.cfg, member, self.encoder.params)
+
+    def weights(self, member: Member) -> model.Params:
+        """The same without the encoder that few weights share."""
+        return best_weights(self.cfg, member, self.encoder.params)
+
+    def plain(self, member: Member) -> model.Params:
+        """`parameters` as a plain encoder has them; UserError if none computes the same."""
+        method, params = method_of(self.cfg), self.parameters(member)
+        return params if method is None else method.merged(params)
+
+    @cached_property
+    def encoder(self) -> Start:
+        """What few weights were trained on; empty where the run holds all of its model.
+
+        Raises:
+            UserError: it is not where it lay, or another one is there.
+        """
+        if method_of(self.cfg) is None:
+            return Start("this run", {}, self.tokenizer)
+        places = list(noted_places(self.path))
+        there = [place for place in places if kind_of(place) is not None]
+        if self.base is None and not there:
+            lay = f"{places[0]} is {describe(places[0])}" if places else "where it lay is not noted"
+            raise UserError(
+                f"{self.path} holds few weights and not their encoder, and {lay}: name the "
+                "encoder's directory with --base"
+            )
+        found = self.base or open_start(there[0], f"the encoder of {self.path},")[1]
+        check_base(self.path, self.cfg, found.params, found.source)
+        return found
 
     def scores(self, members: Sequence[Member], examples: Sequence[Example]) -> list[list[Scores]]:
         """What each of `members` says of the examples."""
@@ -96,8 +129,31 @@ class SavedRun:
             return [predictor.scores(self.parameters(m), self.task, rows) for m in members]
 
 
-def open_saved(path: Path) -> SavedRun:
+def open_start(path: Path, name: str = "--init") -> tuple[ModelConfig, Start]:
+    """The architecture and the weights of what a run may start from: any run, or Hugging Face's.
+
+    `name` is what the user gave the path as, for messages.
+
+    Raises:
+        UserError: it is none of them, is damaged, or has no tokenizer or no plain encoder.
+    """
+    if kind_of(path) is Kind.FINETUNING:
+        saved = open_saved(path)
+        params = saved.plain(saved.best)
+        encoder = {part: leaf for part, leaf in params.items() if part != "head"}
+        source = f"{saved.path} ({saved.best.name})"
+        return saved.cfg.model, Start(
+            source, encoder, saved.tokenizer, saved.cfg.task.name, path=path
+        )
+    found = open_pretrained(path, name)
+    return found.cfg, Start(found.source, found.params, tokenizer_of(found, path), path=path)
+
+
+def open_saved(path: Path, base: Start | None = None) -> SavedRun:
     """Open a fine-tuning run.
+
+    `base` is the encoder that few weights belong to, where it is no longer where it lay, or is
+    shared with other runs; other runs do not look at it.
 
     Raises:
         UserError: it is not one, or it is not finished.
@@ -111,7 +167,7 @@ def open_saved(path: Path) -> SavedRun:
         raise UserError(
             f"{path} has no results.json: it is not finished; the same `bertjax finetune` goes on"
         ) from None
-    return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), results)
+    return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), results, base)
 
 
 class Judged(NamedTuple):

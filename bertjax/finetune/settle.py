@@ -10,6 +10,8 @@ from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.finetune.splits import Splits
 from bertjax.model.task import TagRules, TaskShape
+from bertjax.model.tuning.choice import method_of as choose_method
+from bertjax.model.tuning.method import Method
 from bertjax.tasks.tag_schemes import allowed_transitions
 
 
@@ -49,6 +51,11 @@ def settle(cfg: FinetuneConfig, splits: Splits) -> FinetuneConfig:
         weights = tuple(total / (len(task.labels) * max(1, counts[c])) for c in task.labels)
         task = replace(task, balanced=False, class_weights=weights)
     return replace(cfg, task=task)
+
+
+def method_of(cfg: FinetuneConfig) -> Method | None:
+    """How few weights are tuned; None where the encoder itself moves."""
+    return choose_method(cfg.tune.method, cfg.lora, cfg.adapter)
 
 
 def task_shape(cfg: FinetuneConfig) -> TaskShape:

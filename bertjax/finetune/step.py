@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
 from bertjax.finetune.parameters import join, rates
+from bertjax.finetune.settle import method_of
 from bertjax.model import Compute
 from bertjax.model.task import TaskShape, apply_task, describe_task
 from bertjax.objectives import task_losses
@@ -60,8 +61,8 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     nothing. `turns` are those of the learning rate.
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
-    compute = compute_of(cfg, mesh)
-    facts = describe_task(cfg.model, cfg.head, shape)
+    compute, method = compute_of(cfg, mesh), method_of(cfg)
+    facts = describe_task(cfg.model, cfg.head, shape, method)
 
     def rule(params, turns: Turns):
         return optimizer_by_rates(cfg.optim, turns, facts, rates(cfg, shape, params))
@@ -82,6 +83,7 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
                 batch,
                 compute=compute,
                 key=step_key,
+                method=method,
             )
             nll, weight = task_losses.loss(shape, outputs, batch)
             return nll / jnp.maximum(weight, 1e-6)
@@ -109,8 +111,10 @@ def make_predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
     """The compile-once function from parameters and a batch to what the task makes of it."""
 
     def predict(params, batch: Batch):
-        compute = compute_of(cfg, mesh)
-        outputs = apply_task(cfg.model, cfg.head, shape, params, batch, compute=compute)
+        compute, method = compute_of(cfg, mesh), method_of(cfg)
+        outputs = apply_task(
+            cfg.model, cfg.head, shape, params, batch, compute=compute, method=method
+        )
         loss = task_losses.loss(shape, outputs, batch) if _TARGETS & batch.keys() else None
         return task_losses.probabilities(shape, outputs, batch), loss
 

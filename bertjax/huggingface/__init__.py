@@ -1,20 +1,25 @@
 """Hugging Face directories, both ways. No torch, no transformers: only files."""
 
+from bertjax.huggingface.adapters_export import Bottlenecks, export_adapters
 from bertjax.huggingface.config_json import obstacle_to_export
 from bertjax.huggingface.export import ExportReport, export_model, without_next_sentence_head
 from bertjax.huggingface.importing import Imported, import_model, no_tokenizer
 from bertjax.huggingface.model_card import CardFacts, Evaluation, Score
+from bertjax.huggingface.peft_export import export_lora
 from bertjax.huggingface.task_export import export_encoder, export_task_model
 from bertjax.huggingface.task_importing import ImportedTask, import_task_model
 
 __all__ = [
+    "Bottlenecks",
     "CardFacts",
     "Evaluation",
     "ExportReport",
     "Imported",
     "ImportedTask",
     "Score",
+    "export_adapters",
     "export_encoder",
+    "export_lora",
     "export_model",
     "export_task_model",
     "import_model",

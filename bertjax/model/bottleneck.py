@@ -69,7 +69,7 @@ class BottleneckBlock(nnx.Module):
         y_RW = self.attention_norm(mixed_RW + y_RW)
         for i in self._stack:
             feed_forward, norm = (getattr(self, f"feed_forward{i}{part}") for part in ("", "_norm"))
-            y_RW = norm(feed_forward(y_RW) + y_RW)
+            y_RW = norm(feed_forward(y_RW, key_weights) + y_RW)
         widened_RD = layers.dropout(self.widen.dense(y_RW), self.cfg.hidden_dropout, key_out)
         return self.widen.norm(widened_RD + x_RD)
 

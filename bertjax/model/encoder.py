@@ -259,7 +259,8 @@ def facts_of(cfg: ModelConfig, module: Encoder) -> dict[str, Facts]:
         path, about = "/".join(map(str, keys)), variable.get_metadata()
         if "group" not in about:
             raise ValueError(f"parameter {path} does not say what it is: make it with `made_as`")
-        found[path] = Facts(about["axes"], about["group"], _depth(cfg, str(keys[0])))
+        depth = _depth(cfg, str(keys[0]))
+        found[path] = Facts(about["axes"], about["group"], depth, about["roles"])
     return found
 
 

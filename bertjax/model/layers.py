@@ -11,8 +11,9 @@ always computed in float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 from bertjax.config import LayerSpec, ModelConfig
-from bertjax.facts import VECTOR, made_as
+from bertjax.facts import BIAS, made_as
 from bertjax.model.attention import attend, choose
 from bertjax.model.attention.reference import dropout, reference
 from bertjax.model.compute import Compute
@@ -36,6 +37,21 @@ class Context(NamedTuple):
     rotations: dict[float, Rotation]  # by θ, as many as the layers use
 
 
+class Dense(nnx.Linear):
+    """A linear layer, and what tuning few weights adds to it, if something was put there."""
+
+    # (inputs, dropout key) -> what is added to the outputs: `tuning/lora.py`.
+    update: Callable[[Array, Array | None], Array] | None = None
+
+    def __call__(self, x: Array, key: Array | None = None) -> Array:
+        """[R, fan_in] -> [R, fan_out]; a key turns dropout on."""
+        return self.updated(super().__call__(x), x, key)
+
+    def updated(self, y: Array, x: Array, key: Array | None) -> Array:
+        """The product `y` of `x`, and what is added to it."""
+        return y if self.update is None else y + self.update(x, key)
+
+
 def dense(
     cfg: ModelConfig,
     fan_in: int,
@@ -46,12 +62,12 @@ def dense(
     *,
     bias: bool = True,
     scale: float = 1.0,
-) -> nnx.Linear:
+) -> Dense:
     """A linear layer with BERT's initialisation (normal truncated at two deviations).
 
     `facts` are those of the kernel, from `facts.made_as`; its deviation is times `scale`.
     """
-    return nnx.Linear(
+    return Dense(
         fan_in,
         fan_out,
         use_bias=bias,
@@ -59,7 +75,7 @@ def dense(
         kernel_init=initializer(cfg, scale),
         rngs=rngs,
         kernel_metadata=facts,
-        bias_metadata=VECTOR,
+        bias_metadata=BIAS,
     )
 
 
@@ -135,7 +151,8 @@ class SelfAttention(nnx.Module):
         drops = key is not None and cfg.attention_dropout > 0
         call = compute.call(T, cfg.head_size, drops, spec.window)
         backend, _ = choose(compute.attention, call)
-        q_BTNH, k_BTNH, v_BTNH = (self.heads(x, context) for x in self.project(x_RD, narrow_RW))
+        projected = self.project(x_RD, key, narrow_RW)
+        q_BTNH, k_BTNH, v_BTNH = (self.heads(x, context) for x in projected)
         if spec.rotary_base:
             by = context.rotations[spec.rotary_base]
             q_BTNH, k_BTNH = rotate(q_BTNH, by), rotate(k_BTNH, by)
@@ -150,7 +167,7 @@ class SelfAttention(nnx.Module):
             dropout_rate=cfg.attention_dropout,
             key=key,
         )
-        return self.output(mixed_BTNH.reshape(B * T, cfg.inner_size))
+        return self.output(mixed_BTNH.reshape(B * T, cfg.inner_size), key)
 
     def at(self, x_RD: Array, context: Context, places_BK: Array) -> Array:
         """What comes out at these places of each row alone, without dropout: [B·K, D]."""
@@ -169,7 +186,9 @@ class SelfAttention(nnx.Module):
         """[R, W] -> [B, R/B, N, H]."""
         return x_RW.reshape(len(context.segments), -1, self.cfg.num_heads, self.cfg.head_size)
 
-    def project(self, x_RD: Array, narrow_RW: Array | None = None) -> tuple[Array, Array, Array]:
+    def project(
+        self, x_RD: Array, key: Array | None, narrow_RW: Array | None
+    ) -> tuple[Array, Array, Array]:
         """Queries, keys and values [R, W].
 
         In one product, but for GPUs: attention wants the three apart there, and joining and
@@ -177,15 +196,16 @@ class SelfAttention(nnx.Module):
         their own, so that each keeps the place that the mesh has for it.
         """
         if narrow_RW is not None:
-            return self.query(narrow_RW), self.key(narrow_RW), self.value(x_RD)
+            return self.query(narrow_RW, key), self.key(narrow_RW, key), self.value(x_RD, key)
         layers, dtype = (self.query, self.key, self.value), self.compute.dtype
         if self.compute.platform in ("gpu", "cuda"):
-            return self.query(x_RD), self.key(x_RD), self.value(x_RD)
+            return self.query(x_RD, key), self.key(x_RD, key), self.value(x_RD, key)
         kernels_DPD = jnp.stack([layer.kernel[...].astype(dtype) for layer in layers], axis=1)
         x_RPD = jnp.einsum("RD,DPE->RPE", x_RD, kernels_DPD)
         if self.cfg.linear_bias:
             x_RPD = x_RPD + jnp.stack([layer.bias[...].astype(dtype) for layer in layers])
-        return x_RPD[:, 0], x_RPD[:, 1], x_RPD[:, 2]
+        q_RD, k_RD, v_RD = (layer.updated(x_RPD[:, i], x_RD, key) for i, layer in enumerate(layers))
+        return q_RD, k_RD, v_RD
 
 
 class FeedForward(nnx.Module):
@@ -205,16 +225,27 @@ class FeedForward(nnx.Module):
         if cfg.feed_forward == "glu":
             self.gate = dense(cfg, W, F, dtype, rngs, into, bias=bias)
 
-    def __call__(self, x_RW: Array) -> Array:
-        """[R, W] -> [R, W]."""
-        x_RF = activation(self.cfg.activation, self.intermediate(x_RW))
+    def __call__(self, x_RW: Array, key: Array | None) -> Array:
+        """[R, W] -> [R, W]; a key turns the dropout of what was added on."""
+        x_RF = activation(self.cfg.activation, self.intermediate(x_RW, key))
         if self.cfg.feed_forward == "glu":
-            x_RF = x_RF * self.gate(x_RW)
-        return self.output(x_RF)
+            x_RF = x_RF * self.gate(x_RW, key)
+        return self.output(x_RF, key)
+
+
+class Adapter(Protocol):
+    """What tuning few weights may put where a branch joins the state."""
+
+    def joined(self, x_RD: Array, branch_RD: Array, normed: Callable[[Array], Array]) -> Array:
+        """The state after the branch; `normed` is the norm of their sum in post-norm models."""
 
 
 class Block(nnx.Module):
     """One encoder layer: attention and feed-forward, each with dropout, residual and norm."""
+
+    # Where each branch joins the state, if something was put there.
+    attention_adapter: Adapter | None = None
+    feed_forward_adapter: Adapter | None = None
 
     def __init__(self, cfg: ModelConfig, spec: LayerSpec, compute: Compute, rngs: nnx.Rngs):
         self.cfg = cfg
@@ -227,29 +258,43 @@ class Block(nnx.Module):
         """[R, D] -> [R, D] in the compute dtype; a key turns dropout on."""
         key_weights, key_attention, key_forward = split_key(key, 3)
         attended_RD = self.attention(self.inside(self.attention_norm, x_RD), context, key_weights)
-        x_RD = self.add(self.attention_norm, x_RD, attended_RD, key_attention)
+        norm, adapter = self.attention_norm, self.attention_adapter
+        x_RD = self.add(norm, adapter, x_RD, attended_RD, key_attention)
         return self.forward(x_RD, key_forward)
 
     def at(self, x_RD: Array, context: Context, places_BK: Array) -> Array:
         """What comes out at these places of each row alone, without dropout: [B·K, D]."""
         attended = self.attention.at(self.inside(self.attention_norm, x_RD), context, places_BK)
-        return self.forward(
-            self.add(self.attention_norm, pick(x_RD, places_BK), attended, None), None
-        )
+        norm, adapter = self.attention_norm, self.attention_adapter
+        return self.forward(self.add(norm, adapter, pick(x_RD, places_BK), attended, None), None)
 
     def forward(self, x_RD: Array, key: Array | None) -> Array:
         """The second branch, in which no token sees another."""
-        norm = self.feed_forward_norm
-        return self.add(norm, x_RD, self.feed_forward(self.inside(norm, x_RD)), key)
+        norm, adapter = self.feed_forward_norm, self.feed_forward_adapter
+        branch_RD = self.feed_forward(self.inside(norm, x_RD), key)
+        return self.add(norm, adapter, x_RD, branch_RD, key)
 
     def inside(self, norm: Norm | None, x_RD: Array) -> Array:
         """What a branch is given."""
         return norm(x_RD) if self.cfg.norm == "pre" and norm else x_RD
 
-    def add(self, norm: Norm | None, x_RD: Array, branch_RD: Array, key: Array | None) -> Array:
+    def add(
+        self,
+        norm: Norm | None,
+        adapter: Adapter | None,
+        x_RD: Array,
+        branch_RD: Array,
+        key: Array | None,
+    ) -> Array:
         """The sum with what a branch makes, normed in post-norm models."""
-        x_RD = x_RD + dropout(branch_RD, self.cfg.hidden_dropout, key)
-        return norm(x_RD) if self.cfg.norm == "post" and norm else x_RD
+        branch_RD = dropout(branch_RD, self.cfg.hidden_dropout, key)
+
+        def normed(sum_RD: Array) -> Array:
+            return norm(sum_RD) if self.cfg.norm == "post" and norm else sum_RD
+
+        if adapter is not None:
+            return adapter.joined(x_RD, branch_RD, normed)
+        return normed(x_RD + branch_RD)
 
 
 def pick(x_RD: Array, places_BK: Array) -> Array:

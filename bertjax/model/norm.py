@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from bertjax.facts import VECTOR
+from bertjax.facts import made_as
 
 
 class Norm(nnx.Module):
@@ -25,8 +25,9 @@ class Norm(nnx.Module):
         self.kind = kind
         self.eps = eps
         self.dtype = dtype
-        self.scale = nnx.Param(jnp.ones(size), **VECTOR)
-        self.bias = nnx.Param(jnp.zeros(size), **VECTOR) if kind != "rms" and bias else None
+        scale, shift = (made_as("vector", roles=("norm", *more)) for more in ((), ("bias",)))
+        self.scale = nnx.Param(jnp.ones(size), **scale)
+        self.bias = nnx.Param(jnp.zeros(size), **shift) if kind != "rms" and bias else None
 
     def __call__(self, x: Array) -> Array:
         """[..., D] of any float type -> the same shape in `dtype`."""

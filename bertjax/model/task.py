@@ -20,6 +20,7 @@ from bertjax.model.crf import TagRules
 from bertjax.model.encoder import Encoder, Params, facts_of, params_of
 from bertjax.model.keys import Keys
 from bertjax.model.task_heads import TaskHead, pool
+from bertjax.model.tuning.method import Method
 
 __all__ = [
     "TagRules",
@@ -89,10 +90,16 @@ def _one_state(head: HeadConfig) -> bool:
 
 
 class TaskModel(Encoder):
-    """The encoder, the pooler where the head has it, and the head."""
+    """The encoder, the pooler where the head has it, the head, and what a method adds to layers."""
 
     def __init__(
-        self, cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute, rngs: nnx.Rngs
+        self,
+        cfg: ModelConfig,
+        head: HeadConfig,
+        shape: TaskShape,
+        compute: Compute,
+        rngs: nnx.Rngs,
+        method: Method | None = None,
     ):
         super().__init__(cfg, compute, rngs)
         self.shape = shape
@@ -101,6 +108,9 @@ class TaskModel(Encoder):
         if has_transform(cfg, head):  # under its name in pretraining, whose weights it begins with
             self.masked_lm = heads.Transform(cfg, compute.dtype, rngs)
         self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, compute.dtype, rngs)
+        if method is not None:
+            for block in {id(block): block for block in self.blocks}.values():
+                method.insert(cfg, block, compute.dtype, rngs)
 
     def states(self, batch: dict[str, Array], key: Array | None) -> list[Array]:
         """What the head sees of the encoder: its last hidden state, or those that are fused."""
@@ -136,36 +146,55 @@ class TaskModel(Encoder):
 
 
 @lru_cache(maxsize=64)
-def _abstract(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute) -> TaskModel:
+def _abstract(
+    cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute, method: Method | None
+) -> TaskModel:
     """The module, made once without allocating any parameter."""
-    return nnx.eval_shape(lambda: TaskModel(cfg, head, shape, compute, Keys(jax.random.key(0))))
+    return nnx.eval_shape(
+        lambda: TaskModel(cfg, head, shape, compute, Keys(jax.random.key(0)), method)
+    )
 
 
 @lru_cache(maxsize=64)
-def _graph(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute) -> nnx.GraphDef:
-    return nnx.split(_abstract(cfg, head, shape, compute))[0]
+def _graph(
+    cfg: ModelConfig, head: HeadConfig, shape: TaskShape, compute: Compute, method: Method | None
+) -> nnx.GraphDef:
+    return nnx.split(_abstract(cfg, head, shape, compute, method))[0]
 
 
-def init_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape, key: Array) -> Params:
+def init_task(
+    cfg: ModelConfig,
+    head: HeadConfig,
+    shape: TaskShape,
+    key: Array,
+    method: Method | None = None,
+) -> Params:
     """Fresh parameters: a nested dict of float32 arrays.
 
     The encoder's have the paths of `model.init`, the pooler too where there is one (`has_pooler`);
-    all that is new lies under `head/`.
+    all that is new lies under `head/`, but for what `method` adds to the layers.
+
+    Raises:
+        UserError: the method does not fit the encoder.
     """
-    module = TaskModel(cfg, head, shape, EXACT, Keys(key))
+    module = TaskModel(cfg, head, shape, EXACT, Keys(key), method)
     return params_of(cfg, module)
 
 
 @lru_cache(maxsize=64)
-def describe_task(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict[str, Facts]:
+def describe_task(
+    cfg: ModelConfig, head: HeadConfig, shape: TaskShape, method: Method | None = None
+) -> dict[str, Facts]:
     """What is known of each parameter beside its values, by path."""
-    return facts_of(cfg, _abstract(cfg, head, shape, EXACT))
+    return facts_of(cfg, _abstract(cfg, head, shape, EXACT, method))
 
 
 @lru_cache(maxsize=64)
-def abstract_task_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> Params:
+def abstract_task_params(
+    cfg: ModelConfig, head: HeadConfig, shape: TaskShape, method: Method | None = None
+) -> Params:
     """Shapes and dtypes of `init_task`'s result, computed once a task and without memory."""
-    return jax.eval_shape(lambda key: init_task(cfg, head, shape, key), jax.random.key(0))
+    return jax.eval_shape(lambda key: init_task(cfg, head, shape, key, method), jax.random.key(0))
 
 
 def apply_task(
@@ -177,6 +206,7 @@ def apply_task(
     *,
     compute: Compute = EXACT,
     key: Array | None = None,
+    method: Method | None = None,
 ) -> dict[str, Any]:
     """Run the encoder and the head.
 
@@ -192,13 +222,14 @@ def apply_task(
             which `encoder_states` makes of the first four, the encoder is not run.
         compute: how; by default in float32 by plain operations.
         key: dropout key; None runs deterministically.
+        method: what the parameters were made with.
 
     Returns:
         `logits` float32: [B, outputs] for sentences ([B, 1] for an ending of a choice), [B, W, C]
         for tagging, at the words' positions; [B, T, 2] for span_qa, start and end, padding and
         question not masked. With `head.crf` also `crf`, the field's `Potentials`.
     """
-    return nnx.merge(_graph(cfg, head, shape, compute), params)(batch, key)
+    return nnx.merge(_graph(cfg, head, shape, compute, method), params)(batch, key)
 
 
 def encoder_states(
@@ -214,5 +245,5 @@ def encoder_states(
 
     S is 1, or with fusion the number of fused layers.
     """
-    states = nnx.merge(_graph(cfg, head, shape, compute), params).states(batch, None)
+    states = nnx.merge(_graph(cfg, head, shape, compute, None), params).states(batch, None)
     return jnp.stack(states, axis=2).astype(jnp.float32)

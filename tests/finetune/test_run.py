@@ -21,7 +21,7 @@ from bertjax.config import MeshConfig
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetune import run
 from bertjax.finetune.member import Training, first_best
-from bertjax.finetune.run import best_parameters, finetune
+from bertjax.finetune.run import finetune
 from bertjax.finetune.saved import ensemble, open_saved
 from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import make_predict, make_steps
@@ -345,7 +345,7 @@ def test_frozen_layers_do_not_move_and_the_others_do(layers, tables, tmp_path):
     cfg = config(*tables, tune={"epochs": 1, "layers": layers})
     assert finetune(cfg, tmp_path / "run", start()).stopped is None
     saved = open_saved(tmp_path / "run")
-    after = flatten(jax.device_get(best_parameters(saved.cfg, saved.members[0])))
+    after = flatten(jax.device_get(saved.parameters(saved.members[0])))
     before = flatten(tiny_task.encoder())
     for name, value in after.items():
         if name.startswith("head/"):

@@ -34,6 +34,8 @@ _ENCODER = EMBEDDINGS | {
     "layer_{}/feed_forward/output": f"{_LAYER}.ffn_output",
     "layer_{}/feed_forward_norm": f"{_LAYER}.full_layer_layer_norm",
 }
+# After attention `adapters` 1.3 gives its adapter the input of the layer in place of the branch.
+_ADAPTERS = {"layer_{}/feed_forward_adapter": f"{_LAYER}.output_adapters"}
 _MASKED_LM = {
     "masked_lm": "predictions",
     "masked_lm/transform": "predictions.dense",
@@ -87,4 +89,5 @@ ALBERT = System(
     default_activation="gelu_new",
     write=_write,
     buffers=BUFFERS,
+    adapters=_ADAPTERS,
 )

@@ -41,6 +41,10 @@ LAYERS = {
     "layer_{}/feed_forward/output": "encoder.layer.{}.output.dense",
     "layer_{}/feed_forward_norm": "encoder.layer.{}.output.LayerNorm",
 }
+ADAPTERS = {
+    "layer_{}/attention_adapter": "encoder.layer.{}.attention.output",
+    "layer_{}/feed_forward_adapter": "encoder.layer.{}.output",
+}
 POOLER = {"pooler/dense": "pooler.dense"}
 BUFFERS = (r"embeddings\.(position_ids|token_type_ids)",)
 CLASSIFIER = {"head/classifier": "classifier"}
@@ -69,6 +73,7 @@ BERT = System(
     heads=HEADS,
     decoder="cls.predictions.decoder",
     buffers=BUFFERS,
+    adapters=ADAPTERS,
 )
 
 
@@ -143,6 +148,7 @@ def _roberta(
         read=read,
         shifts_positions=True,
         buffers=BUFFERS,
+        adapters={} if pre_norm else ADAPTERS,
         written_as=written_as,
     )
 

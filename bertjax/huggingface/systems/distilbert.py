@@ -71,4 +71,8 @@ DISTILBERT = System(
     write=_write,
     activation="activation",
     buffers=(r"embeddings\.position_ids",),
+    adapters={
+        "layer_{}/attention_adapter": "transformer.layer.{}.attention_adapters",
+        "layer_{}/feed_forward_adapter": "transformer.layer.{}.output_adapters",
+    },
 )

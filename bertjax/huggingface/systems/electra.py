@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bertjax.config import ModelConfig
-from bertjax.huggingface.systems.bert import BUFFERS, CLASSIFIER, EMBEDDINGS, LAYERS
+from bertjax.huggingface.systems.bert import ADAPTERS, BUFFERS, CLASSIFIER, EMBEDDINGS, LAYERS
 from bertjax.huggingface.systems.system import (
     INITIAL,
     TYPES,
@@ -99,4 +99,5 @@ ELECTRA = System(
     read=_read,
     write=_write,
     buffers=BUFFERS,
+    adapters=ADAPTERS,
 )

@@ -91,6 +91,7 @@ class System:
     constants: Callable[[ModelConfig], dict[str, np.ndarray]] = lambda cfg: {}
     buffers: tuple[str, ...] = ()  # tensors of old files that say nothing
     written_as: str = ""  # model type of the same network that exports are written as
+    adapters: Mapping[str, str] = field(default_factory=dict)  # places in the library `adapters`
     own_code: bool = False  # whether its config.json names code, which is not run
 
 
