@@ -141,10 +141,8 @@ def open_start(path: Path, name: str = "--init") -> tuple[ModelConfig, Start]:
         saved = open_saved(path)
         params = saved.plain(saved.best)
         encoder = {part: leaf for part, leaf in params.items() if part != "head"}
-        source = f"{saved.path} ({saved.best.name})"
-        return saved.cfg.model, Start(
-            source, encoder, saved.tokenizer, saved.cfg.task.name, path=path
-        )
+        source, task = f"{saved.path} ({saved.best.name})", saved.cfg.task.name
+        return saved.cfg.model, Start(source, encoder, saved.tokenizer, task, path=path)
     found = open_pretrained(path, name)
     return found.cfg, Start(found.source, found.params, tokenizer_of(found, path), path=path)
 
