@@ -21,12 +21,9 @@ def test_every_option_has_a_meaning_and_its_value_is_typed_so(cls):
     assert apply_overrides(cls(), typed) == cls()
     # All fields there are: another config differs in listed ones alone.
     other = describe_difference(PretrainConfig(), FinetuneConfig())
+    entries = {"tune.seeds.0", "lora.targets.0", "lora.targets.1"}
     names = {option.name for config in CONFIGS for option in options(config())}
-    assert {line.partition(":")[0] for line in other} <= names | {
-        "tune.seeds.0",
-        "lora.targets.0",
-        "lora.targets.1",
-    }
+    assert {line.partition(":")[0] for line in other} <= names | entries
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import oracle_transformers as oracle
-import test_task_heads as heads
+import tiny_heads as heads
 import torch
 
 from bertjax import huggingface

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_task_heads as heads
+import tiny_heads as heads
 from family import FAMILY
 from few_folders import compare, random_params, run_card, write_both
 from safetensors.numpy import load_file

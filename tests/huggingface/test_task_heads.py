@@ -15,6 +15,19 @@ import pytest
 import torch
 import transformers
 from family import FAMILY
+from tiny_heads import (
+    CLASSES,
+    HEAD,
+    LABELS,
+    PAD,
+    SHAPES,
+    B,
+    T,
+    encoder,
+    head_of,
+    task_batch,
+    their_logits,
+)
 
 from bertjax import huggingface
 from bertjax.config import HeadConfig, ModelConfig
@@ -27,40 +40,6 @@ from bertjax.model.task import TaskShape, abstract_task_params, apply_task
 from bertjax.objectives import task_losses
 from bertjax.tree import flatten, path_name
 
-B, T, PAD = oracle.B, oracle.T, 0
-CLASSES = TaskShape("classification", 3)
-LABELS = ("bad", "neither", "good")
-SHAPES = {
-    "classification": (CLASSES, LABELS),
-    "multi_label": (TaskShape("multi_label", 3), LABELS),
-    "regression": (TaskShape("regression", 1), ("score",)),
-    "tagging": (TaskShape("tagging", 3), ("O", "B-PER", "I-PER")),
-    "span_qa": (TaskShape("span_qa", 2), ()),
-    "multiple_choice": (TaskShape("multiple_choice", B), ()),
-}
-ROBERTA = {"family": "roberta", "position_offset": PAD + 1}
-ENCODERS = {
-    "bert": {"activation": "gelu_tanh"},
-    "roberta": ROBERTA | {"activation": "gelu_tanh", "head_activation": "gelu"},
-    "pre-norm": ROBERTA | {"norm": "pre"},
-    "eurobert-late": FAMILY["eurobert"],
-    "eurobert-mean": FAMILY["eurobert"],
-} | FAMILY
-POOLINGS = {"eurobert-late": "late", "eurobert-mean": "pooled_mean"}
-HEAD = HeadConfig(dropout=0.25)
-
-
-def head_of(kind: str) -> HeadConfig:
-    """That of the class: where attention is causal, the last token's and without a bias."""
-    causal = ENCODERS[kind].get("attention") == "causal"
-    pooling = "last" if causal else POOLINGS.get(kind, "cls")
-    return replace(HEAD, pooling=pooling, bias=not causal)
-
-
-def encoder(kind: str, **fixed: Any) -> ModelConfig:
-    fields = {**ENCODERS[kind], "next_sentence_head": False, **fixed}
-    return oracle.random_config(3, **fields)  # one layer
-
 
 def random_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict:
     draw = np.random.default_rng(5)
@@ -72,27 +51,6 @@ def random_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict:
         return np.asarray(values, np.float32)
 
     return jax.tree_util.tree_map_with_path(leaf, abstract_task_params(cfg, head, shape))
-
-
-def task_batch(cfg: ModelConfig, shape: TaskShape) -> dict[str, np.ndarray]:
-    """A batch with targets; of tagging, every real token is a word."""
-    draw, batch = np.random.default_rng(7), oracle.random_batch(cfg, PAD, 1)
-    real = batch["segments"] > 0
-    batch["example_weights"] = np.ones(B, np.float32)
-    if shape.family == "tagging":
-        batch["word_positions"] = np.where(real, np.arange(T), -1).astype(np.int32)
-        batch["tags"] = np.where(real, draw.integers(0, 3, (B, T)), -1).astype(np.int32)
-    elif shape.family == "span_qa":
-        batch["span"] = np.array([[0, 0], [1, 4], [2, 2]], np.int32)
-    elif shape.family == "multi_label":
-        batch["label"] = draw.integers(0, 2, (B, 3)).astype(np.int32)
-    elif shape.family == "regression":
-        batch["label"] = draw.normal(0, 1, B).astype(np.float32)
-    else:
-        batch["label"] = draw.integers(0, 3, B).astype(np.int32)
-        if shape.family == "multiple_choice":
-            batch["label"][:] = 1
-    return batch
 
 
 @oracle.jit_for_config
@@ -121,12 +79,6 @@ def their_outputs(reference: Any, shape: TaskShape, batch: dict, *, grouped: boo
         label = torch.tensor(batch["label"])
         given["labels"] = label.double() if shape.family != "classification" else label.long()
     return reference.eval()(**given)
-
-
-def their_logits(outputs: Any, shape: TaskShape) -> Any:
-    if shape.family == "span_qa":
-        return torch.stack([outputs.start_logits, outputs.end_logits], -1)
-    return outputs.logits.reshape(-1, 1) if shape.family == "multiple_choice" else outputs.logits
 
 
 def span_loss(logits: Any, batch: dict) -> Any:
