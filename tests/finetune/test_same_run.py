@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 import jax
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +23,8 @@ from bertjax.finetune.splits import open_splits
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory
 from bertjax.tree import flatten
+
+pd = pytest.importorskip("pandas")
 
 WRITERS = {
     "a.csv": lambda table, path: table.to_csv(path, index=False),

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -19,6 +18,8 @@ from hypothesis import strategies as st
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
 from bertjax.tasks.unlabelled import read_unlabelled
+
+pd = pytest.importorskip("pandas")
 
 Rows = list[dict[str, str]]
 
