@@ -219,7 +219,10 @@ def _verify_ids(stage: Path, tokenizer: Tokenizer, lines: Sequence[str]) -> None
     """
     engine = tokenizers.Tokenizer.from_file(str(stage / "tokenizer.json"))
     config = json.loads((stage / "tokenizer_config.json").read_text(encoding="utf-8"))
-    engine.add_special_tokens([config[f"{role}_token"] for role in vars(tokenizer.special)])
+    # Those that the file has keep what it says of them, such as the space that <mask> takes.
+    known = {token.content for token in engine.get_added_tokens_decoder().values()}
+    named = [config[f"{role}_token"] for role in vars(tokenizer.special)]
+    engine.add_special_tokens([token for token in named if token not in known])
     texts, words = list(lines), [line.split() for line in lines]
     ids = tokenizer.encode_batch(texts, parse_special=True)
     of_words = iter(tokenizer.encode_batch([*chain(*words)], parse_special=True))
@@ -239,9 +242,15 @@ def _compare_rows(
     expected: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> None:
     for text, theirs, (tokens, types) in zip(given, written, expected, strict=True):
-        if theirs.ids != tokens.tolist() or theirs.type_ids != types.tolist():
+        ours = tokens.tolist()
+        if theirs.ids != ours or theirs.type_ids != types.tolist():
+            different = (
+                i for i, (a, b) in enumerate(zip(theirs.ids, ours, strict=False)) if a != b
+            )
+            at = next(different, min(len(theirs.ids), len(ours)))
             raise UserError(
-                f"the written tokenizer gives ids {theirs.ids[:8]}... for {str(text)[:60]!r}, the "
-                f"run's gives {tokens[:8].tolist()}...: its tokenizer.json must hold the special "
-                "tokens and put [CLS] before a text, and [SEP] after it and between two"
+                f"the written tokenizer gives ids {theirs.ids[at : at + 8]} from place {at} of "
+                f"{str(text)[:60]!r}, the run's gives {ours[at : at + 8]}: its tokenizer.json must "
+                "hold the special tokens and put [CLS] before a text, and [SEP] after it and "
+                "between two"
             )

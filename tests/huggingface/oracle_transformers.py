@@ -17,6 +17,7 @@ import torch
 import transformers
 
 from bertjax import huggingface, model
+from bertjax.cli.export import ODD_LINES
 from bertjax.config import ModelConfig
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 
@@ -34,7 +35,7 @@ CARD = huggingface.CardFacts(
     tokens=0,
     results={},
 )
-LINES = [f"ab cd{i} [MASK] {chr(0x4E00 + i)}, naïve" for i in range(1000)]
+LINES = [*ODD_LINES, *(f"ab cd{i} [MASK] {chr(0x4E00 + i)}, naïve" for i in range(1000))]
 
 
 def tiny_tokenizer(vocab_size: int, pad: int, scratch: Path) -> Tokenizer:
