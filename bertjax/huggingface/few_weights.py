@@ -31,7 +31,7 @@ class Folder:
 
     configs: Mapping[str, dict[str, Any]]  # JSON by name
     tensors: Mapping[str, Mapping[str, np.ndarray]]  # safetensors by name
-    library: str
+    reader: str  # the library that reads it
     use: str  # Python, where `base` is the class of transformers on the encoder
 
 
@@ -87,7 +87,7 @@ def write_folder(
                 raise UserError(f"{stage / name} differs from what was written: check the disk")
         size = sum(file.stat().st_size for file in stage.iterdir())
     count = sum(array.size for tensors in folder.tensors.values() for array in tensors.values())
-    return ExportReport(out, f"{folder.library} for {architecture.name}", count, size, 0)
+    return ExportReport(out, f"{folder.reader} for {architecture.name}", count, size, 0)
 
 
 def _card(
@@ -101,7 +101,7 @@ def _card(
         if word not in ("num_choices", architecture.head.dropout)  # some classes take neither
     )
     return (
-        f"---\nlibrary_name: {folder.library}\nbase_model: {json.dumps(named)}\n"
+        f"---\nlibrary_name: {folder.reader}\nbase_model: {json.dumps(named)}\n"
         f'tags: ["bertjax", "{architecture.model_type}"]\n---\n\n# {scrub(name)}\n\n'
         f"Few weights for `{architecture.name}` on the encoder `{named}`. Made with bertjax.\n\n"
         f"```python\nimport transformers\n\nbase = transformers.{architecture.name}"
