@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
@@ -119,10 +120,10 @@ def run(args: argparse.Namespace) -> None:
         write_json(args.out, {"data": args.data, "conventions": said, "scores": content})
 
 
-def print_account(account: Account) -> None:
-    """Print what was read and left out, and what looks wrong."""
+def print_account(account: Account, to: TextIO | None = None) -> None:
+    """Print what was read and left out, and what looks wrong; to standard output by default."""
     for word, rest in account.lines():
-        print(f"{word:<10}{rest}")
+        print(f"{word:<10}{rest}", file=to)
 
 
 def _numbers(text: str) -> list[float]:

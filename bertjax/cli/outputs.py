@@ -12,6 +12,8 @@ def check_output(option: str, path: Path | None, source: str = "") -> None:
     """Raise UserError if `path` cannot be written, or is the file `source` that is read."""
     if path is None:
         return
+    if path.name == "-" == str(path):
+        raise UserError(f"{option} -: name a file; /dev/stdout is where this command reports")
     folder = path.absolute().parent
     try:
         exists = path.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
@@ -23,10 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="file laid out as the training file, without labels; or .txt, one text a line",
     )
-    parser.add_argument("--out", type=Path, required=True, help="predictions.jsonl to write")
+    parser.add_argument(
+        "--out",
+        type=_output,
+        required=True,
+        help="predictions.jsonl to write; - for standard output",
+    )
     parser.add_argument(
         "--submission", type=Path, help="write the task's file for the GLUE server here too"
     )
+
+
+def _output(path: str) -> Path | None:
+    return None if path == "-" else Path(path)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -41,15 +51,17 @@ def run(args: argparse.Namespace) -> None:
     predictions = together.task.predict(examples, together.scores)
     by = [model.name for model in named]
     results.write_predictions(args.out, predictions, [by] * len(predictions))
+    report = sys.stdout if args.out else sys.stderr
     print(
         f"predicted {len(predictions):,} examples of {args.input}"
         + (f", {skipped:,} bad rows left out" if skipped else "")
         + f"\nby        {', '.join(by)}"
         + (" together" if len(by) > 1 else "")
         + (f", weighted {', '.join(f'{x:g}' for x in args.weights)}" if args.weights else "")
-        + f"\nto        {args.out}"
+        + f"\nto        {args.out or 'standard output'}",
+        file=report,
     )
-    print_account(account)
+    print_account(account, report)
     if args.submission:
         write_submission(runs[0].cfg.task.name, predictions, args.submission)
-        print(f"          {args.submission}")
+        print(f"          {args.submission}", file=report)

@@ -13,7 +13,7 @@ from typing import Any
 from bertjax.data.beam import build_corpus_with_beam
 from bertjax.data.beam_pipeline import open_pipeline
 from bertjax.data.build import BuildSettings, Progress, build_corpus
-from bertjax.data.corpus import few_held_out, lone_sentences
+from bertjax.data.corpus import few_held_out, lone_sentences, many_unknown
 from bertjax.durable import check_place, check_vacant
 from bertjax.errors import UserError, nearest
 from bertjax.terminal import duration
@@ -233,6 +233,8 @@ def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: 
     if few_held_out(held_out):
         _log(f"note        {few_held_out(held_out)}")
     if note := lone_sentences(total["documents"], total["sentences"]):
+        account.note(note)
+    if note := many_unknown(total["unknown"], total["tokens"]):
         account.note(note)
     closing = "".join(f"{word:<12}{rest}\n" for word, rest in account.lines())
     print(

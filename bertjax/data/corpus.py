@@ -48,6 +48,7 @@ class Corpus:
 
 
 _FEW_HELD_OUT = 20  # documents
+_MANY_UNKNOWN = 0.05  # of the tokens
 
 
 def few_held_out(documents: int) -> str:
@@ -68,6 +69,16 @@ def lone_sentences(documents: int, sentences: int) -> str:
     return (
         f"{every} document is one sentence, so {all_of} pairs of sentences have label 1, a random "
         "partner: train without pairs, data.format=full_sentences"
+    )
+
+
+def many_unknown(unknown: int, tokens: int) -> str:
+    """Return what to say of text that its tokenizer does not know; else nothing."""
+    if unknown <= _MANY_UNKNOWN * tokens:
+        return ""
+    return (
+        f"{unknown / tokens:.0%} of the tokens are unknown to the tokenizer, and nothing is learnt "
+        "of them: take a tokenizer of this language, or train one with --tokenizer wordpiece"
     )
 
 

@@ -58,6 +58,6 @@ def describe_data(
         if encoded.unknown > 0.01:
             lines.append(
                 f"unk    {name}: {encoded.unknown:.1%} of the tokens are {unknown}, which the "
-                "tokenizer of the checkpoint puts for what it does not know"
+                "tokenizer puts for what it does not know"
             )
     return "\n".join([*lines, *material.splits.report()])

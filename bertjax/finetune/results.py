@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,14 +158,17 @@ def _shown(content: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
 
 
 def write_predictions(
-    path: Path, predictions: Sequence[dict], models: Sequence[Sequence[str]]
+    path: Path | None, predictions: Sequence[dict], models: Sequence[Sequence[str]]
 ) -> None:
     """One JSON object a line, with the names of the `models` that made it together.
 
-    The file is there whole or not at all.
+    The file is there whole or not at all; without a path the lines go to standard output.
     """
-    lines = (
+    lines = "".join(
         json.dumps(prediction | {"models": list(by)}, ensure_ascii=False) + "\n"
         for prediction, by in zip(predictions, models, strict=True)
     )
-    replace_file(path, "".join(lines).encode())
+    if path is None:
+        sys.stdout.write(lines)
+    else:
+        replace_file(path, lines.encode())

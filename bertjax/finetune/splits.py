@@ -30,6 +30,7 @@ class Splits:
     dev: list[Example]
     test: list[Example]  # empty: none was named
     labels: tuple[str, ...]
+    family: str = ""  # of the task
     accounts: dict[str, Account] = field(default_factory=dict)  # of what was read, by split
 
     @property
@@ -43,11 +44,18 @@ class Splits:
         for name, account in self.accounts.items():
             for word, rest in account.lines():
                 lines.append(f"{_WORDS[word]:<7}{name}: {rest}")
-        if self.labels and all(isinstance(e.label, str) for e in self.train):
-            counts = Counter(example.label for example in self.train)
-            shown = ", ".join(f"{label} {counts[label]:,}" for label in self.labels[:_SHOWN])
-            lines.append(f"labels {shown}" + (", ..." if len(self.labels) > _SHOWN else ""))
+        labels = [example.label for example in self.train]
+        if self.family == "classification":
+            lines.append(f"labels {self._counts(labels)}")
+        elif self.family == "multi_label":
+            counts = self._counts([label for several in labels for label in several])
+            lines.append(f"labels {counts}; no label {labels.count(()):,}")
         return lines
+
+    def _counts(self, labels: Sequence[str]) -> str:
+        counts = Counter(labels)
+        shown = [f"{label} {counts[label]:,}" for label in self.labels[:_SHOWN]]
+        return ", ".join(shown + ["..."] * (len(self.labels) > _SHOWN))
 
 
 _WORDS = {"read": "read", "left out": "left", "not read": "aside", "note": "note"}
@@ -89,13 +97,13 @@ def open_splits(cfg: FinetuneConfig) -> Splits:
             examples[:] = learnt_examples(examples, labels, accounts[name])
     if cfg.tune.folds:
         folds(train, cfg.tune.folds)  # or it is refused before anything is written
-    return Splits(train, apart["dev"], apart["test"], labels, accounts)
+    return Splits(train, apart["dev"], apart["test"], labels, cfg.task.family, accounts)
 
 
 def hold_out(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
     """Set a share of the examples aside, drawn by their number and never by order of the file.
 
-    Equal examples stay on one side.
+    Equal examples stay on one side, and pairs with their exchange.
     """
     equals = _equals(examples)
     draws = keyed.bits(_SPLIT_SEED, _HOLD_OUT, equals)
@@ -121,7 +129,7 @@ def hold_out(examples: Sequence[Example], share: float) -> tuple[list[Example], 
 def folds(examples: Sequence[Example], ways: int) -> list[np.ndarray]:
     """Cut examples into folds with as many different ones, give or take one: sorted indices.
 
-    Equal examples are in one fold. The same folds for every seed.
+    Equal examples are in one fold, and pairs with their exchange. The same folds for every seed.
     """
     equals = _equals(examples)
     different: np.ndarray = np.unique(equals)
@@ -140,10 +148,16 @@ def _key(example: Example) -> tuple[str, ...]:
     return tuple(visible(text).casefold() for text in example.texts)
 
 
+def _any_order(key: tuple[str, ...]) -> tuple[str, ...]:
+    """What a pair has in common with itself exchanged."""
+    return tuple(sorted(key)) if len(key) == 2 else key
+
+
 def _equals(examples: Sequence[Example]) -> np.ndarray:
-    """For each example the index of the first one with the same texts, int64 [E]."""
+    """For each example the index of the first one with the same texts in any order, int64 [E]."""
     first: dict[tuple[str, ...], int] = {}
-    return np.array([first.setdefault(_key(e), i) for i, e in enumerate(examples)], np.int64)
+    keys = (_any_order(_key(example)) for example in examples)
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.int64)
 
 
 def _note_untaught(train: Sequence[Example], labels: Sequence[str], account: Account) -> None:
@@ -186,7 +200,15 @@ def _note_equals(
             f"{scored_too:,} of {len(apart['test']):,} examples are in data.dev too, by which the "
             "best epoch is chosen: the score says more of that choice than of the task"
         )
+    exchanged = {_any_order(key) for key in by_key}
     for name, examples in apart.items():
+        keys = [key for example in examples if (key := _key(example)) not in by_key]
+        if turned := sum(_any_order(key) in exchanged for key in keys):
+            accounts[name].note(
+                f"{turned:,} of {len(examples):,} examples are in data.train with their two texts "
+                "exchanged: where labels stay the same, the score says more of memory than of the "
+                "task"
+            )
         shared = [example for example in examples if _key(example) in by_key]
         if shared:
             accounts[name].note(

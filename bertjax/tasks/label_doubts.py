@@ -21,8 +21,8 @@ _BRACKETED = re.compile(r"\[.*\]|\(.*\)|\{.*\}", re.DOTALL)
 
 
 def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], account: Account) -> None:
-    """Note labels that differ in case only or in what cannot be seen, that look like lists or like
-    decimals, that are as many as rows, and a -1 that may stand for none.
+    """Note labels that differ in case or zeros only or in what cannot be seen, that look like lists
+    or like decimals, that are as many as rows, and a -1, NA or None that may stand for none.
 
     `values` and `labels` are those of every row, as stored and as decided.
     """
@@ -37,12 +37,15 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
             account.note(f"{place}: {shown} are one label, {label!r}")
     for group in _alike(counts).values():
         if len(group) > 1:
-            alike = len({label.casefold() for label in group}) > 1
+            how = "look alike"
+            if len({label.casefold() for label in group}) == 1:
+                how = "differ only in case"
+            elif all(label.isascii() and label.isdecimal() for label in group):
+                how = "differ only in zeros before them"
             shown = ", ".join(
-                f"{ascii(label) if alike else repr(label)} ({counts[label]:,})"
+                f"{ascii(label) if how == 'look alike' else repr(label)} ({counts[label]:,})"
                 for label in sorted(group)
             )
-            how = "look alike" if alike else "differ only in case"
             account.note(f"{place}: the labels {shown} {how} and are kept apart")
     bracketed = [label for label in counts if _BRACKETED.fullmatch(label)]
     if bracketed:
@@ -73,10 +76,12 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
             f"{place}: {counts['-1']:,} rows have the label -1, which is taken for a class beside "
             '0 and 1: if it stands for none, set task.labels=\'["0","1"]\''
         )
-    if "None" in counts:
-        account.note(
-            f"{place}: {counts['None']:,} rows have the label 'None', which is taken for a class"
-        )
+    for none in ("None", "NA"):  # a class of some data sets, such as NYT's and Namibia's
+        if none in counts:
+            account.note(
+                f"{place}: {counts[none]:,} rows have the label {none!r}, which is taken for a "
+                "class"
+            )
 
 
 def note_joined(place: str, labels: Collection[str], separator: str, account: Account) -> None:
@@ -94,7 +99,7 @@ def _alike(counts: Counter[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for label in counts:
         shape = unicodedata.normalize("NFKC", label).translate(_LOOKALIKES)
-        groups[shape.casefold()].append(label)
+        groups[shape.lstrip("0") if shape.isdecimal() else shape.casefold()].append(label)
     return groups
 
 

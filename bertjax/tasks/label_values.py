@@ -15,7 +15,7 @@ import numpy as np
 from bertjax.text.account import Problem
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")  # 007 is a code and no number
-_NULLS = {"nan", "null", "n/a", "#n/a", "<na>", "nat"}  # what libraries write for no value
+_NULLS = {"nan", "null", "n/a", "#n/a", "<na>", "nat", r"\n"}  # what libraries write for no value
 _SPACES = re.compile(r"\s+")
 # Characters without a width or a shape: soft hyphen, grapheme joiner, zero-width space, marks of
 # direction, word joiner, byte order mark. Joiners (200C, 200D) shape words and emoji: kept inside.

@@ -159,7 +159,8 @@ def check_text_column(name: str, schema: Any, column: str) -> None:
     texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_binary)
     if any(is_text(inner) for is_text in (*texts, types.is_large_binary, types.is_null)):
         return
-    example = f" such as {column}.{kind.field(0).name}" if types.is_struct(kind) else ""
+    fields = [field.name for field in inner] if types.is_struct(inner) else []
+    example = " such as " + " or ".join(f"{column}.{f}" for f in fields[:2]) if fields else ""
     raise UserError(
         f"{name}: column {column!r} holds {kind}, not strings: set --text-field to a column of "
         f"text{example}"

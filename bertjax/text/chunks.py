@@ -11,6 +11,7 @@ from bertjax.errors import nearest
 from bertjax.text.account import Account, Problem
 from bertjax.text.json_rows import parse_line
 from bertjax.text.records import reach
+from bertjax.text.stored import AS_UTF8, WIDE, is_wide
 
 CHUNK_BYTES = 1 << 20  # chunks end at the first document that ends beyond this
 MAX_LINE_BYTES = 10_000_000  # text files: a longer line is no prose
@@ -137,6 +138,8 @@ def _decoded(chunk: Chunk) -> str:
     check_lengths(chunk)
     payload = bytes(chunk.payload)  # type: ignore[arg-type]
     nul = payload.find(b"\0")
+    if nul >= 0 and is_wide(payload):
+        raise Problem("UTF-16", WIDE)
     if nul >= 0:
         raise Problem(
             "binary",
@@ -150,7 +153,7 @@ def _decoded(chunk: Chunk) -> str:
         raise Problem(
             "not UTF-8",
             f"byte {chunk.offset + error.start} (line {line}) is 0x{payload[error.start]:02x}, "
-            "which is not UTF-8: convert the file, for example with iconv -f LATIN1 -t UTF-8",
+            f"which is not UTF-8: convert the file, {AS_UTF8}",
         ) from None
 
 
@@ -199,13 +202,14 @@ def document_text(record: Any, field: str) -> str:
         value = "\n".join(value)
     if isinstance(value, str):
         return _whole_pairs(value)
-    inner = [f"{field}.{name}" for name in value] if isinstance(value, dict) else []
+    one = value[0] if isinstance(value, list) and value else value
+    inner = [f"{field}.{name}" for name in one] if isinstance(one, dict) else []
     kind = "no text" if value is None else "not text"
     shown = "null" if value is None else f"{value!r:.40}"
     raise Problem(
         kind,
         f"field {field!r} holds {shown}, not a string: correct it, or set --text-field to the "
-        "field that holds the text" + (f", such as {inner[0]}" if inner else ""),
+        "field that holds the text" + (f", such as {' or '.join(inner[:2])}" if inner else ""),
     )
 
 

@@ -63,13 +63,15 @@ def read_records(source: Input, columns: Sequence[str], form: Form, account: Acc
 def id_of(fields: Mapping[str, Any]) -> str:
     """What the row is called by; empty if it has none of `ID_FIELDS`."""
     found = (fields[name] for name in ID_FIELDS if name in fields)
-    return next((str(value) for value in found if value not in (None, "")), "")
+    value = next((value for value in found if value not in (None, "")), "")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def reach(fields: Mapping[str, Any], column: str) -> Any:
     """The field of that name, or, where none has it whole, the nested one along its dots.
 
-    A number picks the item of a list, from 0. Raises `Problem` where there is no such field.
+    A number picks the item of a list, from 0; a name, that field of every object in a list. Raises
+    `Problem` where there is no such field.
     """
     if column in fields:
         return fields[column]
@@ -79,6 +81,8 @@ def reach(fields: Mapping[str, Any], column: str) -> Any:
             value = value[part]
         elif isinstance(value, list | tuple) and part.isdecimal() and int(part) < len(value):
             value = value[int(part)]
+        elif isinstance(value, list) and all(isinstance(v, Mapping) and part in v for v in value):
+            value = [item[part] for item in value]
         else:
             raise Problem(
                 "no such field", f"no field {column!r}: {nearest(column, map(str, fields))}"

@@ -42,6 +42,15 @@ _MARKS = {
 _PEEK = 1 << 16  # bytes by which line ends are told
 _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
 _MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
+# How a file in another encoding is turned into UTF-8, for messages.
+AS_UTF8 = (
+    "with iconv -f ENCODING -t UTF-8: GB18030 is usual for Chinese, SHIFT_JIS for Japanese, LATIN1 "
+    "for Western European text"
+)
+WIDE = (
+    "every other byte is 0, as in UTF-16 without a byte order mark: save it as UTF-8, for example "
+    "with iconv -f UTF-16LE -t UTF-8"
+)
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -176,11 +185,8 @@ def read_text(name: str, account: Account) -> str:
         UserError: the file cannot be read, is not UTF-8, or is no text.
     """
     data = read_bytes(name)
-    if _is_wide(data):
-        raise UserError(
-            f"{name}: every other byte is 0, as in UTF-16 without a byte order mark: save it as "
-            "UTF-8, for example with iconv -f UTF-16LE -t UTF-8"
-        )
+    if is_wide(data):
+        raise UserError(f"{name}: {WIDE}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -192,8 +198,7 @@ def read_text(name: str, account: Account) -> str:
     ):
         return text
     raise UserError(
-        f"{name}:{line}: not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8, for example with "
-        "iconv -f LATIN1 -t UTF-8"
+        f"{name}:{line}: not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8, {AS_UTF8}"
     )
 
 
@@ -213,7 +218,8 @@ def check_text(value: str, what: str) -> None:
         raise Problem("not text", f"{what} holds half a surrogate pair, which is not text")
 
 
-def _is_wide(data: bytes) -> bool:
+def is_wide(data: bytes) -> bool:
+    """Whether bytes look like UTF-16."""
     head = data[:_PEEK]
     return 0 in head and max(head[::2].count(0), head[1::2].count(0)) * 3 > len(head) > 3
 

@@ -64,6 +64,8 @@ class Tokenizer:
         """Take the parsed `tokenizer.json`; `source` names it in a `UserError`."""
         content = companions.switch({**content, "truncation": None, "padding": None})
         _check_content(content, source)
+        if content["model"].get("dropout"):  # BPE-dropout: other ids at each call
+            content["model"] = content["model"] | {"dropout": None}
         with _one_line_errors(source):
             self._engine = tokenizers.Tokenizer.from_str(json.dumps(content))
             companions.check_case(self._engine, source)

@@ -28,8 +28,8 @@ def word_mark(content: Json, source: str) -> str:
     if kind in ("Unigram", "BPE") and "Metaspace" in steps:
         return words.METASPACE
     raise UserError(
-        f"{source}: a {kind} model that does not mark words by ##, ▁ or Ġ: use WordPiece, or "
-        "Unigram or BPE with a Metaspace or ByteLevel pre-tokenizer"
+        f"{source}: a {kind} model that marks words in no way that is read: use WordPiece with "
+        "##, or Unigram or BPE with a Metaspace (▁) or ByteLevel (Ġ) pre-tokenizer"
     )
 
 

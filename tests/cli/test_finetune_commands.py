@@ -89,6 +89,10 @@ def test_what_was_learnt_is_evaluated_and_predicted(tuned, files, tmp_path, capf
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line["id"] for line in lines] == ["0", "2"]
     assert all(abs(sum(line["probabilities"].values()) - 1) < 1e-6 for line in lines)
+    kept, _ = out.read_text(), capfd.readouterr()
+    assert main(["predict", str(tuned), "--input", str(tmp_path / "x.txt"), "--out", "-"]) == 0
+    said = capfd.readouterr()
+    assert said.out == kept and "to        standard output" in said.err
     assert main(["fill-mask", str(tuned), "a [MASK] b"]) == EXIT_BAD_INPUT
     assert "is a run of `bertjax finetune`: give a run of" in capfd.readouterr().err
     assert main(["info", str(tuned)]) == 0
@@ -278,6 +282,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tuned, files, tmp_pat
         ([*predict, str(tmp_path / "no" / "p.jsonl")], "make it first"),
         ([*predict, str(tmp_path)], "is a directory"),
         ([*predict, dev], "is the file that is read"),
+        ([*evaluate, "-"], "--out -: name a file"),
         ([*evaluate, str(tmp_path / "no" / "s.json")], "make it first"),
     ):
         assert main(argv) == EXIT_BAD_INPUT

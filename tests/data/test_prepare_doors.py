@@ -75,6 +75,10 @@ def test_lone_sentences_are_said(vocab, tmp_path, capsys):
     write_text(tmp_path / "b.txt", (f"the cat.\nthe ring {'x' * i}." for i in range(1, 40)))
     run(tmp_path / "b.txt", "--out", tmp_path / "b", *options)
     assert "one sentence" not in capsys.readouterr().out
+    assert "unknown to the tokenizer" not in capsys.readouterr().out
+    write_text(tmp_path / "c.txt", (f"河{'川' * i}。山。" for i in range(40)))
+    run(tmp_path / "c.txt", "--out", tmp_path / "c", *options)
+    assert "% of the tokens are unknown to the tokenizer" in capsys.readouterr().out
     assert lone_sentences(100, 105).startswith("nearly every document")
 
 

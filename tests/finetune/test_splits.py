@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold
 
-from bertjax.config import ExamplesConfig, FinetuneConfig, TuneConfig
+from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig, TuneConfig
 from bertjax.data import keyed
 from bertjax.errors import UserError
 from bertjax.finetune.splits import folds, hold_out, open_splits
@@ -108,6 +109,39 @@ def test_examples_of_dev_in_test_and_classes_without_any_left_are_noted(tmp_path
         ExamplesConfig(text="b", label="b")
     with pytest.raises(UserError, match=r"data\.text=b names the column of data\.text_pair too"):
         ExamplesConfig(text="b", text_pair="b")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=2))
+def test_a_pair_and_its_exchange_are_held_out_together(pairs):
+    examples = [Example(f"a.tsv:{i}", str(i), pair, "x") for i, pair in enumerate(pairs)]
+    ways = len({frozenset(pair) for pair in pairs})
+    if ways > 1:
+        sides = folds(examples, min(ways, 3))
+        kinds = [{frozenset(pairs[i]) for i in side} for side in sides]
+        assert sum(map(len, kinds)) == ways
+
+
+def test_exchanged_pairs_across_files_are_noted(tmp_path):
+    """Not as contradictions: what follows from what depends on the order."""
+    for name, rows in (("train", "a\tb\t1\nb\ta\t0\nc\td\t1\n"), ("dev", "d\tc\t0\na\tb\t1\n")):
+        (tmp_path / f"{name}.tsv").write_text("one\ttwo\tlabel\n" + rows)
+    train, dev = str(tmp_path / "train.tsv"), str(tmp_path / "dev.tsv")
+    data = ExamplesConfig(train=train, dev=dev, text="one", text_pair="two")
+    report = "\n".join(open_splits(FinetuneConfig(data=data)).report())
+    assert "1 of 2 examples are in data.train with their two texts exchanged" in report
+    assert "1 of 2 examples are in data.train too" in report and "another label" not in report
+
+
+def test_labels_of_several_a_row_are_counted(tmp_path):
+    """So that lists of numbers and vectors of 0 and 1 are told apart before the first step."""
+    rows = "".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in _SETS)
+    (tmp_path / "a.jsonl").write_text(rows)
+    data = ExamplesConfig(train=str(tmp_path / "a.jsonl"), dev=str(tmp_path / "a.jsonl"))
+    cfg = FinetuneConfig(task=TaskConfig(family="multi_label"), data=data)
+    assert "labels x 2, y 1; no label 1" in open_splits(cfg).report()
+
+
+_SETS = [("a", ["x", "y"]), ("b", []), ("c", ["x"])]
 
 
 def test_what_was_read_and_left_out_is_reported(tmp_path):

@@ -170,6 +170,8 @@ def test_a_list_is_several_labels(values):
         ([str(i) for i in range(20)], "20 classes in 20 rows"),
         ([-1, 0, 1, -1], "2 rows have the label -1, which is taken for a class"),
         (["None", "a", "b"], "1 rows have the label 'None'"),
+        (["NA", "EU", "EU"], "1 rows have the label 'NA', which is taken for a class"),
+        (["01", "1", "2"], r"'01' \(1\), '1' \(1\) differ only in zeros before them"),
         (["0,5", "1,5", "0,5"], "numbers with a comma, such as '0,5'"),
         (["1", "１", "0"], r"'1' \(1\), '\\uff11' \(1\) look alike"),
         (["good", "gооd", "bad"], r"'g\\u043e\\u043ed' \(1\) look alike"),

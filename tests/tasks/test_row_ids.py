@@ -84,6 +84,14 @@ def test_a_row_with_an_id_keeps_it_in_every_family(tmp_path, name, suffix):
         assert [each.id for each in found] == ["n0", "n1"], family
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_id_is_written_as_json_has_it(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    WRITERS[suffix](path, [{"id": id, "text": "a", "label": "x"} for id in (True, False)])
+    found, _ = read_examples(str(path), FinetuneConfig())
+    assert [each.id for each in found] == ["true", "false"]
+
+
 def test_ids_that_are_there_twice_are_noted(tmp_path):
     as_csv(
         tmp_path / "a.csv",

@@ -142,6 +142,19 @@ def test_the_closing_lines_say_what_was_read_and_left_out(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_field_of_every_object_in_a_list_is_a_line_each(tmp_path, suffix):
+    rows = [[{"role": "user", "content": "hello"}, {"role": "x", "content": "there"}], []]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"messages": rows}), path)
+    else:
+        path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    assert read(path, field="messages.content")[0] == ["hello\nthere"]
+    with pytest.raises(UserError, match=r"such as messages\.role or messages\.content"):
+        read(path, skip=False, field="messages")
+
+
 def test_lists_and_structs_of_text(tmp_path):
     path = tmp_path / "a.parquet"
     table = {"text": [["a", "b"], ["c"]], "s": [{"t": "x"}, {"t": "y"}], "b": [b"x", b"y"]}

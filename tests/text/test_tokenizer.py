@@ -213,6 +213,15 @@ def test_fingerprint_ignores_truncation_and_padding_and_nothing_else(roberta: To
     assert Tokenizer(json.loads(engine.to_str())).fingerprint != roberta.fingerprint
 
 
+def test_dropout_of_merges_is_off(roberta: Tokenizer, tmp_path: Path) -> None:
+    """Else one text has other ids each time; what is saved has none either."""
+    content = json.loads(roberta._canonical())
+    content["model"]["dropout"] = 0.9
+    read = Tokenizer(content)
+    assert read.encode_batch(SENTENCES * 3) == roberta.encode_batch(SENTENCES) * 3
+    assert read.fingerprint == roberta.fingerprint
+
+
 def test_bare_tokenizer_json_is_completed() -> None:
     """A file whose special tokens are plain pieces, without a post-processor."""
     vocabulary = {piece: i for i, piece in enumerate([*SPECIALS, "mask", "a"])}
@@ -247,7 +256,11 @@ def wordpiece_json(**model: object) -> str:
         ("tokenizer.json", "[1]", "a list, not a JSON object"),
         ("tokenizer.json", '{"model": {"type": "WordPiece"}}', "no model with a vocabulary"),
         ("tokenizer.json", wordpiece_json(type="Magic"), "refuses it"),
-        ("tokenizer.json", wordpiece_json(continuing_subword_prefix="@@"), "does not mark words"),
+        (
+            "tokenizer.json",
+            wordpiece_json(continuing_subword_prefix="@@"),
+            "in no way",
+        ),
         ("tokenizer.json", wordpiece_json(vocab={"a": 2**22}), "id of 4,194,304: the limit"),
         ("pytorch_model.bin", b"\x80\x04.", "pickled files are never opened"),
         ("tokenizer.pt", b"PK\x03\x04", "pickled files are never opened"),
