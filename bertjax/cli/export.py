@@ -21,6 +21,7 @@ from bertjax.huggingface import (
     export_lora,
     export_model,
     export_task_model,
+    require_onnx,
     without_next_sentence_head,
 )
 from bertjax.model.tuning.bottleneck import Adapters
@@ -60,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of tune.method=houlsby or pfeiffer: the adapters and the head alone, for adapters",
     )
     parser.add_argument(
+        "--onnx", action="store_true", help="also a graph for onnxruntime, onnx/model.onnx"
+    )
+    parser.add_argument(
         "--without-next-sentence-head",
         action="store_true",
         help="leave out pooler and next-sentence head, which only post-norm BERT can hold",
@@ -68,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write, read back, compare, and say what can load it."""
+    if args.onnx:
+        require_onnx()
     if require_kind("RUN", args.run, Kind.PRETRAINING, Kind.FINETUNING) is Kind.FINETUNING:
         _say(args.run, _export_task(args))
         return
@@ -85,7 +91,8 @@ def run(args: argparse.Namespace) -> None:
         cfg, params = without_next_sentence_head(cfg, params)
     export = export_encoder if args.encoder else export_model
     card = _card(args, found)
-    _say(found.source, export(cfg, params, found.tokenizer, args.out, card, check_lines()))
+    report = export(cfg, params, found.tokenizer, args.out, card, check_lines(), onnx=args.onnx)
+    _say(found.source, report)
 
 
 def _export_task(args: argparse.Namespace) -> ExportReport:
@@ -93,11 +100,15 @@ def _export_task(args: argparse.Namespace) -> ExportReport:
     member = saved.member(args.model) if args.model else saved.best
     card = task_card(saved, member, args.out.name, _languages(args.language, None), args.license)
     print(f"model    {chosen(saved, member)}")
+    if args.onnx and (args.peft or args.adapters):
+        raise UserError("--onnx: a graph is of a whole model: leave out --peft and --adapters")
     if args.peft or args.adapters:
         return _export_few_weights(args, saved, member)
     params, tokenizer = saved.plain(member), saved.tokenizer
     if args.encoder:
-        return export_encoder(saved.cfg.model, params, tokenizer, args.out, card, check_lines())
+        return export_encoder(
+            saved.cfg.model, params, tokenizer, args.out, card, check_lines(), onnx=args.onnx
+        )
     return export_task_model(
         saved.cfg.model,
         saved.cfg.head,
@@ -108,6 +119,7 @@ def _export_task(args: argparse.Namespace) -> ExportReport:
         args.out,
         card,
         check_lines(),
+        onnx=args.onnx,
     )
 
 
@@ -141,7 +153,8 @@ def _say(source: object, report: ExportReport) -> None:
         f"{report.bytes / 1e6:.1f} MB"
     )
     lines = f"ids on {report.lines:,} lines, in pairs and word by word"
-    print(f"checked  weights bit for bit{f', {lines}' if report.lines else ''}")
+    graph = ", the graph by onnxruntime" if report.graph else ""
+    print(f"checked  weights bit for bit{f', {lines}' if report.lines else ''}{graph}")
 
 
 def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:

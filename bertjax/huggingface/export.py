@@ -22,6 +22,9 @@ from bertjax.huggingface.config_json import first_position, to_hub_config
 from bertjax.huggingface.importing import import_model
 from bertjax.huggingface.model_card import CardFacts, model_card
 from bertjax.huggingface.names import Architecture, architecture_of, hub_tensors
+from bertjax.huggingface.onnx_graph import FILE as GRAPH
+from bertjax.huggingface.onnx_graph import Program, write_onnx
+from bertjax.huggingface.programs import pretraining_program
 from bertjax.huggingface.tensors import to_hub
 from bertjax.huggingface.weights import FILE, write_weights
 from bertjax.text.special import SpecialIds
@@ -40,6 +43,7 @@ class ExportReport:
     parameters: int
     bytes: int  # of all files
     lines: int  # on which both tokenizers made the same rows
+    graph: bool = False  # whether there is one for onnxruntime too
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Content:
     config: dict[str, Any]  # config.json
     tensors: dict[str, np.ndarray]  # model.safetensors
     card: str  # README.md
+    program: Program | None = None  # what the graph in onnx/ is made from; None: no such file
 
 
 def export_model(
@@ -60,9 +65,12 @@ def export_model(
     out: Path,
     card: CardFacts,
     check_lines: Sequence[str],
+    *,
+    onnx: bool = False,
 ) -> ExportReport:
     """Write config.json, model.safetensors, tokenizer.json, tokenizer_config.json and README.md.
 
+    With `onnx` also a graph for onnxruntime, compared with JAX on a few rows.
     They are written beside `out`, read back and compared: weights bit for bit, rows of
     `check_lines` (at least 1,000, best of held-out text), alone, in pairs and word by word. Only
     then does the directory get its name, so it is there whole or not at all.
@@ -75,7 +83,8 @@ def export_model(
     check_params(model.abstract_params(cfg), params)
     architecture = architecture_of(cfg)
     config = to_hub_config(cfg, tokenizer.special, architecture)
-    content = make_content(cfg, architecture, config, params, tokenizer, card, "fill-mask")
+    program = pretraining_program(cfg, params) if onnx else None
+    content = make_content(cfg, architecture, config, params, tokenizer, card, "fill-mask", program)
 
     def read_back(stage: Path) -> dict[str, np.ndarray]:
         imported = import_model(stage)
@@ -92,12 +101,13 @@ def make_content(
     tokenizer: Tokenizer,
     card: CardFacts,
     purpose: str,
+    program: Program | None = None,
 ) -> Content:
     """Arrange parameters as an architecture's tensors, and describe them in a card."""
     tensors = to_hub_tensors(cfg, params, tokenizer.special, architecture)
     parameters = sum(tensor.size for tensor in tensors.values())
     text = model_card(architecture, purpose, tokenizer, card, parameters)
-    return Content(cfg, architecture, config, tensors, text)
+    return Content(cfg, architecture, config, tensors, text, program)
 
 
 def write_directory(
@@ -123,9 +133,13 @@ def write_directory(
         (stage / "README.md").write_text(content.card, encoding="utf-8")
         _compare_weights(stage, content.tensors, read_back(stage))
         _verify_ids(stage, tokenizer, check_lines)
-        size = sum(file.stat().st_size for file in stage.iterdir())
+        if content.program is not None:
+            rows = _rows(tokenizer, check_lines, content.cfg.max_positions)
+            write_onnx(stage / GRAPH, content.program, rows)
+        size = sum(file.stat().st_size for file in stage.rglob("*") if file.is_file())
     parameters = sum(tensor.size for tensor in content.tensors.values())
-    return ExportReport(out, content.architecture.name, parameters, size, len(check_lines))
+    name, graph = content.architecture.name, content.program is not None
+    return ExportReport(out, name, parameters, size, len(check_lines), graph)
 
 
 def to_hub_tensors(
@@ -199,6 +213,28 @@ def _write_tokenizer(stage: Path, cfg: ModelConfig, tokenizer: Tokenizer) -> Non
         content = json.loads(file.read_text(encoding="utf-8"))
         content["model_input_names"] = ["input_ids", "attention_mask"]
         file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _rows(tokenizer: Tokenizer, lines: Sequence[str], longest: int) -> list[dict[str, np.ndarray]]:
+    """Batches of unequal sizes: a row alone, and three rows of which two are padded."""
+    encoded = tokenizer.encode_batch(lines[:200], parse_special=True)
+    ids = sorted((ids[: longest - tokenizer.framing.special_tokens(1)] for ids in encoded), key=len)
+    rows = [tokenizer.framing.row(each) for each in (ids[0], ids[len(ids) // 2], ids[-1])]
+    return [_padded(chosen, tokenizer.special.pad) for chosen in (rows[1:2], rows)]
+
+
+def _padded(rows: Sequence[tuple[np.ndarray, np.ndarray]], pad: int) -> dict[str, np.ndarray]:
+    """Tokens and types of rows as arrays [B, T]."""
+    width = max(len(tokens) for tokens, _ in rows)
+
+    def stacked(arrays: Iterable[np.ndarray], fill: int) -> np.ndarray:
+        return np.stack([np.pad(a, (0, width - len(a)), constant_values=fill) for a in arrays])
+
+    return {
+        "tokens": stacked((tokens for tokens, _ in rows), pad),
+        "token_types": stacked((types for _, types in rows), 0),
+        "segments": stacked((np.ones_like(tokens) for tokens, _ in rows), 0),
+    }
 
 
 def _compare_weights(

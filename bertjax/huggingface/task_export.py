@@ -20,6 +20,7 @@ from bertjax.huggingface.export import (
 from bertjax.huggingface.importing import open_model
 from bertjax.huggingface.model_card import CardFacts
 from bertjax.huggingface.names import encoder_architecture, hub_names, task_architecture
+from bertjax.huggingface.programs import encoder_program, task_program
 from bertjax.huggingface.task_config import to_task_fields
 from bertjax.huggingface.task_importing import import_task_model, read_whole
 from bertjax.model.task import TaskShape, abstract_task_params
@@ -46,6 +47,8 @@ def export_task_model(
     out: Path,
     card: CardFacts,
     check_lines: Sequence[str],
+    *,
+    onnx: bool = False,
 ) -> ExportReport:
     """Write a model with its head as `export_model` does: staged, read back, compared.
 
@@ -60,7 +63,8 @@ def export_task_model(
     config = to_hub_config(cfg, tokenizer.special, architecture)
     config |= to_task_fields(architecture, head, shape, labels)
     purpose = _PURPOSES[shape.family]
-    content = make_content(cfg, architecture, config, params, tokenizer, card, purpose)
+    program = task_program(cfg, head, shape, params) if onnx else None
+    content = make_content(cfg, architecture, config, params, tokenizer, card, purpose, program)
 
     def read_back(stage: Path) -> dict[str, np.ndarray]:
         imported = import_task_model(stage)
@@ -76,6 +80,8 @@ def export_encoder(
     out: Path,
     card: CardFacts,
     check_lines: Sequence[str],
+    *,
+    onnx: bool = False,
 ) -> ExportReport:
     """Write the encoder alone, with the pooler if `params` have one, for `AutoModel`.
 
@@ -90,7 +96,10 @@ def export_encoder(
     shapes = flatten(_abstract_encoder(cfg))
     check_params(unflatten({path: shapes[path] for path in wanted}), params)
     config = to_hub_config(cfg, tokenizer.special, architecture)
-    content = make_content(cfg, architecture, config, params, tokenizer, card, "feature-extraction")
+    program = encoder_program(cfg, params) if onnx else None
+    content = make_content(
+        cfg, architecture, config, params, tokenizer, card, "feature-extraction", program
+    )
 
     def read_back(stage: Path) -> dict[str, np.ndarray]:
         _, _, again = open_model(stage)

@@ -81,10 +81,10 @@ def beside_neighbours(x_BTE: Array, segments_BT: Array) -> Array:
     A neighbour of another segment is zero, so that what shares a row is as if alone. transformers
     has zeros at the ends of rows only: there the last token before padding sees that of padding.
     """
-
     same = (segments_BT[:, 1:] == segments_BT[:, :-1])[..., None]
-    next_BTE = jnp.pad(jnp.where(same, x_BTE[:, 1:], 0), ((0, 0), (0, 1), (0, 0)))
-    last_BTE = jnp.pad(jnp.where(same, x_BTE[:, :-1], 0), ((0, 0), (1, 0), (0, 0)))
+    none_B1E = jnp.zeros_like(x_BTE[:, :1])
+    next_BTE = jax.lax.concatenate([jnp.where(same, x_BTE[:, 1:], none_B1E), none_B1E], 1)
+    last_BTE = jax.lax.concatenate([none_B1E, jnp.where(same, x_BTE[:, :-1], none_B1E)], 1)
     return jnp.concatenate([next_BTE, x_BTE, last_BTE], axis=-1)
 
 

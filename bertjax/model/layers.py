@@ -184,7 +184,7 @@ class SelfAttention(nnx.Module):
 
     def heads(self, x_RW: Array, context: Context) -> Array:
         """[R, W] -> [B, R/B, N, H]."""
-        return x_RW.reshape(len(context.segments), -1, self.cfg.num_heads, self.cfg.head_size)
+        return x_RW.reshape(context.segments.shape[0], -1, self.cfg.num_heads, self.cfg.head_size)
 
     def project(
         self, x_RD: Array, key: Array | None, narrow_RW: Array | None

@@ -20,7 +20,8 @@ def allowed(segments_BT: Array | None, window: Window, seq_len: int) -> Array | 
         mask = (same_BTT & (segments_BT != 0)[:, None, :])[:, None]
     if window is not None:
         left, right = (seq_len if side is None else side for side in window)
-        ahead_TT = jnp.arange(seq_len)[None, :] - jnp.arange(seq_len)[:, None]
+        query_TT, key_TT = (jax.lax.broadcasted_iota(jnp.int32, (seq_len,) * 2, i) for i in (0, 1))
+        ahead_TT = key_TT - query_TT
         near_TT = (ahead_TT >= -left) & (ahead_TT <= right)
         mask = near_TT if mask is None else mask & near_TT
     return mask
@@ -45,7 +46,7 @@ def reference(
     mask = allowed(segments_BT, window, k_BTNH.shape[1])
     if mask is not None:
         if places_BK is not None:
-            of_rows = jnp.broadcast_to(mask, (len(places_BK), 1, *mask.shape[-2:]))
+            of_rows = jnp.broadcast_to(mask, (places_BK.shape[0], 1, *mask.shape[-2:]))
             mask = jnp.take_along_axis(of_rows, places_BK[:, None, :, None], axis=2)
         # A finite floor, not -inf: a padding query sees no key, and must not become NaN.
         scores_BNTS = jnp.where(mask, scores_BNTS, jnp.finfo(jnp.float32).min)
