@@ -35,13 +35,13 @@ class NewWord(NamedTuple):
     """A word that becomes a piece."""
 
     piece: str  # the word, with the `Ġ` before it
-    count: int  # times in the text
+    times: int  # in the text
     old: tuple[int, ...]  # ids of the pieces that it had
 
     @property
     def saved(self) -> int:
         """Pieces that the text has fewer of."""
-        return self.count * (len(self.old) - 1)
+        return self.times * (len(self.old) - 1)
 
 
 def words_of(engine: tokenizers.Tokenizer, mark: str, text: str) -> list[str]:
