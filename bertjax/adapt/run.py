@@ -49,9 +49,7 @@ def adapt(
     Raises:
         UserError: bad options or text, or another adaptation in `workdir`.
     """
-    own = {field.name for field in fields(AdaptConfig)}
-    typed = [item for item in items if item.partition(".")[0] in own]
-    of_run = [item for item in items if item not in typed]
+    typed, of_run = split_fields(items)
     check_typed(of_run)
     record = read(workdir)
     if record is None:
@@ -82,6 +80,13 @@ def adapt(
     if not done.stopped:
         _finish(workdir, record, cfg, terminal)
     return done
+
+
+def split_fields(items: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What was typed of an `AdaptConfig`, and of the run."""
+    own = {field.name for field in fields(AdaptConfig)}
+    typed = [item for item in items if item.partition(".")[0] in own]
+    return typed, [item for item in items if item not in typed]
 
 
 def _given_again(
