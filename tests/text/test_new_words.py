@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from collections import Counter
 from pathlib import Path
 
@@ -148,3 +149,26 @@ def test_merges_that_leave_out_a_piece_are_refused(grown):
     content["added_tokens"] = [t for t in content["added_tokens"] if t["id"] < 420]
     with pytest.raises(UserError, match="do not make 1 of its own pieces, such as 'Ġzzqq'"):
         Tokenizer(content).with_words(["Ġelectrode"])
+
+
+def test_five_hundred_words_of_a_real_vocabulary(shared_data):
+    """Python's proposals in BERT's pieces: each new id is its word's old ones, wherever it is."""
+    old = load_tokenizer(shared_data / "vocab" / "bert-base-uncased-vocab.txt")
+    texts = {}
+    for name in ("en_peps/peps.txt.xz", "en_wiki/valid.txt.xz"):
+        with lzma.open(shared_data / name, "rt", encoding="utf-8") as file:
+            texts[name] = file.read(600_000).split("\n\n")
+    domain, general = texts.values()
+    counts = Counter(word for text in domain for word in old.words_of(text))
+    words = old.costly_words(counts)[:500]
+    new = old.with_words([word.piece for word in words])
+    assert len(words) == 500 == new.vocab_size - old.vocab_size
+    pieces = {old.vocab_size + i: word.old for i, word in enumerate(words)}
+    sizes = {}
+    for name, found in (("domain", domain), ("general", general)):
+        before, after = (one.encode_batch(found) for one in (old, new))
+        put_back = [[p for i in ids for p in pieces.get(i, (i,))] for ids in after]
+        assert [a == b for a, b in zip(put_back, before, strict=True)].count(False) == 0
+        sizes[name] = [sum(map(len, ids)) for ids in (before, after)]
+    assert sizes["domain"][0] - sizes["domain"][1] == sum(word.saved for word in words)
+    assert 0 < sizes["general"][0] - sizes["general"][1] < 0.01 * sizes["general"][0]
