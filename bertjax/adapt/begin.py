@@ -19,13 +19,13 @@ from bertjax.config import AdaptConfig, NewWordsConfig, PretrainConfig, Weighted
 from bertjax.data.build import BuildSettings, Progress, build_corpus
 from bertjax.data.corpus import describe_corpus
 from bertjax.data.new_pieces import with_new_pieces
-from bertjax.durable import check_place, check_vacant, staged
+from bertjax.durable import check_place, staged
 from bertjax.errors import UserError
 from bertjax.model import Params
 from bertjax.overrides import to_json
 from bertjax.pretrained import Pretrained, open_language_model, run_config
 from bertjax.runs.directory import RunDirectory, open_run
-from bertjax.runs.kinds import Kind, kind_of
+from bertjax.runs.kinds import Kind, describe, kind_of
 from bertjax.runs.same_run import fingerprint
 from bertjax.terminal import Terminal
 from bertjax.text.account import Account
@@ -97,7 +97,11 @@ def begin(
     Raises:
         UserError: bad text, a corpus of other pieces, or a tokenizer that takes no words.
     """
-    check_vacant(workdir)
+    if workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
+        raise UserError(
+            f"--workdir {workdir} is {describe(workdir)}, not a run of `bertjax adapt`: choose a "
+            "new or empty directory"
+        )
     check_place(workdir)
     found, tokenizer, origin = start.found, start.tokenizer, start.origin
     places = corpora(cfg, workdir)  # refused here, if two have one name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +82,7 @@ def table(before: Measured, after: Measured, same_pieces: bool) -> list[str]:
     lines = [f"{'held-out loss':<28}{'before':>10}{'after':>10}{'change':>10}"]
     for i, (name, losses) in enumerate(before.held_out.items()):
         for unit, was in losses.items():
-            now = after.held_out[name][unit]
+            now = after.held_out[name].get(unit, math.nan)  # what was not finite is not kept
             change = f"{now - was:+10.4f}" if same_pieces or unit == BITS else f"{'':10}"
             word = ("gained" if now <= was else "lost") if i == 0 else "forgotten"
             if i and now < was:

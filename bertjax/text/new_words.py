@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import tokenizers
 from tokenizers import decoders
 
+from bertjax.errors import UserError
 from bertjax.text.words import BYTE_LEVEL, WORDPIECE, is_cjk
 
 Json = dict[str, Any]
@@ -89,29 +90,37 @@ def _pieces(engine: tokenizers.Tokenizer, mark: str, word: str) -> tuple[int, ..
     return tuple(engine.encode(f" {word}", add_special_tokens=False).ids)
 
 
-def with_words(content: Json, mark: str, words: Sequence[str], first: int) -> Json:
-    """Return a `tokenizer.json` in which `words` are pieces with the ids from `first` on."""
-    ids = {word: first + i for i, word in enumerate(words)}
-    if mark == BYTE_LEVEL:
-        # Tokens of their own get ids after the model's, which has more now: the model keeps them.
-        added = {token["content"]: token["id"] for token in content["added_tokens"]}
-        vocabulary = added | content["model"]["vocab"] | ids
-        return {
-            **content,
-            "model": {**content["model"], "vocab": vocabulary, "ignore_merges": True},
-        }
-    flags = {"lstrip": mark != WORDPIECE, "rstrip": False, "normalized": True, "special": False}
-    tokens = [{"id": i, "content": word, "single_word": True, **flags} for word, i in ids.items()]
-    return {**content, "added_tokens": [*content["added_tokens"], *tokens]}
+def with_words(
+    engine: tokenizers.Tokenizer, content: Json, mark: str, words: Sequence[str], first: int
+) -> Json:
+    """Return a `tokenizer.json` in which `words` are pieces with the ids from `first` on.
 
-
-def unreached(engine: tokenizers.Tokenizer, pieces: Iterable[str]) -> list[str]:
-    """The words among the old `pieces` of a byte-level BPE that its merges do not make.
-
-    Asked for whole words first, the model would give them.
+    `engine` is that of `content`. Raises `UserError` for a byte-level BPE with pieces that its
+    merges do not make: asked for whole words first, the model would give them in old text.
     """
+    ids = {word: first + i for i, word in enumerate(words)}
+    if mark != BYTE_LEVEL:
+        flags = {"lstrip": mark != WORDPIECE, "rstrip": False, "normalized": True}
+        whole = {"single_word": True, "special": False, **flags}
+        tokens = [{"id": i, "content": word, **whole} for word, i in ids.items()]
+        return {**content, "added_tokens": [*content["added_tokens"], *tokens]}
+    model = content["model"]
+    if lost := _unreached(engine, model["vocab"]):
+        raise UserError(
+            f"the merges of this tokenizer do not make {len(lost):,} of its own pieces, such as "
+            f"{lost[0]!r}, so that new words would change the ids of old ones: leave "
+            "vocabulary.add out"
+        )
+    # Tokens of their own get ids after the model's, which has more now: the model keeps them.
+    added = {token["content"]: token["id"] for token in content["added_tokens"]}
+    vocabulary = added | model["vocab"] | ids
+    return {**content, "model": {**model, "vocab": vocabulary, "ignore_merges": True}}
 
-    def whole(piece: str) -> bool:
+
+def _unreached(engine: tokenizers.Tokenizer, pieces: Iterable[str]) -> list[str]:
+    """The pieces of a byte-level BPE that can be a whole word and that its merges do not make."""
+
+    def is_word(piece: str) -> bool:
         text = decoders.ByteLevel().decode([piece])
         return [word for word, _ in engine.pre_tokenizer.pre_tokenize_str(text)] == [piece]
 
@@ -119,5 +128,5 @@ def unreached(engine: tokenizers.Tokenizer, pieces: Iterable[str]) -> list[str]:
         piece
         for piece in pieces
         if piece and [token.value for token in engine.model.tokenize(piece)] != [piece]
-        if whole(piece)
+        if is_word(piece)
     ]

@@ -23,7 +23,7 @@ from bertjax.errors import UserError
 from bertjax.text import words
 from bertjax.text.companions import Companions, read_companions
 from bertjax.text.framing import Framing, frame_engine, framing_of
-from bertjax.text.new_words import NewWord, costly_words, unreached, with_words, words_of
+from bertjax.text.new_words import NewWord, costly_words, with_words, words_of
 from bertjax.text.sentencepiece_json import PROBES, engine_from_model
 from bertjax.text.special import SpecialIds
 from bertjax.text.tokenizer_files import (
@@ -35,7 +35,6 @@ from bertjax.text.tokenizer_files import (
     read_bytes,
 )
 from bertjax.text.word_prefix import for_words, word_mark
-from bertjax.text.words import BYTE_LEVEL
 
 MAX_VOCABULARY = 1 << 22  # as `ModelConfig.vocab_size`
 
@@ -142,14 +141,7 @@ class Tokenizer:
 
         Text without these words has the ids that it had. Raises `UserError` where that cannot be.
         """
-        old = self._content["model"]["vocab"]
-        if self.mark == BYTE_LEVEL and (lost := unreached(self._engine, old)):
-            raise UserError(
-                f"the merges of this tokenizer do not make {len(lost):,} of its own pieces, such "
-                f"as {lost[0]!r}, so that new words would change the ids of old ones: leave "
-                "vocabulary.add out"
-            )
-        content = with_words(self._content, self.mark, words, self.vocab_size)
+        content = with_words(self._engine, self._content, self.mark, words, self.vocab_size)
         made = Tokenizer(content, companions=self._names())
         expected = [*map(self.token, range(self.vocab_size)), *words]
         if [made.token(i) for i in range(made.vocab_size)] != expected:

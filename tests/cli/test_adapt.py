@@ -136,6 +136,9 @@ def test_what_cannot_be_adapted_is_refused(refuse, trained, corpus, domain, text
         ([*start, "data.corpus=x"], "data.corpus=x: an adaptation makes its own corpus"),
         ([*start, "model.num_layers=3"], "the weights of --init fix the architecture"),
         ([*base, "--init", corpus, "--text", domain], "is a corpus of `bertjax prepare`"),
-        (["adapt", "--workdir", trained, "--init", trained, "--text", domain], "exists already"),
+        (
+            ["adapt", "--workdir", trained, "--init", trained, "--text", domain],
+            "not a run of `bertjax adapt`",
+        ),
     ):
         assert said in refuse(*argv)
