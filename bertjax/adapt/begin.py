@@ -19,7 +19,7 @@ from bertjax.config import AdaptConfig, NewWordsConfig, PretrainConfig, Weighted
 from bertjax.data.build import BuildSettings, Progress, build_corpus
 from bertjax.data.corpus import describe_corpus
 from bertjax.data.new_pieces import with_new_pieces
-from bertjax.durable import check_place, staged
+from bertjax.durable import check_place, replace_file, staged
 from bertjax.errors import UserError
 from bertjax.model import Params
 from bertjax.overrides import to_json
@@ -205,7 +205,7 @@ def _old_pieces(
 
 def _write(run: RunDirectory, cfg: PretrainConfig, params: Params, tokenizer: Tokenizer) -> None:
     """Write what a run is before its first step, as `bertjax import` does."""
-    run.describe(to_json(cfg), ["bertjax", "adapt"])
+    replace_file(run.config, to_json(cfg).encode())
     tokenizer.save(run.tokenizer, cfg.model.max_positions)
     store = CheckpointStore(run.initial, keep=1)
     store.save(0, {"params": params}, {"tokenizer": tokenizer.fingerprint})

@@ -3,10 +3,12 @@
 A new piece stands for a whole word and never for a part of one, so text without the new words keeps
 its ids. How that is said depends on how a vocabulary marks words:
 
-* `##` and `▁`: a token that is parsed before the model runs, between characters that are no letters
-  or digits (`single_word`). After a `▁` the space before the word belongs to it (`lstrip`), as with
-  RoBERTa's `<mask>`. An entry of the model would also begin longer words: WordPiece takes the
-  longest piece first, and `electrode` would make `electrodes` of other pieces, or unknown.
+* `##` and `▁`: a token that is parsed before the model runs, between characters that are no
+  letters or digits (`single_word`). Where `▁` marks words, the space before the word belongs to the
+  token (`lstrip`), as with RoBERTa's `<mask>`, and a tokenizer that puts a `▁` before whatever
+  follows a token (`prepend_scheme` of XLM-RoBERTa) does so here, too. An entry of the model would
+  also begin longer words: WordPiece takes the longest piece first, and `electrode` would make
+  `electrodes` of other pieces, or unknown.
 * `Ġ`: an entry of the model, which is asked for whole words before it merges (`ignore_merges`, as
   Llama 3 has it). Spaces stay in the pieces, so that a document still decodes to itself.
 """

@@ -56,6 +56,13 @@ def adapted(once, command) -> Path:
     return once("adapted", make)
 
 
+def test_info_says_what_it_was_before(adapted, trained, capfd):
+    assert main(["info", str(adapted)]) == 0
+    said = capfd.readouterr().out
+    assert f"from {trained} (best checkpoint, step 24), with 3 new words" in said
+    assert "domain before" in said and "corpus before" in said
+
+
 def test_what_was_gained_and_forgotten_is_kept(adapted, trained, corpus):
     record = read(adapted)
     assert record is not None and record.after is not None
