@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bertjax.adapt.run import split_fields
 from bertjax.cli.ablate import with_fields
 from bertjax.cli.fields import read_config
 from bertjax.cli.main import TAKES_FIELDS, VERBS, _check_options, _Parser, _without_dashes
-from bertjax.config import AblationConfig, FinetuneConfig, PretrainConfig
+from bertjax.config import AblationConfig, AdaptConfig, FinetuneConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
 
@@ -48,7 +49,11 @@ def test_a_shown_command_is_taken(page, command, monkeypatch):
     argv = _without_dashes(argv, options) if verb in TAKES_FIELDS else argv
     _check_options(verb, argv, options)
     args = parser.parse_intermixed_args(argv)
-    if verb == "ablate" and args.config:
+    if verb == "adapt":
+        own, of_run = split_fields(args.overrides)
+        apply_overrides(AdaptConfig(), own)
+        apply_overrides(PretrainConfig(), of_run)
+    elif verb == "ablate" and args.config:
         with_fields(read_config(args.config, AblationConfig), args.overrides)
     elif verb in TAKES_FIELDS and args.config:
         expected = FinetuneConfig if verb == "finetune" else PretrainConfig

@@ -63,6 +63,19 @@ ALLOWED = {
         "sharding",
         "text",
     },
+    "adapt": WITH_ARRAYS
+    | {
+        "checkpoint",
+        "data",
+        "model",
+        "objectives",
+        "overrides",
+        "pretrained",
+        "probe",
+        "runs",
+        "text",
+        "train",
+    },
     "ablation_recipes": BASE,
     "ablate": WITH_ARRAYS
     | {

@@ -14,8 +14,11 @@ DOORS = [
     *(ROOT / "bertjax" / "probe").glob("*.py"),
     ROOT / "bertjax" / "statistics.py",
     *(ROOT / "bertjax" / "ablate").glob("*.py"),
+    *(ROOT / "bertjax" / "adapt").glob("*.py"),
+    ROOT / "bertjax" / "cli" / "adapt.py",
     ROOT / "bertjax" / "cli" / "prepare.py",
     ROOT / "bertjax" / "cli" / "probe.py",
+    ROOT / "bertjax" / "cli" / "reading.py",
     ROOT / "bertjax" / "finetune" / "splits.py",
 ]
 CALLS = {"UserError": 0, "DamagedFile": 0, "Problem": 1, "note": 0}  # and which argument is said

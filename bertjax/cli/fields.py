@@ -33,6 +33,11 @@ def add_config(parser: argparse.ArgumentParser, example: str, required: bool = T
         required=required,
         help="Python file with get_config(), its name in configs/, or the config.json of a run",
     )
+    add_fields(parser, example)
+
+
+def add_fields(parser: argparse.ArgumentParser, example: str) -> None:
+    """Declare the fields of the config that may be typed, such as `example`."""
     parser.add_argument(
         "overrides",
         nargs="*",

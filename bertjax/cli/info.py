@@ -10,6 +10,7 @@ from bertjax import model
 from bertjax.ablate.conclusions import conclusions
 from bertjax.ablate.directory import saved_grid
 from bertjax.ablate.table import gather
+from bertjax.adapt.record import read as adaptation
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
@@ -72,6 +73,11 @@ def _run(path: Path) -> dict[str, Any]:
             rows["weights"] = f"moving average by {cfg.optim.average:g} over the steps"
     if directory.initial.is_dir() or cfg.train.init:
         rows["began"] = f"from {cfg.train.init or 'imported weights'}"
+    if record := adaptation(path):
+        rows["began"] = f"from {record.started_from}, with {len(record.words):,} new words"
+        for name, losses in record.before.held_out.items():
+            said = (f"{loss:.4f} {unit}" for unit, loss in losses.items())
+            rows[f"{name} before"] = ", ".join(said)
     for name, folder in (("newest", directory.checkpoints), ("best", directory.best)):
         store = CheckpointStore(folder, keep=1)
         step = store.latest_verified_step()

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from bertjax.cli.main import TAKES_FIELDS, VERBS, parser_of
-from bertjax.config import AblationConfig, Arm, FinetuneConfig, PretrainConfig
+from bertjax.config import AblationConfig, AdaptConfig, Arm, FinetuneConfig, PretrainConfig
 from bertjax.config.options import Option, options
 from bertjax.errors import UserError, nearest
 
@@ -57,5 +57,7 @@ def _fields(verb: str) -> Iterator[Option]:
         some = AblationConfig(arms=(Arm("a"), Arm("b")), control="a")
         of_recipe = ("arms.", "base.")  # arms are written in a file; the base is typed without it
         yield from (o for o in options(some) if not o.name.startswith(of_recipe))
+    if verb == "adapt":
+        yield from options(AdaptConfig())
     if verb in TAKES_FIELDS:
         yield from options(FinetuneConfig() if verb == "finetune" else PretrainConfig())

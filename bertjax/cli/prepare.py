@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from bertjax.cli.reading import ProgressLine, add_reading, settings_of, workers_of
 from bertjax.data.beam import build_corpus_with_beam
 from bertjax.data.beam_pipeline import open_pipeline
-from bertjax.data.build import BuildSettings, Progress, build_corpus
+from bertjax.data.build import BuildSettings, build_corpus
 from bertjax.data.corpus import few_held_out, lone_sentences, many_unknown
 from bertjax.durable import check_place, check_vacant
 from bertjax.errors import UserError, nearest
-from bertjax.terminal import duration
 from bertjax.text.account import Account
 from bertjax.text.chunks import SKIP_HINT
 from bertjax.text.overlap import describe_overlap
@@ -62,22 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="say how many sentences of FILE are in the text; FILE:FIELD for a table",
     )
-    parser.add_argument("--language", default="auto", help="auto (by document), en or zh")
-    parser.add_argument(
-        "--held-out", type=float, default=0.01, help="share of documents held out for evaluation"
-    )
-    parser.add_argument(
-        "--text-field", default="text", help="the field or column with the text, of all but .txt"
-    )
-    parser.add_argument(
-        "--one-document-per-line", action="store_true", help="text files: no blank lines needed"
-    )
-    parser.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help="leave out and count documents and files that cannot be read, instead of stopping",
-    )
-    parser.add_argument("--workers", type=int, help="processes on this machine; default: all cores")
+    add_reading(parser, held_out=0.01)
     parser.add_argument(
         "--beam-runner",
         metavar="RUNNER",
@@ -95,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Build the corpus and print what it holds and what to do next."""
     began = time.monotonic()
-    settings = BuildSettings(args.language, args.held_out)
+    settings = settings_of(args)
     _check(args)
     pipeline = (
         open_pipeline(args.beam_runner, args.beam_options or "") if args.beam_runner else None
@@ -118,8 +102,6 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what can be refused before anything takes long."""
     check_vacant(args.out)
     check_place(args.out)
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"--workers {args.workers}: give at least 1")
     if args.workers is not None and args.beam_runner:
         raise UserError(
             f"--workers {args.workers}: with --beam-runner, its options say how many, such as "
@@ -143,8 +125,8 @@ def _build_here(
     settings: BuildSettings,
     account: Account,
 ) -> dict[str, Any]:
-    progress = _ProgressLine()
-    workers = args.workers or os.cpu_count() or 1
+    progress = ProgressLine()
+    workers = workers_of(args)
     try:
         return build_corpus(
             sources, args.out, tokenizer, settings, workers, progress.show, _log, account
@@ -181,39 +163,6 @@ def _tokenizer(args: argparse.Namespace, sources: list[Source], account: Account
 
 def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-class _ProgressLine:
-    """Documents, megabytes, speed and time left on standard error.
-
-    Rewritten in place on a terminal; a line every ten seconds elsewhere.
-    """
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._began = time.monotonic()
-        self._shown = self._began
-
-    def show(self, progress: Progress) -> None:
-        now, wait = time.monotonic(), 0.2 if self._terminal else 10
-        if self._shown > self._began and progress.done == 1:
-            wait = 0  # a reader who saw a share sees that all is read
-        if now - self._shown < wait:
-            return
-        self._shown = now
-        seconds = now - self._began
-        left = seconds * (1 - progress.done) / progress.done if progress.done else 0.0
-        megabytes = progress.text_bytes / 1e6
-        line = (
-            f"prepare {progress.done:4.0%}  {progress.documents:,} documents  "
-            f"{megabytes:,.1f} MB  {1000 * megabytes / seconds:,.0f} kB/s  ETA {duration(left)}"
-        )
-        print(f"\r{line}\x1b[K" if self._terminal else line, end="", file=sys.stderr)
-        print("" if self._terminal else "\n", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._terminal and self._shown > self._began:
-            print(file=sys.stderr, flush=True)
 
 
 def _recipe(tokens: int) -> str:

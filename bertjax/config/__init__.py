@@ -19,6 +19,7 @@ from bertjax.config.ablation import (
     ProbesConfig,
     crossed,
 )
+from bertjax.config.adapt import AdaptConfig, ComparedConfig, NewWordsConfig, ReplayConfig
 from bertjax.config.data import DataConfig, Phase, PhaseSchedule, WeightedCorpus
 from bertjax.config.few_weights import LORA_TARGETS, METHODS, AdapterConfig, LoraConfig
 from bertjax.config.finetune import (
@@ -49,9 +50,11 @@ __all__ = [
     "POOLED",
     "SENTENCE_FAMILIES",
     "AblationConfig",
+    "AdaptConfig",
     "AdapterConfig",
     "Arm",
     "BudgetConfig",
+    "ComparedConfig",
     "DataConfig",
     "ExamplesConfig",
     "FinetuneConfig",
@@ -61,12 +64,14 @@ __all__ = [
     "MaskingConfig",
     "MeshConfig",
     "ModelConfig",
+    "NewWordsConfig",
     "OptimConfig",
     "Phase",
     "PhaseSchedule",
     "PretrainConfig",
     "ProbesConfig",
     "ReplacedTokensConfig",
+    "ReplayConfig",
     "TaskConfig",
     "TrainConfig",
     "TuneConfig",

@@ -27,7 +27,8 @@ from bertjax.huggingface.stored_names import canonical, is_encoders, model_type_
 from bertjax.huggingface.systems import SYSTEMS, System
 from bertjax.huggingface.tensors import from_hub, hub_shape
 from bertjax.huggingface.weights import StoredTensor, open_weights
-from bertjax.text.tokenizer import Tokenizer, load_tokenizer, vocabularies
+from bertjax.text.tokenizer import Tokenizer, load_tokenizer
+from bertjax.text.tokenizer_files import vocabularies
 from bertjax.tree import flatten, unflatten
 
 _HEADS = ("masked_lm/", "pooler/", "next_sentence/", "replaced_token/")

@@ -11,7 +11,10 @@ runs/x/
   tokenizer/          the corpus's tokenizer
   checkpoints/        the newest steps
   best/               the step with the lowest held-out loss
-  initial/            the weights it starts from, if `bertjax import` or `bertjax finetune` made it
+  initial/            the weights it starts from, if `bertjax import`, `finetune` or `adapt` made it
+  corpora/            of a run of `bertjax adapt`: the text of the domain, and general text with
+                      new words
+  adaptation.json     of the same: what it began with, and what was gained and forgotten
   profile/            what `--profile` traced, for xprof
   pace.json           how the steps of a run of `train.minutes` went through its schedule
 """

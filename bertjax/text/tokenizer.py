@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,11 +23,13 @@ from bertjax.errors import UserError
 from bertjax.text import words
 from bertjax.text.companions import Companions, read_companions
 from bertjax.text.framing import Framing, frame_engine, framing_of
+from bertjax.text.new_words import NewWord, costly_words, with_words, words_of
 from bertjax.text.sentencepiece_json import PROBES, engine_from_model
 from bertjax.text.special import SpecialIds
 from bertjax.text.tokenizer_files import (
     engine_from_merges,
     engine_from_vocabulary,
+    find_file,
     one_line,
     parse_json,
     read_bytes,
@@ -125,6 +128,29 @@ class Tokenizer:
         content = for_words(self._content)
         return self if content is self._content else Tokenizer(content, companions=self._names())
 
+    def words_of(self, text: str) -> list[str]:
+        """The words of a text as `costly_words` counts them."""
+        return words_of(self._engine, self.mark, text)
+
+    def costly_words(self, counts: Counter[str]) -> list[NewWord]:
+        """Words of several pieces, by how many they cost; `counts` are of `words_of` a text."""
+        return costly_words(self._engine, self.mark, self.special.unk, counts)
+
+    def with_words(self, words: Sequence[str]) -> Tokenizer:
+        """This tokenizer with pieces for whole words, such as `costly_words` has, from id V on.
+
+        Text without these words has the ids that it had. Raises `UserError` where that cannot be.
+        """
+        content = with_words(self._engine, self._content, self.mark, words, self.vocab_size)
+        made = Tokenizer(content, companions=self._names())
+        expected = [*map(self.token, range(self.vocab_size)), *words]
+        if [made.token(i) for i in range(made.vocab_size)] != expected:
+            raise UserError(
+                f"the {self.vocab_size:,} ids of this tokenizer have holes, which the tokenizers "
+                "library would fill with new words: leave vocabulary.add out"
+            )
+        return made
+
     @cached_property
     def separators(self) -> str:
         """The white space before which a text can be cut, and its parts give the ids of the whole.
@@ -209,7 +235,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     files beside it say is taken in (`bertjax.text.companions`). Raises `UserError` for anything
     that is damaged, oversized, contradicts another file or lacks a special token.
     """
-    path = _find_file(Path(path))
+    path = find_file(Path(path))
     if path.suffix not in (".json", ".txt", ".model"):
         raise UserError(
             f"{path}: not a tokenizer: give a tokenizer.json, a vocab.txt or a SentencePiece "
@@ -226,24 +252,6 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     else:
         return Tokenizer(parse_json(path, data), str(path), companions)
     return Tokenizer(json.loads(engine.to_str()), str(path), companions)
-
-
-def _find_file(path: Path) -> Path:
-    if not path.exists():
-        raise UserError(f"{path}: no such tokenizer: give a file or a directory that exists")
-    if not path.is_dir():
-        return path
-    for candidate in (*vocabularies(path), *sorted(path.glob("*.model"))):
-        return candidate
-    raise UserError(f"{path}: holds no tokenizer.json, vocab.txt or .model: give one of them")
-
-
-def vocabularies(directory: Path) -> list[Path]:
-    """The files in a directory that say by themselves which text has which ids, the best first."""
-    found = [directory / name for name in ("tokenizer.json", "vocab.txt")]
-    if (directory / "merges.txt").exists():
-        found.append(directory / "vocab.json")
-    return [file for file in found if file.exists()]
 
 
 def _check_content(content: dict[str, Any], source: str) -> None:

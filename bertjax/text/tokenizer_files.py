@@ -41,6 +41,25 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def find_file(path: Path) -> Path:
+    """The file of a tokenizer at `path`, which is that or a directory; UserError if none is."""
+    if not path.exists():
+        raise UserError(f"{path}: no such tokenizer: give a file or a directory that exists")
+    if not path.is_dir():
+        return path
+    for candidate in (*vocabularies(path), *sorted(path.glob("*.model"))):
+        return candidate
+    raise UserError(f"{path}: holds no tokenizer.json, vocab.txt or .model: give one of them")
+
+
+def vocabularies(directory: Path) -> list[Path]:
+    """The files in a directory that say by themselves which text has which ids, the best first."""
+    found = [directory / name for name in ("tokenizer.json", "vocab.txt")]
+    if (directory / "merges.txt").exists():
+        found.append(directory / "vocab.json")
+    return [file for file in found if file.exists()]
+
+
 def _decode(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")  # Windows editors put a byte order mark first

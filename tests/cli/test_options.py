@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bertjax.cli.main import VERBS, main
-from bertjax.config import FinetuneConfig, PretrainConfig
+from bertjax.config import AdaptConfig, FinetuneConfig, PretrainConfig
 from bertjax.config.options import options
 from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.overrides import apply_overrides, describe_difference
@@ -13,7 +13,7 @@ from bertjax.overrides import apply_overrides, describe_difference
 CONFIGS = (PretrainConfig, FinetuneConfig)
 
 
-@pytest.mark.parametrize("cls", CONFIGS)
+@pytest.mark.parametrize("cls", [*CONFIGS, AdaptConfig])
 def test_every_option_has_a_meaning_and_its_value_is_typed_so(cls):
     found = list(options(cls()))
     assert not [option.name for option in found if not option.meaning.strip()]
