@@ -46,6 +46,8 @@ def chosen(saved: SavedRun, member: Member) -> str:
     entry, models = _entry(saved, member), saved.results["models"]
     of = f"{member.name}, epoch {entry['best_epoch']} of {entry['epochs']}"
     metric = saved.results["metric"]
+    if "soup" in saved.results:
+        return f"{member.name}: {saved.results['convention']['selection']}"
     if len(models) == 1:
         return f"{of}: the one with the best {metric} on dev"
     if saved.cfg.tune.folds or member != saved.best:
