@@ -133,15 +133,8 @@ CONFINED = {
 NEVER = {"tensorflow"}
 FOREIGN = NEVER | {"torch", "transformers"}
 NO_JAX = {
-    "text",
-    "data",
-    "config",
-    "errors",
-    "overrides",
-    "tasks",
-    "metrics",
-    "statistics",
-    "linear",
+    *("text", "data", "config", "errors", "overrides", "tasks", "metrics"),
+    *("statistics", "linear"),
 }
 
 

@@ -59,9 +59,8 @@ def of_file(path: str, examples: Sequence[Example], voices: Sequence[Voice]) -> 
         )
     left = len(examples) - len(kept)
     if left:
-        notes.append(
-            f"{left:,} of {len(examples):,} rows are left out: a model was trained on them"
-        )
+        of = f"{left:,} of {len(examples):,} rows"
+        notes.append(f"{of} are left out, as a model was trained on examples with their texts")
     return HeldOut(path, kept, said_by(voices, kept), left, notes)
 
 

@@ -31,10 +31,10 @@ from bertjax.tasks.task import Example, Task
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user wants: a method of `bertjax.fuse.trial.METHODS`, and of `vote` how many votes an entity needs."""
+    """What the user wants."""
 
-    method: str
-    votes: int | None = None  # None: more than half
+    method: str  # one of `bertjax.fuse.trial.METHODS`
+    votes: int | None = None  # of vote, that an entity needs; None: more than half
 
 
 def fuse(

@@ -41,7 +41,8 @@ def greedy(singles: Sequence[float], score: Callable[[tuple[int, ...]], float]) 
         score: that of the average of some models, whose numbers ascend.
     """
     order = sorted(range(len(singles)), key=lambda i: -singles[i])
-    chosen, best = (order[0],), singles[order[0]]
+    chosen: tuple[int, ...] = (order[0],)
+    best = singles[order[0]]
     for i in order[1:]:
         tried = tuple(sorted((*chosen, i)))
         value = score(tried)

@@ -25,8 +25,8 @@ def fit_stack(values_MRC: np.ndarray, truth_R: np.ndarray) -> Linear:
 
 def apply_stack(stack: Linear, values_MRC: np.ndarray) -> np.ndarray:
     """Probabilities float64 [R, C]; zeros of a row of which no model says anything."""
-    said_R1 = values_MRC.any(axis=(0, 2))[:, None]
-    return np.where(said_R1, stack.probabilities(_features(values_MRC)), 0.0)
+    said_R = np.any(values_MRC, axis=(0, 2))
+    return np.where(np.expand_dims(said_R, 1), stack.probabilities(_features(values_MRC)), 0.0)
 
 
 def _features(values_MRC: np.ndarray) -> np.ndarray:

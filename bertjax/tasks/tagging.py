@@ -253,7 +253,7 @@ class Tagging:
         ]
 
     def joined(self, versions: Sequence[WordScores], probabilities: np.ndarray) -> WordScores:
-        """`probabilities` that were made from `versions`, with a path where each of them has one."""
+        """`probabilities` made from `versions`, with a path where each of those has one."""
         paths = all(version.path is not None for version in versions)
         return WordScores(probabilities, self._best_path(probabilities) if paths else None)
 
