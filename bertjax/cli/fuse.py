@@ -61,6 +61,6 @@ def run(args: argparse.Namespace) -> None:
         data = (args.data, learnt_examples(examples, cfg.task.labels, account))
         print_account(account)
     asked = Asked(args.method, args.votes)
-    content = fuse(runs, asked, args.out, data, every=args.every, command=sys.argv, say=print)
+    content = fuse(runs, asked, args.out, data, every=args.every, command=sys.argv)
     print(table(content), end="")
     print(f"to     {args.out}")

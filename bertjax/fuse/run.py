@@ -8,7 +8,7 @@ fused/x/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,6 @@ def fuse(
     *,
     every: bool = False,
     command: Sequence[str] = (),
-    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Make `out`, which `bertjax.fuse.stored.open_fusion` reads; returns results.json's content.
 
@@ -66,8 +65,6 @@ def fuse(
     votes = _check(asked, task, voices, data is not None)
     prints = stored.fingerprints(voices)
     held = of_file(*data, voices) if data else out_of_fold(voices)
-    for note in held.notes:
-        say(f"note   {note}")
     trial = Trial(voices, held, votes)
     said, why = trial.everything()
     content = _content(asked, trial, said, why)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import optimize
 
 _SMALLEST = 1e-12  # a probability, so that its logarithm is finite
+_NOTHING = 1e-9  # a weight that the search leaves where 0 is meant
 
 
 def fit_to_classes(right_MR: np.ndarray) -> np.ndarray:
@@ -61,5 +62,5 @@ def _on_the_simplex(
         constraints=[total],
         options={"maxiter": 1000, "ftol": 1e-14},
     )
-    weights = np.clip(found.x, 0.0, None)
+    weights = np.where(found.x > _NOTHING, found.x, 0.0)
     return weights / weights.sum()
