@@ -1,4 +1,4 @@
-"""`bertjax fuse` from runs to predictions: what is learned, from which rows, and what is refused."""
+"""`bertjax fuse` from runs to predictions: what is learned, from which rows, what is refused."""
 
 from __future__ import annotations
 
@@ -113,18 +113,16 @@ def test_folds_are_learned_from_on_what_they_were_kept_from(home, tmp_path):
     other = shutil.copytree(home / "f", tmp_path / "g")  # its models are made other ones below
     voices = voices_of([saved], every=False)
     held = out_of_fold(voices)
-    lines = [
-        json.loads(line) for line in (home / "f" / "out_of_fold.jsonl").read_text().splitlines()
-    ]
+    text = (home / "f" / "out_of_fold.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
     told = [[line["probabilities"][label] for label in ("bad", "good")] for line in lines]
     np.testing.assert_allclose(np.array(held.many[0]), told, atol=1e-6)
-    assert (
-        fuse(home, tmp_path / "x", "f", str(other), "--method", "average") == 2
-    )  # one model twice
+    words = ["f", str(other), "--method"]
+    assert fuse(home, tmp_path / "x", *words, "average") == 2  # one model twice
     shutil.rmtree(other)
     cfg = config(home / "train.tsv", tune={"epochs": 2, "folds": 3})
     finetune(cfg, other, start())
-    assert fuse(home, tmp_path / "x", "f", str(other), "--method", "weighted") == 0
+    assert fuse(home, tmp_path / "x", *words, "weighted") == 0
     content = results(tmp_path / "x")
     assert content["split"] == OUT_OF_FOLD and content["examples"] == 160
     assert [row["name"] for row in content["rows"]][:2] == ["f/seed-0", "g/seed-0"]
