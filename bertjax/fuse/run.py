@@ -104,6 +104,9 @@ def _content(
     rows = compare(said, len(trial.voices), held.examples, trial.metric)
     best = next(row["name"] for row in rows if row["best_single"])
     many = f"{len(held.examples):,}"
+    left: dict[str, list[str]] = {}
+    for method, reason in why.items():
+        left.setdefault(reason, []).append(method)
     says = [
         f"{many} training examples, each said by the models that were kept from it"
         if held.split == OUT_OF_FOLD
@@ -113,7 +116,7 @@ def _content(
         f"in brackets: the difference from {best}, the best single model here, and its 95 % "
         "interval (paired, jackknife over examples)",
         *held.notes,
-        *(f"no {method}: {reason}" for method, reason in why.items()),
+        *(f"no {', '.join(methods)}: {reason}" for reason, methods in left.items()),
     ]
     return {
         "method": asked.method,

@@ -126,7 +126,7 @@ def test_folds_are_learned_from_on_what_they_were_kept_from(home, tmp_path):
     content = results(tmp_path / "x")
     assert content["split"] == OUT_OF_FOLD and content["examples"] == 160
     assert [row["name"] for row in content["rows"]][:2] == ["f/seed-0", "g/seed-1"]
-    assert any("no soup: models of folds" in line for line in content["says"])
+    assert any("no soup, uniform-soup: g/seed-1-fold-0" in line for line in content["says"])
     voice = open_fusion(tmp_path / "x").voices[1]
     assert [member.name for member in voice.members] == ["seed-1-fold-0", "seed-1-fold-1"]
 
