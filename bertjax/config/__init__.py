@@ -28,7 +28,6 @@ from bertjax.config.finetune import (
     FinetuneConfig,
     HeadConfig,
     TaskConfig,
-    TuneConfig,
 )
 from bertjax.config.model import MAX_FEED_FORWARDS, LayerSpec, ModelConfig
 from bertjax.config.optim import OptimConfig
@@ -39,6 +38,7 @@ from bertjax.config.pretrain import (
     ReplacedTokensConfig,
     TrainConfig,
 )
+from bertjax.config.tune import TuneConfig
 
 __all__ = [
     "HELD_OUT",
