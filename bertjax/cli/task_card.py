@@ -74,6 +74,8 @@ def _evaluation(saved: SavedRun, member: Member) -> Evaluation:
         choice += " It is scored on the fold that it did not see, the mean is of all folds."
     data, names = saved.cfg.data, {"out_of_fold": "held-out folds"}
     files = {"test": data.test, "dev": data.dev or f"{data.dev_share:g} of {data.train}"}
+    if "soup" in saved.results:
+        files["dev"] = saved.results["soup"]["split"]
     return Evaluation(
         split=names.get(split, split),
         data=files.get(split, data.train),

@@ -7,7 +7,7 @@ from training examples, each predicted by the models of folds that it was kept f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bertjax.errors import UserError
 from bertjax.finetune.same_run import examples_fingerprint, origin_of
@@ -113,9 +113,10 @@ def _trained_on(run: SavedRun) -> str | None:
 
 
 def _read_again(run: SavedRun) -> Splits | str:
-    """The examples of a run, or why they cannot be had any more."""
+    """What a run was trained on and chosen by, or why that cannot be had any more."""
+    data = replace(run.cfg.data, test="")
     try:
-        splits = open_splits(run.cfg)
+        splits = open_splits(replace(run.cfg, data=data))
     except UserError as error:
         return str(error)
     if examples_fingerprint(splits.train) != _trained_on(run):

@@ -71,7 +71,7 @@ def why_not(ingredients: Sequence[Ingredient]) -> str:
                 return (
                     f"{each.name} and {first.name} have unlike {what}: models of a soup differ in "
                     "how they were trained (optim.learning_rate, tune.epochs, folds), not in where "
-                    "they began; use another --method"
+                    "they began and on what; use another --method"
                 )
     return ""
 
@@ -84,16 +84,18 @@ def whole(ingredient: Ingredient) -> SavedRun:
 
 
 def _began(ingredient: Ingredient) -> dict[str, Any]:
-    """What decides where a model began, by what a person calls it.
+    """What decides where a model began and what it saw, by what a person calls it.
 
-    The head, and all else that is random at first, is drawn by the seed.
+    The head, and all else that is random at first, is drawn by the seed. A soup is a run, whose
+    examples are those of its first model.
     """
-    cfg = ingredient.run.cfg
+    cfg, origin = ingredient.run.cfg, origin_of(RunDirectory(ingredient.run.path))
     return {
         "tokenizers": ingredient.run.tokenizer.fingerprint,
         "architectures": replace(cfg.model, hidden_dropout=0.0, attention_dropout=0.0),
         "heads": replace(cfg.head, dropout=0.0),
-        "weights to begin with (--init)": origin_of(RunDirectory(ingredient.run.path)).get(WEIGHTS),
+        "weights to begin with (--init)": origin.get(WEIGHTS),
+        "training examples": origin.get("train examples"),
         "tune.reinit_layers": cfg.tune.reinit_layers,
         "seeds (tune.seeds), by which the head began": ingredient.member.seed,
     }

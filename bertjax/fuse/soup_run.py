@@ -29,12 +29,11 @@ def write_soup(
 ) -> None:
     """Fill `folder` with the average of the `chosen` ingredients.
 
-    Its dev split is the examples that chose it, and results.json holds `compared` as `soup`.
+    The dev split in results.json is the examples that chose it; `compared` is there as `soup`.
     """
     first = pot.ingredients[chosen[0]]
     run = whole(first)
-    data = replace(run.cfg.data, dev=compared["split"])
-    run = replace(run, path=folder, cfg=replace(run.cfg, data=data))
+    run = replace(run, path=folder)
     directory, member = RunDirectory(folder), Member(first.member.seed, None, folder)
     directory.describe(to_json(run.cfg), command)
     run.tokenizer.save(directory.tokenizer, run.cfg.model.max_positions)
@@ -53,7 +52,8 @@ def write_soup(
             "task": origin.get("task", ""),
             WEIGHTS: origin.get(WEIGHTS, ""),
             "train examples": origin.get("train examples", ""),
-            "dev examples": examples_fingerprint(pot.examples),
+            "dev examples": origin.get("dev examples", ""),
+            "examples that chose it": examples_fingerprint(pot.examples),
             "soup of": ", ".join(names),
         },
     )

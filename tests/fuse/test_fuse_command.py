@@ -103,6 +103,12 @@ def test_a_soup_is_a_run_of_one_model(home, tmp_path, capfd):
     )
     config_json = json.loads((tmp_path / "hf" / "config.json").read_text())
     assert config_json["architectures"] == ["BertForSequenceClassification"]
+    card = (tmp_path / "hf" / "README.md").read_text()
+    assert "On dev: new.tsv, 48 examples." in card and str(home) not in card
+    assert "uniform-soup of a/seed-0, b/seed-0, chosen by accuracy on new.tsv. These" in card
+    again = ["c", str(out), "--data", new, "--method", "vote"]  # what it was trained on is known
+    assert fuse(home, tmp_path / "y", *again) == 0
+    assert not any("is not known" in line for line in results(tmp_path / "y")["says"])
     assert main(["info", str(out)]) == 0
 
 
