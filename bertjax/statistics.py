@@ -94,6 +94,24 @@ def metric_t(
     return two_way_t(_pseudo_values(metric, a_SNK) - _pseudo_values(metric, b_SNK))
 
 
+def grouped_t(difference: float, without_G: np.ndarray) -> Interval:
+    """The interval of a difference that one sample of examples gives, for any metric.
+
+    The examples are cut into G groups, and Student's t is that of the pseudo-values of the
+    jackknife that leaves out one group at a time (Tukey 1958). The interval's `seeds` are groups.
+
+    Args:
+        difference: of the two arms' metrics over all examples.
+        without_G: the same without each of the groups, which are equally large or nearly so.
+
+    Raises:
+        UserError: fewer than two groups, or a metric that is not finite.
+    """
+    without_G = np.asarray(without_G, np.float64)
+    G = len(without_G)
+    return paired_t(G * difference - (G - 1) * without_G)
+
+
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Holm's (1979) p-values, float64 [C], of C comparisons that one report makes.
 

@@ -44,8 +44,9 @@ ALLOWED = {
     "metrics": {"errors"},
     "tasks": BASE | {"metrics", "text"},
     "predict": BASE | {"model", "text"},
-    "probe": BASE | {"model", "tasks", "text"},
+    "probe": BASE | {"linear", "model", "tasks", "text"},
     "statistics": {"errors"},
+    "linear": set(),
     "review": WITH_ARRAYS | {"data", "objectives"},
     "train": WITH_ARRAYS
     | {
@@ -95,6 +96,18 @@ ALLOWED = {
         "text",
         "train",
     },
+    "fuse": WITH_ARRAYS
+    | {
+        "checkpoint",
+        "finetune",
+        "linear",
+        "metrics",
+        "model",
+        "overrides",
+        "runs",
+        "statistics",
+        "tasks",
+    },
     "finetune": WITH_ARRAYS
     | {
         "checkpoint",
@@ -124,7 +137,7 @@ CONFINED = {
     "matplotlib": {"ablate/charts.py", "finetune/plots.py"},
     "tensorboardX": {"runs/log.py"},
     "jieba": {"text/chinese_words.py"},
-    "scipy": {"statistics", "probe/linear.py"},
+    "scipy": {"fuse/weights.py", "linear", "statistics"},
     "apache_beam": {"data/beam.py", "data/beam_pipeline.py"},
     # For `bertjax bench --compare transformers`, and only once that is asked for.
     "torch": {"bench/pytorch.py"},
@@ -132,7 +145,10 @@ CONFINED = {
 }
 NEVER = {"tensorflow"}
 FOREIGN = NEVER | {"torch", "transformers"}
-NO_JAX = {"text", "data", "config", "errors", "overrides", "tasks", "metrics", "statistics"}
+NO_JAX = {
+    *("text", "data", "config", "errors", "overrides", "tasks", "metrics"),
+    *("statistics", "linear"),
+}
 
 
 def imports(path: Path) -> set[str]:

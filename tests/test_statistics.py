@@ -16,6 +16,7 @@ from sklearn.metrics import f1_score
 from bertjax.errors import UserError
 from bertjax.statistics import (
     Interval,
+    grouped_t,
     holm,
     metric_t,
     paired_t,
@@ -93,6 +94,33 @@ def test_a_difference_of_f1_is_that_of_scikit_learn():
         arms.append(np.stack(cells, -1))
     expected = [np.mean([f1_score(truth, guess) for guess in arm]) for arm in guesses]
     assert metric_t(f1, *arms).difference == pytest.approx(expected[0] - expected[1], abs=1e-4)
+
+
+def test_one_example_a_group_is_the_paired_t_of_examples():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(40) < 0.8, rng.random(40) < 0.6
+    gaps = a.astype(float) - b
+    found = grouped_t(gaps.mean(), [np.delete(gaps, i).mean() for i in range(40)])
+    theirs = stats.ttest_rel(a.astype(float), b)
+    low, high = theirs.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, theirs.pvalue))
+    assert found.difference == pytest.approx(gaps.mean())
+
+
+@pytest.mark.parametrize("groups", [10, 50])
+def test_intervals_of_groups_of_examples_cover(groups):
+    """F1 of two arms without a difference, whose easy sentences are in part the same."""
+    rng, N, found = np.random.default_rng(groups), 100, []
+    parts = np.arange(N) % groups
+    for _ in range(600):
+        ease = rng.normal(size=N)
+        arms = [counts(rng, 0.0, ease + 0.7 * rng.normal(size=N), N) for _ in range(2)]
+        gap = [
+            f1(arms[0][keep].sum(0)) - f1(arms[1][keep].sum(0))
+            for keep in [np.full(N, True), *(parts != g for g in range(groups))]
+        ]
+        found.append(covered(grouped_t(gap[0], gap[1:])))
+    assert 0.93 <= np.mean(found) <= 0.98
 
 
 def multi_bootstrap(differences_SN, rng, draws=2000):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -15,8 +14,11 @@ from bertjax.errors import UserError
 from bertjax.finetune.material import Start
 from bertjax.finetune.member import metric_values
 from bertjax.finetune.results import with_convention
-from bertjax.finetune.saved import SavedRun, ensemble, open_saved, open_start
+from bertjax.finetune.saved import open_saved, open_start
+from bertjax.fuse.stored import open_fusion
+from bertjax.fuse.voices import Fusion, at_once
 from bertjax.overrides import apply_overrides
+from bertjax.runs.kinds import Kind, kind_of
 from bertjax.tasks.conventions import conventions
 from bertjax.tasks.families import learnt_examples, read_examples
 from bertjax.tasks.tables import row_account
@@ -36,8 +38,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run of `finetune`; and data.NAME=VALUE where the file differs from the training "
-        "file, or task.positive=LABEL",
+        help="runs of `finetune`, or one of `fuse`; and data.NAME=VALUE where the file differs "
+        "from the training file, or task.positive=LABEL",
     )
     parser.add_argument(
         "--every",
@@ -45,7 +47,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         help="all models of each run together, not its best one; of folds all always",
     )
     parser.add_argument(
-        "--weights", type=_numbers, default=[], help="of the runs in an ensemble, such as 2,1"
+        "--weights", type=_numbers, default=[], help="of several runs, such as 2,1 (default: equal)"
     )
     add_base(parser)
 
@@ -64,14 +66,33 @@ def opened_base(base: Path | None) -> Start | None:
     return None if base is None else open_start(base, "--base")[1]
 
 
-def open_runs(arguments: list[str], base: Path | None) -> tuple[list[SavedRun], FinetuneConfig]:
-    """The runs, and the config by which a file is read: the first one's with the overrides.
+def open_models(args: argparse.Namespace) -> tuple[Fusion, FinetuneConfig]:
+    """The models that `add_models` names, as one, and the config by which a file is read.
 
-    All runs are judged by its `task.positive`, so that one F1 is told.
+    That is the first run's with the overrides. All are judged by its `task.positive`, so that one
+    F1 is told.
 
     Raises:
         UserError: a run cannot be opened, or an override is not about reading or judging.
     """
+    paths, overrides = split_arguments(args.runs)
+    fused = [path for path in paths if kind_of(path) is Kind.FUSION]
+    if fused and (len(paths) > 1 or args.weights or args.every):
+        raise UserError(
+            f"{fused[0]} says itself which models take part, and with what weight: name it alone, "
+            "without --weights and --every"
+        )
+    base = opened_base(args.base)
+    if fused:
+        fusion = open_fusion(fused[0], base)
+    else:
+        fusion = at_once([open_saved(path, base) for path in paths], args.weights, args.every)
+    cfg = apply_overrides(fusion.voices[0].run.cfg, overrides)
+    return fusion.judged_by(cfg.task.positive), cfg
+
+
+def split_arguments(arguments: list[str]) -> tuple[list[Path], list[str]]:
+    """The paths of runs, and the overrides among them; UserError where either is none."""
     overrides = [item for item in arguments if "=" in item and not Path(item).exists()]
     for item in overrides:
         if not item.startswith(("data.", "task.positive=")):
@@ -82,26 +103,18 @@ def open_runs(arguments: list[str], base: Path | None) -> tuple[list[SavedRun], 
     paths = [Path(item) for item in arguments if item not in overrides]
     if not paths:
         raise UserError("no RUN given: name the --workdir of `bertjax finetune`")
-    encoder = opened_base(base)
-    runs = [open_saved(path, encoder) for path in paths]
-    cfg = apply_overrides(runs[0].cfg, overrides)
-    return [_judged_by(run, cfg.task.positive) for run in runs], cfg
-
-
-def _judged_by(run: SavedRun, positive: str) -> SavedRun:
-    task = replace(run.cfg.task, positive=positive)
-    return replace(run, cfg=replace(run.cfg, task=task))
+    return paths, overrides
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the scores."""
     require_devices()
-    runs, cfg = open_runs(args.runs, args.base)
+    fusion, cfg = open_models(args)
     check_output("--out", args.out, args.data)
     account = row_account(cfg.data)
     examples, _ = read_examples(args.data, cfg, account=account)
     examples = learnt_examples(examples, cfg.task.labels, account)
-    named, together = ensemble(runs, examples, args.weights, args.every)
+    named, together = fusion.judge(examples)
     content = {}
     for name, task, scores in [*named, together] if len(named) > 1 else named:
         found = task.score(examples, scores)
@@ -114,7 +127,7 @@ def run(args: argparse.Namespace) -> None:
     )
     print_account(account)
     said = conventions(cfg.task, metric_values(content[named[0].name]))
-    for metric in runs[0].task.metrics:
+    for metric in together.task.metrics:
         print(f"by        {metric}: {said[metric]}")
     if args.out:
         write_json(args.out, {"data": args.data, "conventions": said, "scores": content})

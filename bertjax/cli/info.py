@@ -16,6 +16,7 @@ from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
 from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import task_shape
+from bertjax.fuse.stored import read as read_fusion
 from bertjax.model.parameters import parameter_count
 from bertjax.model.task import abstract_task_params
 from bertjax.pretrained import open_pretrained, run_config
@@ -133,6 +134,22 @@ def _finetuned(path: Path) -> dict[str, Any]:
     return rows
 
 
+def _fusion(path: Path) -> dict[str, Any]:
+    content = read_fusion(path)
+    about = content["fusion"]
+    learned = about["learned"]
+    rows = {"kind": "fusion of fine-tuned models", "method": about["method"]}
+    if "votes" in learned:
+        rows["votes"] = f"{learned['votes']} of {len(content['voices'])}, of entities"
+    if about["learned_on"]:
+        rows["learned"] = f"on {about['learned_on']}"
+    weights = learned["weights"] if about["method"] in ("average", "weighted") else None
+    for i, voice in enumerate(content["voices"]):
+        weight = f", weight {weights[i]:.4f}" if weights else ""
+        rows[voice["name"]] = f"{len(voice['models'])} of {voice['run']}{weight}"
+    return rows
+
+
 def _architecture(cfg: ModelConfig, params: model.Params) -> dict[str, Any]:
     size = parameter_count(cfg, params)
     return {
@@ -158,6 +175,7 @@ _READERS = {
     Kind.CORPUS: _corpus,
     Kind.PRETRAINING: _run,
     Kind.FINETUNING: _finetuned,
+    Kind.FUSION: _fusion,
     Kind.ABLATION: _ablation,
     Kind.HUGGING_FACE: _hugging_face,
 }

@@ -25,6 +25,7 @@ VERBS = {
     "finetune": ("bertjax.cli.finetune", "run or Hugging Face directory + labelled files -> model"),
     "evaluate": ("bertjax.cli.evaluate", "fine-tuned runs on a labelled file"),
     "predict": ("bertjax.cli.predict", "fine-tuned runs on unlabelled text"),
+    "fuse": ("bertjax.cli.fuse", "fine-tuned runs -> one: averaged, voted, stacked, or a soup"),
     "fill-mask": ("bertjax.cli.fill_mask", "run -> what it thinks stands at [MASK]"),
     "probe": (
         "bertjax.cli.probe",
@@ -42,7 +43,7 @@ VERBS = {
 
 TAKES_FIELDS = ("pretrain", "adapt", "finetune", "ablate", "bench", "plan")
 TRAINS = ("pretrain", "adapt", "finetune", "ablate", "bench")
-COMPUTES = (*TRAINS, "evaluate", "predict", "probe")
+COMPUTES = (*TRAINS, "evaluate", "predict", "fuse", "probe")
 # bench, which says how long compiling takes, and plan, for chips not here, compile anew.
 COMPILES = (*(verb for verb in COMPUTES if verb != "bench"), "fill-mask", "export", "import")
 

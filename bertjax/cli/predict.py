@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
-from bertjax.cli.evaluate import add_models, open_runs, print_account
+from bertjax.cli.evaluate import add_models, open_models, print_account
 from bertjax.cli.outputs import check_output
 from bertjax.finetune import results
-from bertjax.finetune.saved import ensemble
 from bertjax.tasks.glue import write_submission
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.unlabelled import read_unlabelled
@@ -42,12 +41,12 @@ def _output(path: str) -> Path | None:
 def run(args: argparse.Namespace) -> None:
     """Write the predictions."""
     require_devices()
-    runs, cfg = open_runs(args.runs, args.base)
+    fusion, cfg = open_models(args)
     check_output("--out", args.out, args.input)
     check_output("--submission", args.submission, args.input)
     account = row_account(cfg.data)
     examples, skipped = read_unlabelled(args.input, cfg, account)
-    named, together = ensemble(runs, examples, args.weights, args.every)
+    named, together = fusion.judge(examples)
     predictions = together.task.predict(examples, together.scores)
     by = [model.name for model in named]
     results.write_predictions(args.out, predictions, [by] * len(predictions))
@@ -63,5 +62,5 @@ def run(args: argparse.Namespace) -> None:
     )
     print_account(account, report)
     if args.submission:
-        write_submission(runs[0].cfg.task.name, predictions, args.submission)
+        write_submission(cfg.task.name, predictions, args.submission)
         print(f"          {args.submission}", file=report)

@@ -46,6 +46,8 @@ def chosen(saved: SavedRun, member: Member) -> str:
     entry, models = _entry(saved, member), saved.results["models"]
     of = f"{member.name}, epoch {entry['best_epoch']} of {entry['epochs']}"
     metric = saved.results["metric"]
+    if "soup" in saved.results:
+        return f"{member.name}: {saved.results['convention']['selection']}"
     if len(models) == 1:
         return f"{of}: the one with the best {metric} on dev"
     if saved.cfg.tune.folds or member != saved.best:
@@ -72,6 +74,8 @@ def _evaluation(saved: SavedRun, member: Member) -> Evaluation:
         choice += " It is scored on the fold that it did not see, the mean is of all folds."
     data, names = saved.cfg.data, {"out_of_fold": "held-out folds"}
     files = {"test": data.test, "dev": data.dev or f"{data.dev_share:g} of {data.train}"}
+    if "soup" in saved.results:
+        files["dev"] = saved.results["soup"]["split"]
     return Evaluation(
         split=names.get(split, split),
         data=files.get(split, data.train),

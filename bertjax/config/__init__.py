@@ -29,7 +29,6 @@ from bertjax.config.finetune import (
     FinetuneConfig,
     HeadConfig,
     TaskConfig,
-    TuneConfig,
 )
 from bertjax.config.model import MAX_FEED_FORWARDS, LayerSpec, ModelConfig
 from bertjax.config.optim import OptimConfig
@@ -40,6 +39,7 @@ from bertjax.config.pretrain import (
     ReplacedTokensConfig,
     TrainConfig,
 )
+from bertjax.config.tune import TuneConfig
 
 __all__ = [
     "HELD_OUT",

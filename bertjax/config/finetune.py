@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bertjax.config.checks import one_of, require, within
-from bertjax.config.few_weights import METHODS, AdapterConfig, LoraConfig
+from bertjax.config.few_weights import AdapterConfig, LoraConfig
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
+from bertjax.config.tune import TuneConfig
 from bertjax.errors import nearest
 
 TASK_FAMILIES = (
@@ -19,6 +20,7 @@ TASK_FAMILIES = (
     "multiple_choice",
 )
 SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
+CLASSES = ("classification", "multi_label", "multiple_choice", "tagging")  # of which each has odds
 TAG_SCHEMES = ("none", "IO", "IOB1", "IOB2", "IOBES")
 IOBES_SPELLINGS = {"IOBES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
 QA_SCORINGS = ("squad", "cmrc")
@@ -117,6 +119,7 @@ class ExamplesConfig:
     quotes: str = "auto"  # tsv and csv: literal text | how a field has one: doubled, backslash
     text: str = "text"  # column of the text; of words in tagging
     text_pair: str = ""  # second text of a pair; empty: single texts
+    both_orders: bool = False  # of pairs without an order: learnt in both, predictions averaged
     choices: tuple[str, ...] = ()  # multiple_choice: columns of the endings
     label: str = "label"  # multi_label: also several columns with 0 or 1, such as toxic,insult
     label_separator: str = ","  # multi_label: between labels of one row
@@ -182,60 +185,6 @@ class HeadConfig:
             f"head.sequence={self.sequence}: the pooler takes one state of the encoder's width; "
             "use head.pooling=mean",
         )
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """Epochs, which parameters move and how fast, and how often it is all repeated."""
-
-    epochs: int = 3  # at most; the best one on dev is kept
-    batch_size: int = 32  # examples
-    evaluation_batch_size: int = 64  # examples, at most
-    method: str = "full"  # or, of an encoder that stays: lora, houlsby, pfeiffer, bitfit
-    layers: int = -1  # the top so many encoder layers are trained; -1: all and the embeddings
-    layer_decay: float = 1.0  # rate of each layer relative to the one above it
-    head_rate: float = 1.0  # rate of new parameters relative to the top layer's
-    reinit_layers: int = 0  # the top so many encoder layers start from random weights
-    patience: int = 0  # epochs without a better metric before stopping; 0: never
-    seeds: tuple[int, ...] = (0,)  # one model a seed
-    folds: int = 0  # cross-validation: models a seed, each on all but one fold; 0: none
-    compute_dtype: str = "float32"  # float32 | bfloat16; parameters stay float32
-    row_lengths: int = 8  # 1: one shape of batches; else a second where compiling it pays
-    log_every: int = 10  # steps
-
-    def __post_init__(self) -> None:
-        one_of("tune.method", self.method, METHODS)
-        within("tune.epochs", self.epochs, 1, 10**6)
-        within("tune.batch_size", self.batch_size, 1, 2**16)
-        within("tune.evaluation_batch_size", self.evaluation_batch_size, 1, 2**16)
-        within("tune.layers", self.layers, -1, 1024)
-        within("tune.layer_decay", self.layer_decay, 0.01, 1.0)
-        within("tune.head_rate", self.head_rate, 0.0, 1e6)
-        within("tune.reinit_layers", self.reinit_layers, 0, 1024)
-        within("tune.patience", self.patience, 0, 10**6)
-        within("tune.folds", self.folds, 0, 1000)
-        within("tune.row_lengths", self.row_lengths, 1, 64)
-        within("tune.log_every", self.log_every, 1, 10**9)
-        one_of("tune.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
-        moved = "layers" if self.layers != -1 else "reinit_layers" if self.reinit_layers else ""
-        require(
-            self.method == "full" or not moved,
-            f"tune.{moved}={getattr(self, moved, '')} with tune.method={self.method}: the encoder "
-            "stays as it is, in all its layers; leave the option out, or use tune.method=full",
-        )
-        require(self.folds != 1, "tune.folds=1 leaves nothing to train on: use 0, or 2 and more")
-        require(len(self.seeds) > 0, "tune.seeds is empty: give at least one")
-        require(
-            len(set(self.seeds)) == len(self.seeds),
-            f"tune.seeds={list(self.seeds)} has one twice: give each once",
-        )
-        for seed in self.seeds:
-            within("tune.seeds", seed, 0, 2**32 - 1)
-
-    @property
-    def models(self) -> int:
-        """How many are trained."""
-        return len(self.seeds) * max(1, self.folds)
 
 
 @dataclass(frozen=True)
@@ -315,4 +264,27 @@ class FinetuneConfig:
             self.data.max_length <= self.model.max_positions,
             f"data.max_length={self.data.max_length} but the encoder has "
             f"{self.model.max_positions} positions: shorten the rows or use windows",
+        )
+        self._check_craft()
+
+    def _check_craft(self) -> None:
+        family = self.task.family
+        require(
+            not self.tune.rdrop or (family in CLASSES and not self.head.crf),
+            f"tune.rdrop={self.tune.rdrop:g} with task.family={family} and head.crf="
+            f"{str(self.head.crf).lower()}: there are no distributions over classes to compare; "
+            "leave it out",
+        )
+        require(
+            not self.tune.rdrop
+            or max(self.model.hidden_dropout, self.model.attention_dropout, self.head.dropout) > 0,
+            f"tune.rdrop={self.tune.rdrop:g} without any dropout: two draws would be one; set "
+            "model.hidden_dropout, or leave it out",
+        )
+        require(
+            not self.data.both_orders
+            or (bool(self.data.text_pair) and family in SENTENCE_FAMILIES[:3]),
+            f"data.both_orders=true with task.family={family} and data.text_pair="
+            f"{self.data.text_pair!r}: only pairs of texts have another order; name the second "
+            "text, or leave it out",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bertjax.config.checks import one_of, require, within
 
 OPTIMIZERS = ("adamw", "lamb", "muon")
-SCHEDULES = ("linear", "polynomial", "cosine", "wsd", "constant")
+SCHEDULES = ("linear", "polynomial", "cosine", "wsd", "slanted", "constant")
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class OptimConfig:
     bias_correction: bool = False  # BERT's Adam has none
     clip_norm: float = 1.0  # global gradient norm; 0: no clipping
     muon_adam_ratio: float = 0.3  # muon: learning rate of what Adam keeps, relative; decay too
-    schedule: str = "linear"  # after warm-up: linear | polynomial | cosine | wsd | constant
+    schedule: str = "linear"  # linear | polynomial | cosine | wsd | slanted | constant
     warmup_fraction: float = 0.01  # of all steps
     decay_from_zero: bool = False  # the decay line starts at step 0, not after warm-up: BERT's kink
     decay_fraction: float = 0.2  # wsd: last share of all steps, in which the rate falls
     power: float = 1.0  # of optim.schedule=polynomial
-    final_fraction: float = 0.0  # rate at the last step, relative to the peak
+    final_fraction: float = 0.0  # rate at the last step over the peak; of slanted at the first too
     average: float = 0.0  # decay of a moving average of the weights, which is used; 0: none
 
     def __post_init__(self) -> None:
@@ -58,6 +58,12 @@ class OptimConfig:
                 f"{warmup} with optim.decay_fraction={self.decay_fraction:g}: the rate would fall "
                 "before it has risen; make them 1 or less together",
             )
+        require(
+            self.schedule != "slanted" or (self.final_fraction > 0 and not self.decay_from_zero),
+            f"optim.schedule=slanted with {end} and optim.decay_from_zero="
+            f"{str(self.decay_from_zero).lower()}: the rate rises from the one and falls to it; "
+            "use 0.03125 and false",
+        )
         if self.schedule == "constant" or self.final_fraction == 1:
             return
         way_out = "or set optim.schedule=constant"

@@ -33,7 +33,8 @@ from bertjax.finetune.layout import Form
 from bertjax.finetune.material import Encoded
 from bertjax.finetune.progress import Progress
 from bertjax.finetune.settle import method_of
-from bertjax.finetune.step import Steps, TuneState
+from bertjax.finetune.step import Pace, Steps, TuneState
+from bertjax.finetune.unfreezing import lowest_depth
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop
@@ -204,6 +205,7 @@ class Training:
         """Train from `step` to the end of its epoch, evaluate and save."""
         cfg, epoch = self.cfg, step // self.per_epoch
         plans = self._plan(epoch)
+        pace = Pace(self.turns, np.int32(lowest_depth(cfg, epoch)))
         began, pending = time.monotonic(), None
         total = self.per_epoch * cfg.tune.epochs
         self.progress.begin(self.member.name, step, total, cfg.tune.batch_size)
@@ -211,7 +213,7 @@ class Training:
             batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
             what = f"the first step of {plan.form.lines}×{plan.form.width} tokens"
             with self.progress.first_of(plan.form, what):
-                state, metrics = self.steps.train(state, self.kept, key, batch, self.turns)
+                state, metrics = self.steps.train(state, self.kept, key, batch, pace)
             if pending is not None:
                 self._read(pending, step, log)
             pending, step = metrics, step + 1

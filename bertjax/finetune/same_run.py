@@ -28,7 +28,7 @@ from bertjax.text.tokenizer import load_tokenizer
 # What is in them is compared by fingerprint.
 _MAY_CHANGE = ("tune.log_every", "data.train", "data.dev", "data.test", "data.layout")
 
-_WEIGHTS = "weights (--init)"
+WEIGHTS = "weights (--init)"
 
 
 def check_same_run(
@@ -39,9 +39,9 @@ def check_same_run(
         before = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
         refuse_changes(directory, before, cfg, _MAY_CHANGE)
     parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
-    origin = {f"{name} examples": _fingerprint_of(part) for name, part in parts.items()}
+    origin = {f"{name} examples": examples_fingerprint(part) for name, part in parts.items()}
     if not start.is_of_run:
-        origin[_WEIGHTS] = fingerprint(start.params)
+        origin[WEIGHTS] = fingerprint(start.params)
         origin["tokenizer (--init)"] = start.tokenizer.fingerprint
     about = {"source": start.source, "task": start.task}
     check_origin(directory, origin, resumes=False, about=about)
@@ -74,9 +74,9 @@ def start_of(workdir: Path) -> tuple[ModelConfig, Start]:
     cfg = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
     tokenizer = load_tokenizer(directory.tokenizer)
     found = CheckpointStore(directory.initial, keep=1).restore_all()
-    about = _origin(directory)
+    about = origin_of(directory)
     params = {} if found is None else found.items["params"]
-    source = RANDOM_WEIGHTS if about.get(_WEIGHTS) == fingerprint({}) else about.get("source", "")
+    source = RANDOM_WEIGHTS if about.get(WEIGHTS) == fingerprint({}) else about.get("source", "")
     return cfg.model, Start(source, params, tokenizer, about.get("task", ""), is_of_run=True)
 
 
@@ -104,15 +104,16 @@ def require_checkpoint(cfg: FinetuneConfig, member: Member, start: Start) -> Non
         )
 
 
-def _origin(directory: RunDirectory) -> dict[str, str]:
+def origin_of(directory: RunDirectory) -> dict[str, str]:
+    """What a run was started with, by name (`check_origin`); empty where nothing can be read."""
     try:
         return json.loads(directory.origin.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def _fingerprint_of(examples: Sequence[Example]) -> str:
-    """Of all that the examples hold but where they stood."""
+def examples_fingerprint(examples: Sequence[Example]) -> str:
+    """SHA-256 of all that the examples hold but where they stood, in hexadecimal."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(repr((example.id, example.texts, example.label)).encode() + b"\n")

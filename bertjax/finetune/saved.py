@@ -1,14 +1,12 @@
-"""Fine-tuned runs, alone or together, on new examples; and what a run may start from."""
+"""Fine-tuned runs on new examples, and what a run may start from."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import jax
 
@@ -120,13 +118,19 @@ class SavedRun:
 
     def scores(self, members: Sequence[Member], examples: Sequence[Example]) -> list[list[Scores]]:
         """What each of `members` says of the examples."""
+        return self.scores_of(map(self.parameters, members), len(members), examples)
+
+    def scores_of(
+        self, many: Iterable[model.Params], count: int, examples: Sequence[Example]
+    ) -> list[list[Scores]]:
+        """What models of this run's shape say of the examples; `many` holds `count` of them."""
         rows = self.task.encode(examples, self.tokenizer)
         mesh = sharding.make_mesh(MeshConfig())
-        forms = evaluation_forms(self.cfg, [rows], mesh.size, passes=len(members))
+        forms = evaluation_forms(self.cfg, [rows], mesh.size, passes=count)
         with jax.set_mesh(mesh):
             predict = make_predict(self.cfg, task_shape(self.cfg), mesh)
             predictor = Predictor(self.cfg, predict, mesh, self.tokenizer, forms)
-            return [predictor.scores(self.parameters(m), self.task, rows) for m in members]
+            return [predictor.scores(params, self.task, rows) for params in many]
 
 
 def open_start(path: Path, name: str = "--init") -> tuple[ModelConfig, Start]:
@@ -166,66 +170,3 @@ def open_saved(path: Path, base: Start | None = None) -> SavedRun:
             f"{path} has no results.json: it is not finished; the same `bertjax finetune` goes on"
         ) from None
     return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), results, base)
-
-
-class Judged(NamedTuple):
-    """What a model, or several together, say of examples, and the task that judges it."""
-
-    name: str
-    task: Task
-    scores: list[Scores]
-
-
-def ensemble(
-    runs: Sequence[SavedRun], examples: Sequence[Example], weights: Sequence[float], every: bool
-) -> tuple[list[Judged], Judged]:
-    """What each model of the runs says, and all together.
-
-    `weights` has one a run (empty: all equal); a run's models share its weight. With `every` all
-    models of each run take part, else its best one, or of folds all.
-
-    Raises:
-        UserError: the runs do not predict the same, or the weights do not fit.
-    """
-    first = _predicts(runs[0])
-    for run in runs[1:]:
-        for what, value in _predicts(run).items():
-            if value != first[what]:
-                raise UserError(
-                    f"{what} is {_short(value)} in {run.path} and {_short(first[what])} in "
-                    f"{runs[0].path}: an ensemble needs runs that predict the same; train one of "
-                    "them with the other's"
-                )
-    weights = list(weights) or [1.0] * len(runs)
-    if len(weights) != len(runs) or not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
-        raise UserError(f"--weights {weights} for {len(runs)} runs: give one of 0 or more a run")
-    names = [run.path.name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.path) for run in runs]
-    named, shares, threshold = [], [], 0.0
-    for run, name, weight in zip(runs, names, weights, strict=True):
-        members = run.members if every or run.cfg.tune.folds else [run.best]
-        threshold += run.null_threshold(members) * weight / sum(weights)
-        for member, scores in zip(members, run.scores(members, examples), strict=True):
-            named.append(Judged(f"{name}/{member.name}", run.judge([member]), scores))
-            shares.append(weight / len(members))
-    together = task_of(runs[0].cfg, runs[0].cfg.task.labels, threshold)
-    scores = together.combine([model.scores for model in named], shares)
-    return named, Judged("together", together, scores)
-
-
-def _predicts(run: SavedRun) -> dict[str, Any]:
-    """All of a config that decides what its predictions are and how they are scored."""
-    task = run.cfg.task
-    return {
-        "task.family": task.family,
-        "task.labels": task.labels,
-        "task.no_answer": task.no_answer,
-        "task.scoring": task.scoring,
-        "data.choices": run.cfg.data.choices,
-    }
-
-
-def _short(value: Any) -> str:
-    shown = list(value) if isinstance(value, tuple) else value
-    return f"{shown[:5]} ..." if isinstance(shown, list) and len(shown) > 5 else str(shown)

@@ -132,14 +132,13 @@ def folds(examples: Sequence[Example], ways: int) -> list[np.ndarray]:
     Equal examples are in one fold, and pairs with their exchange. The same folds for every seed.
     """
     equals = _equals(examples)
-    different: np.ndarray = np.unique(equals)
-    if ways > len(different):
+    distinct: np.ndarray = np.unique(equals)
+    if ways > len(distinct):
         raise UserError(
-            f"tune.folds={ways} of {len(different)} different examples: use at most "
-            f"{len(different)}"
+            f"tune.folds={ways} of {len(distinct)} different examples: use at most {len(distinct)}"
         )
-    draws = keyed.bits(_SPLIT_SEED, _FOLDS, different)
-    order = different[np.argsort(draws, kind="stable")]
+    draws = keyed.bits(_SPLIT_SEED, _FOLDS, distinct)
+    order = distinct[np.argsort(draws, kind="stable")]
     return [np.flatnonzero(np.isin(equals, order[i::ways])) for i in range(ways)]
 
 
@@ -153,11 +152,20 @@ def _any_order(key: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(key)) if len(key) == 2 else key
 
 
+def text_key(example: Example) -> tuple[str, ...]:
+    """What examples that are one have in common, pairs with their exchange among them."""
+    return _any_order(_key(example))
+
+
+def different(examples: Sequence[Example]) -> int:
+    """How many examples there are if equal ones count once."""
+    return len(set(map(text_key, examples)))
+
+
 def _equals(examples: Sequence[Example]) -> np.ndarray:
     """For each example the index of the first one with the same texts in any order, int64 [E]."""
     first: dict[tuple[str, ...], int] = {}
-    keys = (_any_order(_key(example)) for example in examples)
-    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.int64)
+    return np.array([first.setdefault(text_key(e), i) for i, e in enumerate(examples)], np.int64)
 
 
 def _note_untaught(train: Sequence[Example], labels: Sequence[str], account: Account) -> None:

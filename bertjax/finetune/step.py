@@ -13,7 +13,9 @@ from jax.sharding import Mesh
 
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.parameters import join, rates
+from bertjax.finetune import unfreezing
+from bertjax.finetune.gradients import value_and_grad
+from bertjax.finetune.parameters import rates
 from bertjax.finetune.settle import method_of
 from bertjax.model import Compute
 from bertjax.model.task import TaskShape, apply_task, describe_task
@@ -34,11 +36,18 @@ class TuneState(NamedTuple):
     bad_steps: Any  # int32: non-finite steps in a row
 
 
+class Pace(NamedTuple):
+    """Where in its run a step is: data, so that one program does for all of them."""
+
+    turns: Turns  # of the learning rate
+    lowest: Any = 0  # int32: the depth from which parameters move (`unfreezing.lowest_depth`)
+
+
 class Steps(NamedTuple):
     """The jitted functions that train."""
 
     init: Callable[[Any], TuneState]  # trained parameters -> state
-    train: Callable[[TuneState, Any, Array, Batch, Turns], tuple[TuneState, dict[str, Array]]]
+    train: Callable[[TuneState, Any, Array, Batch, Pace], tuple[TuneState, dict[str, Array]]]
 
 
 # All parameters, batch -> outputs of rows; and (sum, weight) of the loss, where there are targets.
@@ -56,40 +65,34 @@ def compute_of(cfg: FinetuneConfig, mesh: Mesh) -> Compute:
 def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     """Compile-once functions, whatever the number of epochs.
 
-    `train(state, kept, key, batch, turns)` donates the state; its metrics are the scalars `loss`
-    (the task's own mean), `gradient_norm` and `bad_steps`. A step that is not finite changes
-    nothing. `turns` are those of the learning rate.
+    `train(state, kept, key, batch, pace)` donates the state; its metrics are the scalars `loss`
+    (the task's own mean; with `tune.rdrop` and what that adds), `gradient_norm` and `bad_steps`. A
+    step that is not finite changes nothing.
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
     compute, method = compute_of(cfg, mesh), method_of(cfg)
     facts = describe_task(cfg.model, cfg.head, shape, method)
 
-    def rule(params, turns: Turns):
-        return optimizer_by_rates(cfg.optim, turns, facts, rates(cfg, shape, params))
+    def moves(params, pace: Pace):
+        return unfreezing.moving(cfg, shape, params, pace.lowest)
+
+    def rule(params, pace: Pace):
+        by_path = rates(cfg, shape, params)
+        if cfg.tune.unfreeze:
+            by_path = jax.tree.map(jnp.multiply, by_path, moves(params, pace))
+        return optimizer_by_rates(cfg.optim, pace.turns, facts, by_path)
 
     def init(params) -> TuneState:
         zero = jnp.zeros((), jnp.int32)
-        return TuneState(zero, params, rule(params, Turns(0, 0, 1)).init(params), zero)
+        moments = rule(params, Pace(Turns(0, 0, 1), zero)).init(params)
+        return TuneState(zero, params, moments, zero)
 
-    def train(state: TuneState, kept, key: Array, batch: Batch, turns: Turns):
+    def train(state: TuneState, kept, key: Array, batch: Batch, pace: Pace):
         step_key = jax.random.fold_in(key, state.step)
-
-        def loss(params):
-            outputs = apply_task(
-                cfg.model,
-                cfg.head,
-                shape,
-                join(params, kept),
-                batch,
-                compute=compute,
-                key=step_key,
-                method=method,
-            )
-            nll, weight = task_losses.loss(shape, outputs, batch)
-            return nll / jnp.maximum(weight, 1e-6)
-
-        value, grads = jax.value_and_grad(loss)(state.params)
-        update = rule(state.params, turns)
+        value, grads = value_and_grad(cfg, shape, compute, state.params, kept, batch, step_key)
+        update = rule(state.params, pace)
+        if cfg.tune.unfreeze:  # so that neither the norm nor the moments know of the others
+            grads = jax.tree.map(jnp.multiply, grads, moves(state.params, pace))
         updated = guarded_update(update, grads, value, state.params, state.optimizer)
         bad = jnp.where(updated.finite, 0, state.bad_steps + 1)
         metrics = {"loss": value, "gradient_norm": updated.norm, "bad_steps": bad}

@@ -197,7 +197,8 @@ def _scores(found: Evaluation) -> str:
             cells.append(f"{_number(score.mean)} ± {_number(score.deviation)}")
         cells.append(scrub(score.convention).replace("|", "\\|"))
         lines.append(f"| {' | '.join(cells)} |")
-    about = f"On {found.split}: {scrub(found.data)}, {found.examples:,} examples. {found.choice}"
+    about = f"On {found.split}: {scrub(found.data)}, {found.examples:,} examples."
+    about += f" {scrub(found.choice)}"  # that of a soup names a file
     return f"{about}\n\n" + "\n".join(lines)
 
 

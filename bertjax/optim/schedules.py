@@ -41,12 +41,16 @@ def learning_rate(cfg: OptimConfig, steps: int | Turns) -> optax.Schedule:
 
     - `linear`, `polynomial` (power), `cosine`: from the end of warm-up;
     - `wsd`: constant, then linear in the last `decay_fraction` of all steps (Hu et al. 2024);
+    - `slanted`: linear, as the way up is, from `final_fraction` of the peak at the first step
+      (Howard & Ruder 2018, slanted triangular rates; cut_frac is `warmup_fraction`, 1 / ratio is
+      `final_fraction`);
     - `constant`: none, whatever `final_fraction` is.
 
-    Step s of W warm-up steps has the rate of s + 1 of them, so the first update is not lost on a
-    rate of zero, and the last step has `final_fraction` exactly. google-research/bert, optax and
-    transformers begin at zero and reach the end value at step `steps`, which no run takes. They
-    end one step's share of the way short of it, which is a quarter where a wsd falls in four steps.
+    But for `slanted`, step s of W warm-up steps has the rate of s + 1 of them, so the first update
+    is not lost on a rate of zero, and the last step has `final_fraction` exactly.
+    google-research/bert, optax and transformers begin at zero and reach the end value at step
+    `steps`, which no run takes. They end one step's share of the way short of it, which is a
+    quarter where a wsd falls in four steps.
 
     With `decay_from_zero` the way down is counted from step 0, so the rate drops as warm-up ends:
     1 − s / (steps − 1), to `power` if that is polynomial. google-research/bert optimization.py
@@ -70,7 +74,10 @@ def learning_rate(cfg: OptimConfig, steps: int | Turns) -> optax.Schedule:
         else:
             shape = left ** (cfg.power if cfg.schedule == "polynomial" else 1.0)
         decayed = cfg.final_fraction + (1 - cfg.final_fraction) * shape
-        warming = jnp.minimum((step + 1) / warmup, 1.0)  # where there is any
+        if cfg.schedule == "slanted":
+            warming = cfg.final_fraction + (1 - cfg.final_fraction) * step / warmup
+        else:
+            warming = jnp.minimum((step + 1) / warmup, 1.0)  # where there is any
         return cfg.learning_rate * jnp.where(step < warmup, warming, decayed)
 
     return rate

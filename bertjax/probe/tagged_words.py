@@ -12,7 +12,7 @@ from jax import Array
 from bertjax import model
 from bertjax.config import ExamplesConfig, FinetuneConfig, ModelConfig, TaskConfig
 from bertjax.errors import UserError
-from bertjax.probe.linear import softmax_regression
+from bertjax.linear import softmax_regression
 from bertjax.probe.rows import Rows, Share, device_batch, how, in_turn, plan
 from bertjax.probe.scores import Scores
 from bertjax.tasks.tagged_files import read_sentences

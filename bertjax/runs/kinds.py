@@ -15,6 +15,7 @@ class Kind(Enum):
     CORPUS = "a corpus of `bertjax prepare`"
     PRETRAINING = "a run of `bertjax pretrain`"
     FINETUNING = "a run of `bertjax finetune`"
+    FUSION = "a fusion of `bertjax fuse`"
     ABLATION = "a grid of `bertjax ablate`"
     HUGGING_FACE = "a Hugging Face directory"
 
@@ -23,6 +24,7 @@ class Kind(Enum):
 _SECTIONS = {
     Kind.PRETRAINING: {"model", "train"},
     Kind.FINETUNING: {"tune", "task"},
+    Kind.FUSION: {"fusion", "voices"},
     Kind.ABLATION: {"base", "arms"},
 }
 

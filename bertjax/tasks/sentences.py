@@ -65,7 +65,8 @@ def encode_sentences(
     """Rows without targets: of a text, or of a pair, as `tokenizer.framing` makes them.
 
     What does not fit is truncated by `data.truncation`, of a pair the longer text first; or, with
-    `data.window_step`, a text becomes several rows (`_windowed`).
+    `data.window_step`, a text becomes several rows (`_windowed`). With `data.both_orders` a pair
+    has the rows of its exchange too, which weigh as much (Radford et al. 2018, section 3.3).
     """
     flat = [text for example in examples for text in example.texts]
     ids = iter(tokenizer.encode_batch(flat, parse_special=True))
@@ -76,6 +77,8 @@ def encode_sentences(
         texts = [next(ids) for _ in example.texts]
         budget = data.max_length - tokenizer.framing.special_tokens(len(texts))
         parts, lost = cut(texts, budget, data)
+        if data.both_orders:
+            parts = [*parts, *(part[::-1] for part in parts)]
         for part in parts:
             tokens, types = tokenizer.framing.row(*part)
             rows.tokens.append(tokens)

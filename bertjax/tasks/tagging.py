@@ -247,12 +247,15 @@ class Tagging:
         """
         if len(many) == 1:
             return list(many[0])
-        combined = []
-        for versions in zip(*many, strict=True):
-            mean = np.average([v.probabilities for v in versions], axis=0, weights=weights)
-            paths = all(v.path is not None for v in versions)
-            combined.append(WordScores(mean, self._best_path(mean) if paths else None))
-        return combined
+        return [
+            self.joined(v, np.average([one.probabilities for one in v], axis=0, weights=weights))
+            for v in zip(*many, strict=True)
+        ]
+
+    def joined(self, versions: Sequence[WordScores], probabilities: np.ndarray) -> WordScores:
+        """`probabilities` made from `versions`, with a path where each of those has one."""
+        paths = all(version.path is not None for version in versions)
+        return WordScores(probabilities, self._best_path(probabilities) if paths else None)
 
     def _best_path(self, probabilities: np.ndarray) -> np.ndarray:
         """Viterbi over log-probabilities and what the scheme forbids."""
@@ -278,7 +281,7 @@ class Tagging:
         where both are the same.
         """
         predictions = []
-        for example, tags in zip(examples, self._tags(scores), strict=True):
+        for example, tags in zip(examples, self.tags(scores), strict=True):
             found: dict[str, Any] = {
                 "id": example.id,
                 "tokens": list(example.texts),
@@ -311,9 +314,9 @@ class Tagging:
         for example in examples:
             self._tag_ids(example)
         truth = [example.label for example in examples]
-        return score_tags(truth, self._tags(scores), self.labels, self.scheme)
+        return score_tags(truth, self.tags(scores), self.labels, self.scheme)
 
-    def _tags(self, scores: Sequence[WordScores]) -> list[list[str | None]]:
+    def tags(self, scores: Sequence[WordScores]) -> list[list[str | None]]:
         """The likeliest tags; None for a word that was cut off where no tag means "none"."""
         found: list[list[str | None]] = []
         for score in scores:

@@ -22,9 +22,10 @@ from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetune import run
 from bertjax.finetune.member import Training, first_best
 from bertjax.finetune.run import finetune
-from bertjax.finetune.saved import ensemble, open_saved
+from bertjax.finetune.saved import open_saved
 from bertjax.finetune.settle import task_shape
 from bertjax.finetune.step import make_predict, make_steps
+from bertjax.fuse.voices import at_once
 from bertjax.tasks.classification import Classification
 from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten
@@ -241,11 +242,11 @@ def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
     assert dev["models"]["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
     saved = open_saved(tmp_path / "run")
     examples, _ = read_examples(str(tables[1]), cfg)
-    named, together = ensemble([saved], examples, [], every=True)
+    named, together = at_once([saved], [], every=True).judge(examples)
     assert [model.name for model in named] == ["run/seed-1", "run/seed-2", "run/seed-3"]
     np.testing.assert_allclose(together.scores, np.mean([m.scores for m in named], axis=0))
     assert saved.task.score(examples, together.scores)["accuracy"] == dev["ensemble"]["accuracy"]
-    two = ensemble([saved, saved], examples, [3, 1], every=False)[1]
+    two = at_once([saved, saved], [3, 1], every=False).judge(examples)[1]
     (best,) = (m.scores for m in named if m.name == f"run/{saved.best.name}")
     np.testing.assert_allclose(two.scores, best)
 
@@ -271,7 +272,7 @@ def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp
     with pytest.raises(UserError, match=r"3 folds, .* none is the best: name one, as in `bertjax"):
         saved.best  # noqa: B018
     few = read_examples(str(tables[1]), cfg)[0][:4]
-    (_, *others), together = ensemble([saved], few, [], every=False)
+    (_, *others), together = at_once([saved], [], every=False).judge(few)
     assert len(others) == 2 and np.allclose(
         together.scores, np.mean(saved.scores(saved.members, few), axis=0)
     )
@@ -410,11 +411,11 @@ def test_no_answer_has_a_threshold_of_each_model_and_one_of_all(tmp_path):
     assert content["splits"]["dev"]["models"]["f1"]["values"] == pytest.approx(each)
     saved = open_saved(tmp_path / "run")
     examples, _ = read_examples(str(dev), cfg)
-    named, together = ensemble([saved], examples, [], every=True)
+    named, together = at_once([saved], [], every=True).judge(examples)
     for (_, task, scores), f1 in zip(named, each, strict=True):
         assert task.score(examples, scores)["f1"] == pytest.approx(f1)
     f1 = together.task.score(examples, together.scores)["f1"]
     assert f1 == pytest.approx(content["splits"]["dev"]["ensemble"]["f1"])
     other = replace(saved, cfg=replace(cfg, task=replace(cfg.task, no_answer=False)))
     with pytest.raises(UserError, match=r"task\.no_answer is False in .* and True in"):
-        ensemble([saved, other], examples, [], every=False)
+        at_once([saved, other], [], every=False)

@@ -16,7 +16,7 @@ from bertjax.finetune.layout import Form
 from bertjax.finetune.material import Material
 from bertjax.finetune.settle import settle, task_shape
 from bertjax.finetune.splits import open_splits
-from bertjax.finetune.step import make_predict, make_steps
+from bertjax.finetune.step import Pace, make_predict, make_steps
 from bertjax.optim.schedules import Turns
 from bertjax.tree import flatten
 
@@ -48,8 +48,8 @@ def test_sharing_lines_changes_neither_step_nor_prediction(tmp_path):
             said = predict(initial, batch)
             trained, kept = parameters.separate(cfg, task_shape(cfg), initial)
             state = steps.init(trained)
-            turns = Turns(*map(np.float32, (1, 1, 10)))
-            after, metrics = steps.train(state, kept, jax.random.key(0), batch, turns)
+            pace = Pace(Turns(*map(np.float32, (1, 1, 10))))
+            after, metrics = steps.train(state, kept, jax.random.key(0), batch, pace)
             gradients = optax.tree_utils.tree_get(after.optimizer, "mu")  # times 1 - b1
             found.append(flatten(jax.device_get([said, metrics, gradients])))
     assert found[0].keys() == found[1].keys()

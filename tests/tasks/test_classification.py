@@ -64,6 +64,24 @@ def test_short_texts_are_whole(tokenizer):
     assert (rows.cut_tokens, rows.cut_examples) == (0, 0)
 
 
+def test_a_pair_without_an_order_is_read_in_both_and_averaged(tokenizer):
+    data = ExamplesConfig(both_orders=True, text_pair="b", max_length=8)
+    pair, exchanged = example("w1 w2", "w3 w4 w5 w6 w7"), example("w3 w4 w5 w6 w7", "w1 w2")
+    rows = encode_sentences([pair, exchanged], tokenizer, data)
+    said = [pieces(row) for row in rows.tokens]
+    assert said[:2] == [[[1, 2], [3, 4, 5]], [[3, 4, 5], [1, 2]]] and said[2:] == said[1::-1]
+    assert rows.examples.tolist() == [0, 0, 1, 1]
+    assert (rows.cut_tokens, rows.cut_examples) == (4, 2)
+    task = Classification(FinetuneConfig(task=TaskConfig(labels=("a", "b")), data=data), ("a", "b"))
+    shares = [np.array([p, 1 - p]) for p in (0.9, 0.5, 0.5, 0.9)]
+    merged = task.merge(rows, [{"probabilities": share} for share in shares])
+    np.testing.assert_allclose(merged, [[0.7, 0.3]] * 2)
+    labelled = [replace(each, label="b") for each in (pair, exchanged)]
+    assert task.encode(labelled, tokenizer).fixed["label"].tolist() == [1] * 4
+    with pytest.raises(UserError, match="only pairs of texts have another order"):
+        config(both_orders=True)
+
+
 @pytest.mark.parametrize(
     ("how", "kept"),
     [("head", [0, 1, 2, 3, 4, 5]), ("tail", [4, 5, 6, 7, 8, 9]), ("middle", [0, 5, 6, 7, 8, 9])],

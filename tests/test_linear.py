@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bertjax.probe.linear import softmax_regression
+from bertjax.linear import softmax_regression
 
 
 @pytest.mark.parametrize("l2", [1.0, 30.0])

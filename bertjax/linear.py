@@ -1,4 +1,4 @@
-"""A linear classifier of frozen states: softmax regression, by L-BFGS."""
+"""A linear classifier of features, such as frozen states: softmax regression, by L-BFGS."""
 
 from __future__ import annotations
 
@@ -9,48 +9,62 @@ from scipy import optimize, special
 
 
 class Linear(NamedTuple):
-    """Logits of states: (x − mean) / scale · weights + bias."""
+    """Logits of features: (x − mean) / scale · weights + bias."""
 
     mean: np.ndarray  # [D]
     scale: np.ndarray  # [D]
     weights: np.ndarray  # [D, C]
     bias: np.ndarray  # [C]
 
+    def logits(self, x_ND: np.ndarray) -> np.ndarray:
+        """Float [N, C]; −inf of a class that was not fitted."""
+        return (x_ND - self.mean) / self.scale @ self.weights + self.bias
+
     def classes(self, x_ND: np.ndarray) -> np.ndarray:
-        """The likeliest class of each state, int64 [N]."""
-        return np.argmax((x_ND - self.mean) / self.scale @ self.weights + self.bias, axis=1)
+        """The likeliest class of each row, int64 [N]."""
+        return np.argmax(self.logits(x_ND), axis=1)
+
+    def probabilities(self, x_ND: np.ndarray) -> np.ndarray:
+        """Float [N, C], each row a distribution."""
+        return special.softmax(self.logits(x_ND), axis=1)
 
 
-def softmax_regression(x_ND: np.ndarray, y_N: np.ndarray, classes: int, l2: float = 1.0) -> Linear:
-    """Fit classes to states, each feature brought to mean 0 and deviation 1.
+def softmax_regression(
+    x_ND: np.ndarray, y_N: np.ndarray, classes: int, l2: float = 1.0, *, exact: bool = False
+) -> Linear:
+    """Fit classes to features, each feature brought to mean 0 and deviation 1.
 
     Lowest is the sum of the cross-entropies plus l2/2 times the sum of the squared weights, of
     which the bias is none: scikit-learn's LogisticRegression(C=1/l2) behind a StandardScaler.
 
     Args:
-        x_ND: float states.
+        x_ND: float features.
         y_N: int classes below `classes`; those that do not occur are never the likeliest.
         classes: C.
         l2: how much large weights cost.
+        exact: of few features, in double precision, until nothing changes in six digits.
     """
+    dtype = np.float64 if exact else np.float32
     N, D = x_ND.shape
     mean, deviation = x_ND.mean(axis=0, dtype=np.float64), x_ND.std(axis=0, dtype=np.float64)
     scale = np.where(deviation > 0, deviation, 1.0)
-    x_ND = ((x_ND - mean) / scale).astype(np.float32)
+    x_ND = ((x_ND - mean) / scale).astype(dtype)
     seen, y_N = np.unique(y_N, return_inverse=True)
     C, rows = len(seen), np.arange(N)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights_DC, bias_C = flat[:-C].reshape(D, C), flat[-C:]
-        logs_NC = special.log_softmax(x_ND @ weights_DC.astype(np.float32) + bias_C, axis=1)
+        logs_NC = special.log_softmax(x_ND @ weights_DC.astype(dtype) + bias_C, axis=1)
         total = -logs_NC[rows, y_N].sum() + l2 / 2 * np.square(weights_DC).sum()
         errors_NC = np.exp(logs_NC)
         errors_NC[rows, y_N] -= 1
-        gradient_DC = x_ND.T @ errors_NC.astype(np.float32) + l2 * weights_DC
+        gradient_DC = x_ND.T @ errors_NC.astype(dtype) + l2 * weights_DC
         # Per example, so that the stopping rule is the same for any number of them.
         return total / N, np.append(gradient_DC, errors_NC.sum(axis=0)) / N
 
     options = {"maxiter": 200, "gtol": 1e-5, "ftol": 1e-7}
+    if exact:
+        options = {"maxiter": 5000, "gtol": 1e-9, "ftol": 1e-15}
     found = optimize.minimize(
         loss, np.zeros((D + 1) * C), jac=True, method="L-BFGS-B", options=options
     )

@@ -1,0 +1,1 @@
+"""Several fine-tuned models as one: averages, fitted weights, votes, stacks, soups."""
