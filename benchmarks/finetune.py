@@ -32,14 +32,14 @@ from bertjax import sharding
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig, MeshConfig
-from bertjax.finetune import parameters
-from bertjax.finetune.inference import Predictor
-from bertjax.finetune.material import Material
-from bertjax.finetune.member import Member, Training
-from bertjax.finetune.progress import Progress
-from bertjax.finetune.settle import adopt_encoder, settle, task_shape
-from bertjax.finetune.splits import open_splits
-from bertjax.finetune.step import make_predict, make_steps
+from bertjax.finetuning import parameters
+from bertjax.finetuning.inference import Predictor
+from bertjax.finetuning.material import Material
+from bertjax.finetuning.member import Member, Training
+from bertjax.finetuning.progress import Progress
+from bertjax.finetuning.settle import adopt_encoder, settle, task_shape
+from bertjax.finetuning.splits import open_splits
+from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.pretrained import open_pretrained
 from bertjax.terminal import Terminal

@@ -22,7 +22,7 @@ import transformers
 from bertjax.cli.main import in_one_line
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.finetune.splits import open_splits
+from bertjax.finetuning.splits import open_splits
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Rows, Task

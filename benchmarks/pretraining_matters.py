@@ -25,9 +25,9 @@ from bertjax import model
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.material import Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.settle import adopt_encoder
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.settle import adopt_encoder
 from bertjax.overrides import apply_overrides, load_config
 from bertjax.pretrained import Pretrained, open_pretrained
 

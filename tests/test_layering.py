@@ -68,7 +68,7 @@ ALLOWED = {
     | {
         "checkpoint",
         "data",
-        "finetune",
+        "finetuning",
         "flops",
         "model",
         "objectives",
@@ -82,7 +82,7 @@ ALLOWED = {
         "text",
         "train",
     },
-    "finetune": WITH_ARRAYS
+    "finetuning": WITH_ARRAYS
     | {
         "checkpoint",
         "data",
@@ -108,7 +108,7 @@ CONFINED = {
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
     "tensorflow_datasets": {"data", "text/tfds.py"},
-    "matplotlib": {"ablate/charts.py", "finetune/plots.py"},
+    "matplotlib": {"ablate/charts.py", "finetuning/plots.py"},
     "tensorboardX": {"runs/log.py"},
     "jieba": {"text/chinese_words.py"},
     "scipy": {"statistics", "probe/linear.py"},

@@ -16,7 +16,7 @@ DOORS = [
     *(ROOT / "bertjax" / "ablate").glob("*.py"),
     ROOT / "bertjax" / "cli" / "prepare.py",
     ROOT / "bertjax" / "cli" / "probe.py",
-    ROOT / "bertjax" / "finetune" / "splits.py",
+    ROOT / "bertjax" / "finetuning" / "splits.py",
 ]
 CALLS = {"UserError": 0, "DamagedFile": 0, "Problem": 1, "note": 0}  # and which argument is said
 

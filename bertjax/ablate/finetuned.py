@@ -14,10 +14,10 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.settle import adopt_encoder
-from bertjax.finetune.splits import open_splits
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.settle import adopt_encoder
+from bertjax.finetuning.splits import open_splits
 from bertjax.overrides import apply_overrides, load_config_file, to_json
 from bertjax.pretrained import Pretrained
 from bertjax.probe.scores import Scores

@@ -12,10 +12,10 @@ from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
-from bertjax.finetune.member import metric_values
-from bertjax.finetune.results import with_convention
-from bertjax.finetune.saved import SavedRun, ensemble, open_saved, open_start
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.member import metric_values
+from bertjax.finetuning.results import with_convention
+from bertjax.finetuning.saved import SavedRun, ensemble, open_saved, open_start
 from bertjax.overrides import apply_overrides
 from bertjax.tasks.conventions import conventions
 from bertjax.tasks.families import learnt_examples, read_examples

@@ -9,9 +9,9 @@ from pydoc_data.topics import topics
 from bertjax.cli.evaluate import add_base, opened_base
 from bertjax.cli.task_card import chosen, task_card
 from bertjax.errors import UserError
-from bertjax.finetune.member import Member
-from bertjax.finetune.saved import SavedRun, open_saved
-from bertjax.finetune.settle import method_of, task_shape
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.saved import SavedRun, open_saved
+from bertjax.finetuning.settle import method_of, task_shape
 from bertjax.huggingface import (
     Bottlenecks,
     CardFacts,

@@ -12,11 +12,11 @@ from bertjax.cli.fields import add_config, check_architecture, read_config
 from bertjax.cli.signals import StopSignals
 from bertjax.config import FinetuneConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import RANDOM_WEIGHTS, Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.same_run import start_of
-from bertjax.finetune.saved import open_start
-from bertjax.finetune.settle import adopt_encoder
+from bertjax.finetuning.material import RANDOM_WEIGHTS, Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.same_run import start_of
+from bertjax.finetuning.saved import open_start
+from bertjax.finetuning.settle import adopt_encoder
 from bertjax.huggingface import obstacle_to_export
 from bertjax.overrides import apply_overrides
 from bertjax.runs.kinds import Kind, kind_of

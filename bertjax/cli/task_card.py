@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bertjax.finetune.member import Member
-from bertjax.finetune.saved import SavedRun
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.saved import SavedRun
 from bertjax.huggingface import CardFacts, Evaluation, Score
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory

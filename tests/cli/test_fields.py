@@ -11,7 +11,7 @@ from bertjax.cli import fields
 from bertjax.cli.main import _expand_home, _without_dashes, main
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
+from bertjax.finetuning.material import Start
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.outcome import Run

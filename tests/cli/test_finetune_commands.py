@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from bertjax.cli.main import main
 from bertjax.config import PretrainConfig
 from bertjax.errors import EXIT_BAD_INPUT
-from bertjax.finetune.saved import open_saved
+from bertjax.finetuning.saved import open_saved
 from bertjax.overrides import load_config
 from bertjax.tasks.families import read_examples
 from bertjax.terminal import count

@@ -15,13 +15,13 @@ import jax
 from bertjax import model, sharding
 from bertjax.config import FinetuneConfig, MeshConfig, ModelConfig
 from bertjax.errors import UserError, nearest
-from bertjax.finetune.inference import Predictor
-from bertjax.finetune.layout import evaluation_forms
-from bertjax.finetune.material import Start
-from bertjax.finetune.member import Member, first_best
-from bertjax.finetune.settle import method_of, task_shape
-from bertjax.finetune.step import make_predict
-from bertjax.finetune.stored import best_parameters, best_weights, check_base, noted_places
+from bertjax.finetuning.inference import Predictor
+from bertjax.finetuning.layout import evaluation_forms
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.member import Member, first_best
+from bertjax.finetuning.settle import method_of, task_shape
+from bertjax.finetuning.step import make_predict
+from bertjax.finetuning.stored import best_parameters, best_weights, check_base, noted_places
 from bertjax.overrides import from_json
 from bertjax.pretrained import open_pretrained, tokenizer_of
 from bertjax.runs.directory import RunDirectory

@@ -15,12 +15,12 @@ from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import FinetuneConfig
-from bertjax.finetune import parameters
-from bertjax.finetune.batches import evaluation_plan, row_indices
-from bertjax.finetune.inference import to_devices
-from bertjax.finetune.material import Material
-from bertjax.finetune.settle import task_shape
-from bertjax.finetune.step import compute_of
+from bertjax.finetuning import parameters
+from bertjax.finetuning.batches import evaluation_plan, row_indices
+from bertjax.finetuning.inference import to_devices
+from bertjax.finetuning.material import Material
+from bertjax.finetuning.settle import task_shape
+from bertjax.finetuning.step import compute_of
 from bertjax.model.task import encoder_states
 from bertjax.tasks.task import Rows
 

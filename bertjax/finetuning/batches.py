@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bertjax.data import keyed
-from bertjax.finetune.layout import Form, Lengths, count_apart, deal, lay
+from bertjax.finetuning.layout import Form, Lengths, count_apart, deal, lay
 from bertjax.tasks.task import Rows
 
 _ORDER, _BATCHES = 2, 3  # keep the draws of an epoch apart

@@ -2,10 +2,10 @@
 
 Rows of tokens share lines. A line is one row of the arrays that the encoder sees: several rows of
 a batch end to end, each a segment of its own that attends to nothing else, as in packed
-pretraining. Batches are dealt from all lengths alike (`bertjax.finetune.batches`), so that one form
-fits them all. Rows that are much longer than the rest would make every line as long as they are,
-and attention pays for the length of a line; they are given batches and a form of their own where
-that saves more than compiling the second form costs.
+pretraining. Batches are dealt from all lengths alike (`bertjax.finetuning.batches`), so that one
+form fits them all. Rows that are much longer than the rest would make every line as long as they
+are, and attention pays for the length of a line; they are given batches and a form of their own
+where that saves more than compiling the second form costs.
 
 All is a pure function of lengths and config: what compiling costs is told in FLOPs, not by a clock.
 """

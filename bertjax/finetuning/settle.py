@@ -8,7 +8,7 @@ from typing import Any
 
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
-from bertjax.finetune.splits import Splits
+from bertjax.finetuning.splits import Splits
 from bertjax.model.task import TagRules, TaskShape
 from bertjax.model.tuning.choice import method_of as choose_method
 from bertjax.model.tuning.method import Method

@@ -13,10 +13,10 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig, TaskConfig
 from bertjax.durable import replace_file
-from bertjax.finetune.material import Material, Start
-from bertjax.finetune.member import Member, first_best, metric_values
-from bertjax.finetune.parameters import weight_counts
-from bertjax.finetune.settle import task_shape
+from bertjax.finetuning.material import Material, Start
+from bertjax.finetuning.member import Member, first_best, metric_values
+from bertjax.finetuning.parameters import weight_counts
+from bertjax.finetuning.settle import task_shape
 from bertjax.tasks.conventions import conventions, table_convention
 from bertjax.tasks.task import Example, Scores, Task
 

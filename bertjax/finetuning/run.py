@@ -3,9 +3,9 @@
 ft/sst2/
   config.json, environment.json, command.txt, lock, tokenizer/     as in a pretraining run
   origin.json           fingerprints of the weights and examples it was started with
-  initial/              those weights, until all models are trained (bertjax.finetune.same_run)
-  base.json             of few weights: the encoder that they belong to (bertjax.finetune.stored)
-  seed-0/ ...           one directory a model (bertjax.finetune.member)
+  initial/              those weights, until all models are trained (bertjax.finetuning.same_run)
+  base.json             of few weights: the encoder that they belong to (bertjax.finetuning.stored)
+  seed-0/ ...           one directory a model (bertjax.finetuning.member)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
   curve.png, confusion-dev.png ...   losses and metric by epoch; what is taken for what, by split
@@ -28,25 +28,25 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig, MeshConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError, nearest
-from bertjax.finetune import parameters, plots, results
-from bertjax.finetune.announce import describe_data, describe_model
-from bertjax.finetune.batches import training_plan
-from bertjax.finetune.features import frozen_states
-from bertjax.finetune.inference import Predictor
-from bertjax.finetune.material import Material, Start
-from bertjax.finetune.member import Interrupted, Member, Training, read_result
-from bertjax.finetune.progress import Progress
-from bertjax.finetune.same_run import (
+from bertjax.finetuning import parameters, plots, results
+from bertjax.finetuning.announce import describe_data, describe_model
+from bertjax.finetuning.batches import training_plan
+from bertjax.finetuning.features import frozen_states
+from bertjax.finetuning.inference import Predictor
+from bertjax.finetuning.material import Material, Start
+from bertjax.finetuning.member import Interrupted, Member, Training, read_result
+from bertjax.finetuning.progress import Progress
+from bertjax.finetuning.same_run import (
     check_same_run,
     drop_start,
     finished,
     keep_start,
     require_checkpoint,
 )
-from bertjax.finetune.settle import method_of, settle, task_shape
-from bertjax.finetune.splits import folds, open_splits
-from bertjax.finetune.step import make_predict, make_steps
-from bertjax.finetune.stored import best_parameters, note_base
+from bertjax.finetuning.settle import method_of, settle, task_shape
+from bertjax.finetuning.splits import folds, open_splits
+from bertjax.finetuning.step import make_predict, make_steps
+from bertjax.finetuning.stored import best_parameters, note_base
 from bertjax.model.task import abstract_task_params
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory, open_run

@@ -19,12 +19,12 @@ from bertjax import sharding
 from bertjax.cli.main import main
 from bertjax.config import MeshConfig
 from bertjax.errors import EXIT_NON_FINITE, UserError
-from bertjax.finetune import run
-from bertjax.finetune.member import Training, first_best
-from bertjax.finetune.run import finetune
-from bertjax.finetune.saved import ensemble, open_saved
-from bertjax.finetune.settle import task_shape
-from bertjax.finetune.step import make_predict, make_steps
+from bertjax.finetuning import run
+from bertjax.finetuning.member import Training, first_best
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.saved import ensemble, open_saved
+from bertjax.finetuning.settle import task_shape
+from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.tasks.classification import Classification
 from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten

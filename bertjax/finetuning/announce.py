@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bertjax.config import FinetuneConfig
-from bertjax.finetune import parameters
-from bertjax.finetune.material import Encoded, Material, Start
+from bertjax.finetuning import parameters
+from bertjax.finetuning.material import Encoded, Material, Start
 from bertjax.model.task import TaskShape
 from bertjax.runs.compiled import kept_programs
 from bertjax.terminal import count

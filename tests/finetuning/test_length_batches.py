@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertjax.config import FinetuneConfig, ModelConfig, TuneConfig
-from bertjax.finetune.batches import (
+from bertjax.finetuning.batches import (
     evaluation_plan,
     make_batch,
     row_indices,
     training_plan,
 )
-from bertjax.finetune.layout import (
+from bertjax.finetuning.layout import (
     Cost,
     Form,
     Lengths,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bertjax.finetune import progress
-from bertjax.finetune.progress import Progress
+from bertjax.finetuning import progress
+from bertjax.finetuning.progress import Progress
 from bertjax.terminal import Terminal
 
 

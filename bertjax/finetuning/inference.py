@@ -11,9 +11,9 @@ from jax.sharding import Mesh
 
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.batches import Plan, evaluation_plan, make_batch, row_indices
-from bertjax.finetune.layout import Form
-from bertjax.finetune.step import Predict
+from bertjax.finetuning.batches import Plan, evaluation_plan, make_batch, row_indices
+from bertjax.finetuning.layout import Form
+from bertjax.finetuning.step import Predict
 from bertjax.tasks.task import Rows, Scores, Task
 from bertjax.text.tokenizer import Tokenizer
 

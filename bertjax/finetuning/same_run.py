@@ -15,9 +15,9 @@ from typing import Any
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import RANDOM_WEIGHTS, Start
-from bertjax.finetune.member import Member
-from bertjax.finetune.splits import Splits
+from bertjax.finetuning.material import RANDOM_WEIGHTS, Start
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.splits import Splits
 from bertjax.overrides import from_json
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes

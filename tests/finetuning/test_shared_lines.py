@@ -9,14 +9,14 @@ from tiny_task import config, start, write_table
 
 from bertjax import sharding
 from bertjax.config import MeshConfig
-from bertjax.finetune import parameters
-from bertjax.finetune.batches import Plan, training_plan
-from bertjax.finetune.inference import to_devices
-from bertjax.finetune.layout import Form
-from bertjax.finetune.material import Material
-from bertjax.finetune.settle import settle, task_shape
-from bertjax.finetune.splits import open_splits
-from bertjax.finetune.step import make_predict, make_steps
+from bertjax.finetuning import parameters
+from bertjax.finetuning.batches import Plan, training_plan
+from bertjax.finetuning.inference import to_devices
+from bertjax.finetuning.layout import Form
+from bertjax.finetuning.material import Material
+from bertjax.finetuning.settle import settle, task_shape
+from bertjax.finetuning.splits import open_splits
+from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.optim.schedules import Turns
 from bertjax.tree import flatten
 

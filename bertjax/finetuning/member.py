@@ -26,14 +26,14 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig
 from bertjax.durable import finite, write_json
 from bertjax.errors import EXIT_NON_FINITE, UserError
-from bertjax.finetune import parameters
-from bertjax.finetune.batches import Plan, training_plan
-from bertjax.finetune.inference import Predictor
-from bertjax.finetune.layout import Form
-from bertjax.finetune.material import Encoded
-from bertjax.finetune.progress import Progress
-from bertjax.finetune.settle import method_of
-from bertjax.finetune.step import Steps, TuneState
+from bertjax.finetuning import parameters
+from bertjax.finetuning.batches import Plan, training_plan
+from bertjax.finetuning.inference import Predictor
+from bertjax.finetuning.layout import Form
+from bertjax.finetuning.material import Encoded
+from bertjax.finetuning.progress import Progress
+from bertjax.finetuning.settle import method_of
+from bertjax.finetuning.step import Steps, TuneState
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop

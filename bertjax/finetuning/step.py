@@ -13,8 +13,8 @@ from jax.sharding import Mesh
 
 from bertjax import sharding
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.parameters import join, rates
-from bertjax.finetune.settle import method_of
+from bertjax.finetuning.parameters import join, rates
+from bertjax.finetuning.settle import method_of
 from bertjax.model import Compute
 from bertjax.model.task import TaskShape, apply_task, describe_task
 from bertjax.objectives import task_losses

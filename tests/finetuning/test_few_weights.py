@@ -18,9 +18,9 @@ from bertjax.cli.export import check_lines
 from bertjax.cli.main import main
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.saved import open_saved, open_start
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.saved import open_saved, open_start
 from bertjax.tree import flatten
 
 METHODS = {

@@ -16,10 +16,10 @@ from tiny_task import config, start, write_table
 
 from bertjax.cli.main import main
 from bertjax.errors import UserError
-from bertjax.finetune.run import finetune
-from bertjax.finetune.same_run import check_same_run, start_of
-from bertjax.finetune.saved import open_saved
-from bertjax.finetune.splits import open_splits
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.same_run import check_same_run, start_of
+from bertjax.finetuning.saved import open_saved
+from bertjax.finetuning.splits import open_splits
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory
 from bertjax.tree import flatten

@@ -16,10 +16,10 @@ from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.finetune import parameters
-from bertjax.finetune.material import Start
-from bertjax.finetune.member import Member
-from bertjax.finetune.settle import method_of, task_shape
+from bertjax.finetuning import parameters
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.settle import method_of, task_shape
 from bertjax.model.task import abstract_task_params
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.same_run import fingerprint

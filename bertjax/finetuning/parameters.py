@@ -11,7 +11,7 @@ import numpy as np
 from bertjax import model
 from bertjax.config import FinetuneConfig
 from bertjax.facts import Facts
-from bertjax.finetune.settle import method_of
+from bertjax.finetuning.settle import method_of
 from bertjax.model.parameters import parameter_count
 from bertjax.model.task import TaskShape, abstract_task_params, describe_task, init_task
 from bertjax.tree import flatten, unflatten

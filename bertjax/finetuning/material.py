@@ -9,8 +9,8 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.layout import evaluation_forms, training_forms
-from bertjax.finetune.splits import Splits, folds
+from bertjax.finetuning.layout import evaluation_forms, training_forms
+from bertjax.finetuning.splits import Splits, folds
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Rows
 from bertjax.text.tokenizer import Tokenizer

@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig, TuneConfig
 from bertjax.data import keyed
 from bertjax.errors import UserError
-from bertjax.finetune.splits import folds, hold_out, open_splits
+from bertjax.finetuning.splits import folds, hold_out, open_splits
 from bertjax.tasks.task import Example
 
 

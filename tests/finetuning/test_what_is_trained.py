@@ -13,7 +13,7 @@ import tiny_task
 
 from bertjax import model
 from bertjax.config import FinetuneConfig, OptimConfig
-from bertjax.finetune.parameters import initial_parameters, join, rates, separate
+from bertjax.finetuning.parameters import initial_parameters, join, rates, separate
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.optim.optimizers import optimizer, optimizer_by_rates
 from bertjax.tree import flatten
