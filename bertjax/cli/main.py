@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from bertjax import __version__
 from bertjax.cli.compilation import keep_compiled
 from bertjax.cli.memory import keep_freed_memory, take_gpu_memory
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
+from bertjax.version import __version__
 
 # Verb -> module and what it does. Imported when used: `prepare` needs no JAX, `--help` nothing.
 VERBS = {

@@ -76,8 +76,6 @@ def run(args: argparse.Namespace) -> int:
         sections = {"model": recipe.model_on(brought)} if brought else {}
         cfg = apply_overrides(recipe, typed, **sections).with_trained_heads(brought)
         if start_from is not None:
-            for path in cfg.data.paths:
-                start_from.check_corpus(Path(path))
             check_architecture(args.overrides, cfg.model, start_from.cfg, start_from.source)
         for network in cfg.networks:
             if obstacle := obstacle_to_export(network):

@@ -43,7 +43,8 @@ from bertjax.finetuning.same_run import (
     keep_start,
     require_checkpoint,
 )
-from bertjax.finetuning.settle import method_of, settle, task_shape
+from bertjax.finetuning.saved import open_start
+from bertjax.finetuning.settle import adopt_encoder, method_of, settle, task_shape
 from bertjax.finetuning.splits import folds, open_splits
 from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.finetuning.stored import best_parameters, note_base
@@ -60,7 +61,7 @@ from bertjax.terminal import SILENT, Terminal
 def finetune(
     cfg: FinetuneConfig,
     workdir: str | Path,
-    start: Start,
+    start: Start | str | Path,
     *,
     command: Sequence[str] = (),
     stop: Stop = never,
@@ -68,12 +69,22 @@ def finetune(
 ) -> Run:
     """Train every model of the run in `workdir`, or go on.
 
-    Models that are done are not trained again, so the same command resumes. `stop` is asked after
-    each step whether to save and end; progress is shown on `terminal`.
+    Models that are done are not trained again, so the same command resumes.
+
+    Args:
+        cfg: the run. Its model is that of `start`, or where that is a path is taken from there.
+        workdir: its directory.
+        start: what to start from, or the path of a run or a Hugging Face directory.
+        command: what was typed, for command.txt.
+        stop: asked after each step whether to save and end.
+        terminal: where progress is shown.
 
     Raises:
         UserError: bad config or data, or a directory that holds another run.
     """
+    if not isinstance(start, Start):
+        architecture, start = open_start(Path(start), "start")
+        cfg = replace(cfg, **adopt_encoder(cfg, architecture))
     if cfg.task.family == "tagging":
         start = replace(start, tokenizer=start.tokenizer.for_words())
     splits = open_splits(cfg)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,9 +84,10 @@ class SavedRun:
             raise UserError(f"{self.path} has no model {name!r}: {nearest(name, names)}")
         return self.members[names.index(name)]
 
-    def parameters(self, member: Member) -> model.Params:
-        """Parameters of a model's best epoch."""
-        return best_parameters(self.cfg, member, self.encoder.params)
+    @cached_property
+    def parameters(self) -> Callable[[Member], model.Params]:
+        """Parameters of a model's best epoch; those of the last model are kept."""
+        return lru_cache(1)(lambda member: best_parameters(self.cfg, member, self.encoder.params))
 
     def weights(self, member: Member) -> model.Params:
         """The same without the encoder that few weights share."""
@@ -138,13 +139,21 @@ def open_start(path: Path, name: str = "--init") -> tuple[ModelConfig, Start]:
         UserError: it is none of them, is damaged, or has no tokenizer or no plain encoder.
     """
     if kind_of(path) is Kind.FINETUNING:
-        saved = open_saved(path)
-        params = saved.plain(saved.best)
-        encoder = {part: leaf for part, leaf in params.items() if part != "head"}
-        source, task = f"{saved.path} ({saved.best.name})", saved.cfg.task.name
-        return saved.cfg.model, Start(source, encoder, saved.tokenizer, task, path=path)
+        return encoder_of(open_saved(path))
     found = open_pretrained(path, name)
     return found.cfg, Start(found.source, found.params, tokenizer_of(found, path), path=path)
+
+
+def encoder_of(saved: SavedRun) -> tuple[ModelConfig, Start]:
+    """The architecture and the encoder of a run's best model, as another run may start from.
+
+    Raises:
+        UserError: none of its models is the best, or it has no plain encoder.
+    """
+    params = saved.plain(saved.best)
+    encoder = {part: leaf for part, leaf in params.items() if part != "head"}
+    source, task = f"{saved.path} ({saved.best.name})", saved.cfg.task.name
+    return saved.cfg.model, Start(source, encoder, saved.tokenizer, task, path=saved.path)
 
 
 def open_saved(path: Path, base: Start | None = None) -> SavedRun:

@@ -16,7 +16,6 @@ import tiny_run
 from safetensors.numpy import load_file
 from tiny_run import RECIPE, metrics, pretrain_argv
 
-from bertjax import __version__
 from bertjax.cli.main import VERBS, main
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import EXIT_BAD_INPUT
@@ -25,6 +24,7 @@ from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind
 from bertjax.terminal import count
+from bertjax.version import __version__
 
 MASKED = "The [MASK] river opened the house near the old letter."
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import bertjax
 from bertjax.cli.main import main
 from bertjax.config import PretrainConfig
 from bertjax.errors import EXIT_BAD_INPUT
@@ -118,6 +119,27 @@ def test_export_with_its_head_and_without(tuned, tmp_path, capfd):
     assert main(["export", str(tuned), "--out", str(tmp_path / "encoder"), "--encoder"]) == 0
     names = load_file(tmp_path / "encoder" / "model.safetensors").keys()
     assert names and not any(name.startswith("classifier") for name in names)
+
+
+def test_from_python_it_says_what_the_commands_say(tuned, trained, tmp_path):
+    model = bertjax.load(tuned)
+    lines = [json.loads(line) for line in (tuned / "dev.jsonl").read_text().splitlines()]
+    for line, said in zip(lines, model.predict([line["text"] for line in lines]), strict=True):
+        assert said["prediction"] == line["prediction"]
+        np.testing.assert_allclose(
+            list(said["probabilities"].values()), list(line["probabilities"].values()), atol=1e-6
+        )
+    assert main(["export", str(tuned), "--out", str(tmp_path / "hf"), "--encoder"]) == 0
+    texts = [line["text"] for line in lines]
+    np.testing.assert_array_equal(
+        model.encode(texts), bertjax.load(tmp_path / "hf").encode(texts), strict=True
+    )
+    with pytest.raises(bertjax.UserError, match="fine-tuned and keeps no head over tokens"):
+        model.fill_mask("a [MASK]")
+    with pytest.raises(bertjax.UserError, match="'The' is one text: give a list"):
+        model.predict("The")
+    with pytest.raises(bertjax.UserError, match="no head for a task"):
+        bertjax.load(trained).predict(texts)
 
 
 def random_argv(files, workdir, corpus, recipe, *more) -> list[str]:
