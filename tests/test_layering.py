@@ -24,6 +24,8 @@ ALLOWED = {
     "facts": set(),
     "config": {"errors"},
     "overrides": BASE,
+    "config_files": BASE | {"overrides"},
+    "shipped": BASE | {"config_files"},
     "flops": BASE,
     "text": BASE,
     "data": BASE | {"text"},
@@ -77,6 +79,7 @@ ALLOWED = {
         "probe",
         "review",
         "runs",
+        "shipped",
         "statistics",
         "tasks",
         "text",
@@ -121,7 +124,18 @@ CONFINED = {
 }
 NEVER = {"tensorflow"}
 FOREIGN = NEVER | {"torch", "transformers"}
-NO_JAX = {"text", "data", "config", "errors", "overrides", "tasks", "metrics", "statistics"}
+NO_JAX = {
+    "text",
+    "data",
+    "config",
+    "config_files",
+    "errors",
+    "overrides",
+    "shipped",
+    "tasks",
+    "metrics",
+    "statistics",
+}
 
 
 def imports(path: Path) -> set[str]:

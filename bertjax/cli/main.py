@@ -35,6 +35,7 @@ VERBS = {
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),
     "import": ("bertjax.cli.import_", "Hugging Face directory -> run, to continue pretraining"),
+    "recipes": ("bertjax.cli.recipes", "the recipes that come with bertjax"),
     "options": ("bertjax.cli.options", "every option of a verb, its default and what it means"),
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }

@@ -22,12 +22,12 @@ from safetensors import safe_open
 
 from bertjax import huggingface, model
 from bertjax.config import PretrainConfig
+from bertjax.config_files import load_config
 from bertjax.errors import UserError
 from bertjax.huggingface import export
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.model_card import scrub
 from bertjax.huggingface.names import architecture_of
-from bertjax.overrides import load_config
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
 
