@@ -104,12 +104,7 @@ def encode(
         UserError: another pooling, `cls` of a causal model, or a text longer than the model's
             positions.
     """
-    if pooling not in POOLINGS:
-        raise UserError(f"pooling={pooling!r}: {nearest(pooling, POOLINGS)}")
-    if pooling == "cls" and cfg.attention == "causal":
-        raise UserError(
-            "pooling='cls' with a causal model, whose first token sees no other: use pooling='mean'"
-        )
+    check_pooling(cfg, pooling)
     rows = encode_sentences(cfg, tokenizer, texts)
     found = np.zeros((len(texts), cfg.hidden_size), np.float32)
 
@@ -121,6 +116,16 @@ def encode(
     for share, vectors in in_turn(plan(rows.lengths, tokens_at_once, cfg.max_positions), run):
         found[share.chosen[share.real]] = vectors[share.real]
     return found
+
+
+def check_pooling(cfg: ModelConfig, pooling: str) -> None:
+    """Raise UserError if the model has no such vector of a text."""
+    if pooling not in POOLINGS:
+        raise UserError(f"pooling={pooling}: {nearest(pooling, POOLINGS)}")
+    if pooling == "cls" and cfg.attention == "causal":
+        raise UserError(
+            "pooling=cls with a causal model, whose first token sees no other: use pooling=mean"
+        )
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

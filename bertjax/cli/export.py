@@ -8,6 +8,12 @@ from pydoc_data.topics import topics
 
 from bertjax.cli.evaluate import add_base, opened_base
 from bertjax.cli.task_card import chosen, task_card
+from bertjax.cli.text_vectors import (
+    add_text_vectors,
+    check_text_vectors,
+    of_pretrained,
+    of_run,
+)
 from bertjax.errors import UserError
 from bertjax.finetuning.member import Member
 from bertjax.finetuning.saved import SavedRun, open_saved
@@ -48,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of a run that detects replaced tokens: the masked LM that fills its masks",
     )
+    add_text_vectors(parser)
     parser.add_argument("--model", help="of a fine-tuned run, such as seed-1 (default: the best)")
     add_base(parser)
     parser.add_argument(
@@ -74,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
     """Write, read back, compare, and say what can load it."""
     if args.onnx:
         require_onnx()
+    check_text_vectors(args)
     if require_kind("RUN", args.run, Kind.PRETRAINING, Kind.FINETUNING) is Kind.FINETUNING:
         _say(args.run, _export_task(args))
         return
@@ -89,9 +97,12 @@ def run(args: argparse.Namespace) -> None:
         cfg, params = found.generator
     if args.without_next_sentence_head:
         cfg, params = without_next_sentence_head(cfg, params)
-    export = export_encoder if args.encoder else export_model
-    card = _card(args, found)
-    report = export(cfg, params, found.tokenizer, args.out, card, check_lines(), onnx=args.onnx)
+    vectors = of_pretrained(args, cfg, run_config(args.run), _start(args.run))
+    what = (cfg, params, found.tokenizer, args.out, _card(args, found), check_lines())
+    if args.encoder or vectors:
+        report = export_encoder(*what, onnx=args.onnx, vectors=vectors)
+    else:
+        report = export_model(*what, onnx=args.onnx)
     _say(found.source, report)
 
 
@@ -105,10 +116,10 @@ def _export_task(args: argparse.Namespace) -> ExportReport:
     if args.peft or args.adapters:
         return _export_few_weights(args, saved, member)
     params, tokenizer = saved.plain(member), saved.tokenizer
-    if args.encoder:
-        return export_encoder(
-            saved.cfg.model, params, tokenizer, args.out, card, check_lines(), onnx=args.onnx
-        )
+    vectors = of_run(args, saved.cfg)
+    if args.encoder or vectors:
+        what = (saved.cfg.model, params, tokenizer, args.out, card, check_lines())
+        return export_encoder(*what, onnx=args.onnx, vectors=vectors)
     return export_task_model(
         saved.cfg.model,
         saved.cfg.head,

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from bertjax.huggingface.names import Architecture
+from bertjax.huggingface.text_vectors import TextVectors
 from bertjax.text.tokenizer import Tokenizer
 
 # Absolute places: scheme://..., /..., ~/..., C:\...
@@ -34,7 +35,11 @@ _USES = {
     "question-answering": _CLASS,
     "multiple-choice": _CLASS,
     "feature-extraction": _PIPELINE + '("A text.")',
+    "sentence-similarity": """from sentence_transformers import SentenceTransformer
+
+SentenceTransformer({name}).encode(["A text.", "Another one."])""",
 }
+_HEADLESS = ("feature-extraction", "sentence-similarity")
 # Metrics whose names in the Hub's library `evaluate` are others.
 _HUB_METRICS = {
     "macro_f1": "f1",
@@ -44,7 +49,7 @@ _HUB_METRICS = {
     "pearson": "pearsonr",
     "spearman": "spearmanr",
 }
-_TRAINED = {"fill-mask": "Pretrained", "feature-extraction": "Trained"}  # and else: fine-tuned
+_TRAINED = {"fill-mask": "Pretrained"} | dict.fromkeys(_HEADLESS, "Trained")  # else: fine-tuned
 
 
 class Score(NamedTuple):
@@ -88,6 +93,11 @@ class CardFacts:
     language: tuple[str, ...] = ()  # empty: not known
     license: str = "unknown"  # an identifier of the Hugging Face Hub
 
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing was ever trained."""
+        return self.steps == 0 and not self.start
+
 
 def model_card(
     architecture: Architecture,
@@ -95,37 +105,14 @@ def model_card(
     tokenizer: Tokenizer,
     facts: CardFacts,
     parameters: int,
+    vectors: TextVectors | None = None,
 ) -> str:
     """Return the card: YAML front matter and Markdown.
 
     `purpose` is the Hub's name of the task, such as "fill-mask".
     """
     name = scrub(facts.name)
-    random = facts.steps == 0 and not facts.start
-    tags = ["bertjax", architecture.model_type, *(["random-init"] if random else [])]
-    front: dict[str, Any] = {
-        **({"language": list(facts.language)} if facts.language else {}),
-        "license": facts.license,
-        "library_name": "transformers",
-        "pipeline_tag": purpose,
-        "tags": tags,
-    }
-    has_head = purpose != "feature-extraction"
-    if facts.evaluation and has_head:
-        front["model-index"] = [{"name": name, "results": [_hub_result(facts.evaluation, purpose)]}]
     mask = tokenizer.token(tokenizer.special.mask)
-    verb = _TRAINED.get(purpose, "Fine-tuned")
-    task = f" for {facts.task}" if facts.task else ""
-    data = f" of {scrub(facts.data)}" if facts.data else ""
-    trained = f"{verb}{task} for {facts.steps:,} steps on {facts.tokens:,} tokens{data}."
-    if facts.average:
-        trained += f" The weights are their moving average by {facts.average:g} over the steps."
-    if facts.start:
-        trained = f"Began from {scrub(facts.start)}. " + (
-            trained if facts.steps else "It was not trained further here."
-        )
-    elif random:
-        trained = "**Random weights, for smoke tests: this model was never trained.**"
     use = _USES[purpose].format(
         purpose=json.dumps(purpose),
         name=json.dumps(name),
@@ -139,24 +126,66 @@ def model_card(
         "tokenizer": tokenizer.fingerprint,
         **{scrub(package): scrub(version) for package, version in facts.versions.items()},
     }
-    results = {scrub(key): f"{value:.4f}" for key, value in facts.results.items()}
-    config = json.dumps(_scrubbed(json.loads(facts.config)), indent=2)
+    front = _front_matter(architecture, purpose, facts)
     sections = [
         "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items()) + "---",
         f"# {name}",
-        f"{trained} Made with bertjax.",
+        f"{_trained(facts, purpose)} Made with bertjax.",
+        *([vectors.said] if vectors else []),
         f"## Use\n\n```python\n{use}\n```",
         f"Loaded as anything but `{architecture.name}`, `transformers` reports the heads it leaves "
         "out as unexpected and new ones as missing. That is normal.",
-        "## Held-out evaluation\n\n"
-        + ("" if has_head or not facts.evaluation else "With the head that is left out here. ")
-        + (_scores(facts.evaluation) if facts.evaluation else _table("measure", results))
-        + ("" if facts.evaluation or results else "None was made."),
+        f"## Held-out evaluation\n\n{_evaluation(facts, purpose)}",
         "## Provenance\n\n" + _table("what", provenance),
     ]
     if facts.steps:  # else there was no run that it would describe
+        config = json.dumps(_scrubbed(json.loads(facts.config)), indent=2)
         sections.append(f"## Configuration\n\n```json\n{config}\n```")
     return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(architecture: Architecture, purpose: str, facts: CardFacts) -> dict[str, Any]:
+    """What the Hub reads of a card."""
+    library = "sentence-transformers" if purpose == "sentence-similarity" else "transformers"
+    tags = ["bertjax", architecture.model_type, *(["random-init"] if facts.is_random else [])]
+    tags += [library] if library != "transformers" else []
+    front: dict[str, Any] = {
+        **({"language": list(facts.language)} if facts.language else {}),
+        "license": facts.license,
+        "library_name": library,
+        "pipeline_tag": purpose,
+        "tags": tags,
+    }
+    if facts.evaluation and purpose not in _HEADLESS:
+        result = _hub_result(facts.evaluation, purpose)
+        front["model-index"] = [{"name": scrub(facts.name), "results": [result]}]
+    return front
+
+
+def _trained(facts: CardFacts, purpose: str) -> str:
+    """How the weights came to be, in sentences."""
+    if facts.is_random:
+        return "**Random weights, for smoke tests: this model was never trained.**"
+    task = f" for {facts.task}" if facts.task else ""
+    data = f" of {scrub(facts.data)}" if facts.data else ""
+    verb = _TRAINED.get(purpose, "Fine-tuned")
+    said = f"{verb}{task} for {facts.steps:,} steps on {facts.tokens:,} tokens{data}."
+    if facts.average:
+        said += f" The weights are their moving average by {facts.average:g} over the steps."
+    if not facts.start:
+        return said
+    return f"Began from {scrub(facts.start)}. " + (
+        said if facts.steps else "It was not trained further here."
+    )
+
+
+def _evaluation(facts: CardFacts, purpose: str) -> str:
+    if facts.evaluation:
+        left_out = purpose in _HEADLESS
+        before = "With the head that is left out here. " if left_out else ""
+        return before + _scores(facts.evaluation)
+    results = {scrub(key): f"{value:.4f}" for key, value in facts.results.items()}
+    return _table("measure", results) or "None was made."
 
 
 def scrub(text: str) -> str:

@@ -227,6 +227,31 @@ def test_what_a_run_began_from_belongs_to_it(tmp_path, recipe, corpus, trained, 
     assert "train.init" in capfd.readouterr().err
 
 
+def test_a_directory_of_sentence_transformers_says_what_its_weights_know(trained, tmp_path, capfd):
+    argv = ["export", str(trained), "--out", str(tmp_path / "v")]
+    assert main([*argv, "--sentence-transformers", "--pooling", "cls", "--normalize"]) == 0
+    assert "BertModel" in capfd.readouterr().out
+    card = (tmp_path / "v" / "README.md").read_text()
+    assert (
+        "is the last state of [CLS], scaled to length 1. The weights were trained with [CLS] "
+        in card
+    )
+    assert 'pipeline_tag: "sentence-similarity"' in card and "model-index" not in card
+    assert (tmp_path / "v" / "2_Normalize").is_dir()
+    for options, says in (
+        (["--pooling", "cls"], "--pooling without --sentence-transformers"),
+        (["--normalize"], "--normalize without --sentence-transformers"),
+        (["--sentence-transformers", "--peft"], "--peft with --sentence-transformers"),
+    ):
+        assert main(["export", str(trained), "--out", str(tmp_path / "w"), *options]) == 2
+        assert says in capfd.readouterr().err
+    assert main(["import", str(tmp_path / "v"), "--out", str(tmp_path / "again")]) == 0
+    argv = ["export", str(tmp_path / "again"), "--out", str(tmp_path / "u")]
+    assert main([*argv, "--sentence-transformers"]) == 0
+    card = (tmp_path / "u" / "README.md").read_text()
+    assert "the mean of its tokens' last states" in card and "began, is not known" in card
+
+
 def test_an_imported_model_is_not_called_random(tmp_path, exported, capfd):
     assert main(["import", str(exported), "--out", str(tmp_path / "run")]) == 0
     assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "hf")]) == 0

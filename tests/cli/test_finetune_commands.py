@@ -227,6 +227,10 @@ def test_a_card_without_test_says_that_dev_chose_the_model(tuned, tmp_path):
     assert main(["export", str(tuned), "--out", str(tmp_path / "e"), "--encoder"]) == 0
     card = (tmp_path / "e" / "README.md").read_text()
     assert "With the head that is left out here" in card and "model-index" not in card
+    argv = ["export", str(tuned), "--out", str(tmp_path / "v"), "--sentence-transformers"]
+    assert main(argv) == 0
+    card = (tmp_path / "v" / "README.md").read_text()
+    assert "last state of [CLS]. The weights were trained with head.pooling=cls, for class" in card
 
 
 @pytest.mark.parametrize(

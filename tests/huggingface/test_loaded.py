@@ -82,7 +82,7 @@ def test_what_a_model_cannot_do_is_refused(tmp_path):
     model = bertjax.load(directory(tmp_path))
     for ask, says in (
         (lambda: model.encode("ab"), "'ab' is one text: give a list"),
-        (lambda: model.encode(["ab"], pooling="max"), "pooling='max': did you mean 'mean'"),
+        (lambda: model.encode(["ab"], pooling="max"), "pooling=max: did you mean 'mean'"),
         (lambda: model.encode(["a " * 23]), "has 25 tokens, the model 24 positions"),
         (lambda: model.score(["ab"], score="ppl"), "score='ppl': did you mean 'pll'"),
         (lambda: model.fill_mask("ab"), r"write \[MASK\] where"),
