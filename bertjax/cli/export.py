@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
+from bertjax.cli.card_facts import add_card_facts, told
 from bertjax.cli.evaluate import add_base, opened_base
 from bertjax.cli.task_card import chosen, task_card
 from bertjax.cli.text_vectors import (
@@ -42,10 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax export`."""
     parser.add_argument("run", type=Path, help="run of `pretrain` or `finetune`")
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
-    parser.add_argument("--license", default="unknown", help="identifier for the model card")
-    parser.add_argument(
-        "--language", help="for the model card; several by commas (default: what it was trained on)"
-    )
+    add_card_facts(parser)
     parser.add_argument(
         "--encoder", action="store_true", help="the encoder alone, for AutoModel, without any head"
     )
@@ -109,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
 def _export_task(args: argparse.Namespace) -> ExportReport:
     saved = open_saved(args.run, opened_base(args.base))
     member = saved.member(args.model) if args.model else saved.best
-    card = task_card(saved, member, args.out.name, _languages(args.language, None), args.license)
+    card = told(args, task_card(saved, member, args.out.name))
     print(f"model    {chosen(saved, member)}")
     if args.onnx and (args.peft or args.adapters):
         raise UserError("--onnx: a graph is of a whole model: leave out --peft and --adapters")
@@ -139,7 +137,7 @@ def _export_few_weights(args: argparse.Namespace, saved: SavedRun, member: Membe
     cfg, method = saved.cfg, method_of(saved.cfg)
     encoder, weights = saved.encoder, saved.weights(member)
     from_hub = encoder.path is not None and kind_of(encoder.path) is Kind.HUGGING_FACE
-    base = str(encoder.path) if from_hub else ""
+    base = args.base_model or (str(encoder.path) if from_hub else "")
     shape, labels, tokenizer = task_shape(cfg), saved.task.labels, saved.tokenizer
     if args.peft and isinstance(method, Lora):
         return export_lora(
@@ -169,9 +167,9 @@ def _say(source: object, report: ExportReport) -> None:
 
 
 def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
-    environment = describe_environment()
+    environment, language = describe_environment(), found.meta.get("language")
     evaluation, cfg = found.meta.get("evaluation") or {}, run_config(args.run)
-    return CardFacts(
+    facts = CardFacts(
         name=args.out.name,
         data_fingerprint=found.meta.get("corpus", "unknown"),
         config=to_json(cfg),
@@ -181,22 +179,15 @@ def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
         tokens=found.meta.get("tokens", 0),
         average=cfg.optim.average if found.step else 0.0,
         results={name.replace("_", " "): value for name, value in evaluation.items()},
-        language=_languages(args.language, found.meta.get("language")),
-        license=args.license,
+        language=(language,) if language in ("en", "zh") else (),  # else by document
     )
+    return told(args, facts)
 
 
 def _start(run: Path) -> str:
     if is_imported(run):
         return "weights imported from a Hugging Face directory"
     return run_config(run).train.init
-
-
-def _languages(given: str | None, corpus: str | None) -> tuple[str, ...]:
-    """What the user says, else the language the corpus was prepared as, if it was one."""
-    if given:
-        return tuple(given.split(","))
-    return (corpus,) if corpus in ("en", "zh") else ()
 
 
 def check_lines() -> list[str]:

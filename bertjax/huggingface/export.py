@@ -86,7 +86,10 @@ def export_model(
     architecture = architecture_of(cfg)
     config = to_hub_config(cfg, tokenizer.special, architecture)
     program = pretraining_program(cfg, params) if onnx else None
-    content = make_content(cfg, architecture, config, params, tokenizer, card, "fill-mask", program)
+    purpose = "text-generation" if cfg.attention == "causal" else "fill-mask"
+    if cfg.replaced_token_head:  # no pipeline has its head
+        purpose = "feature-extraction"
+    content = make_content(cfg, architecture, config, params, tokenizer, card, purpose, program)
 
     def read_back(stage: Path) -> dict[str, np.ndarray]:
         imported = import_model(stage)

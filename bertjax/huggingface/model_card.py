@@ -33,6 +33,7 @@ _USES = {
     "text-classification": _PIPELINE + '("A text.")',
     "token-classification": _PIPELINE + '("Words of a sentence.")',
     "question-answering": _CLASS,
+    "text-generation": _CLASS,
     "multiple-choice": _CLASS,
     "feature-extraction": _PIPELINE + '("A text.")',
     "sentence-similarity": """from sentence_transformers import SentenceTransformer
@@ -49,7 +50,10 @@ _HUB_METRICS = {
     "pearson": "pearsonr",
     "spearman": "spearmanr",
 }
-_TRAINED = {"fill-mask": "Pretrained"} | dict.fromkeys(_HEADLESS, "Trained")  # else: fine-tuned
+_TRAINED = {  # and else: fine-tuned
+    **dict.fromkeys(("fill-mask", "text-generation"), "Pretrained"),
+    **dict.fromkeys(_HEADLESS, "Trained"),
+}
 
 
 class Score(NamedTuple):
@@ -92,6 +96,8 @@ class CardFacts:
     data: str = ""  # what it was trained on, by name; empty: not known
     language: tuple[str, ...] = ()  # empty: not known
     license: str = "unknown"  # an identifier of the Hugging Face Hub
+    datasets: tuple[str, ...] = ()  # on which it was trained, as the Hub calls them
+    base_model: str = ""  # what it began from, as the Hub calls it
 
     @property
     def is_random(self) -> bool:
@@ -155,9 +161,11 @@ def _front_matter(architecture: Architecture, purpose: str, facts: CardFacts) ->
         "library_name": library,
         "pipeline_tag": purpose,
         "tags": tags,
+        **({"datasets": list(facts.datasets)} if facts.datasets else {}),
+        **({"base_model": facts.base_model} if facts.base_model else {}),
     }
-    if facts.evaluation and purpose not in _HEADLESS:
-        result = _hub_result(facts.evaluation, purpose)
+    if purpose not in _HEADLESS and (result := _hub_result(facts, purpose))["metrics"]:
+        front["metrics"] = list(dict.fromkeys(metric["type"] for metric in result["metrics"]))
         front["model-index"] = [{"name": scrub(facts.name), "results": [result]}]
     return front
 
@@ -234,13 +242,19 @@ def _number(value: float | None) -> str:
     return "no number" if value is None else f"{value:.4f}"
 
 
-def _hub_result(found: Evaluation, purpose: str) -> dict[str, Any]:
+def _hub_result(facts: CardFacts, purpose: str) -> dict[str, Any]:
     """The model's own scores as an entry of the Hub's `model-index`."""
-    data = scrub(found.data)
-    return {
-        "task": {"type": purpose},
-        "dataset": {"name": data, "type": PurePath(data).stem, "split": found.split},
-        "metrics": [
+    found = facts.evaluation
+    if found is None:
+        data, split = "held-out documents of its corpus", "validation"
+        metrics = [
+            {"type": metric, "name": scrub(name), "value": value}
+            for name, value in facts.results.items()
+            if (metric := name.rpartition(" ")[2]) in ("accuracy", "loss")
+        ]
+    else:
+        data, split = scrub(found.data), found.split
+        metrics = [
             {
                 "type": _HUB_METRICS.get(score.metric, score.metric),
                 "name": f"{score.metric}: {scrub(score.convention)}",
@@ -248,8 +262,10 @@ def _hub_result(found: Evaluation, purpose: str) -> dict[str, Any]:
             }
             for score in found.scores
             if score.value is not None
-        ],
-    }
+        ]
+    kind = facts.datasets[0] if facts.datasets else PurePath(data).stem.replace(" ", "-")
+    dataset = {"name": data, "type": kind, "split": split}
+    return {"task": {"type": purpose}, "dataset": dataset, "metrics": metrics}
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

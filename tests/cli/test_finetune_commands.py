@@ -200,11 +200,12 @@ def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tm
     for options, at in (([], None), (["--model", "seed-1"], 1)):
         out = tmp_path / f"hf{at}"
         capfd.readouterr()
+        options = [*options, "--dataset", "someone/reviews"]
         assert main(["export", str(seeds), "--out", str(out), *options]) == 0
         (chosen,) = re.findall(r"model    (seed-\d), epoch 1 of 1: (.*)", capfd.readouterr().out)
         at = int(chosen[0][-1]) if at is None else at
         assert chosen[0] == f"seed-{at}"
-        assert options or chosen[1] == "the best of 2 models by accuracy on dev"
+        assert "--model" in options or chosen[1] == "the best of 2 models by accuracy on dev"
         card = hub.ModelCard.load(out / "README.md")
         found = {
             result.metric_name.partition(":")[0]: (result.metric_value, result.dataset_split)
@@ -212,7 +213,10 @@ def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tm
         }
         on_test = splits["test"]["models"]
         assert found == {name: (said["values"][at], "test") for name, said in on_test.items()}
-        assert card.data.eval_results[0].dataset_name == "test.tsv"
+        first = card.data.eval_results[0]
+        assert (first.dataset_name, first.dataset_type) == ("test.tsv", "someone/reviews")
+        assert card.data.datasets == ["someone/reviews"]
+        assert set(card.data.metrics) == {result.metric_type for result in card.data.eval_results}
         for name, said in on_test.items():
             row = f"| {name} | {said['values'][at]:.4f} | {said['mean']:.4f} ± {said['sd']:.4f} | "
             assert row + said["convention"] in card.content
