@@ -105,6 +105,8 @@ class Model:
                 f"predict: {self.path} has no head for a task: load a run of `bertjax finetune`"
             )
         examples = examples_of(_several(inputs), self.opened.cfg)
+        if not examples:
+            return []
         _, together = ensemble([self.opened], examples, weights=(), every=False)
         return together.task.predict(examples, together.scores)
 

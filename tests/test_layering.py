@@ -18,6 +18,7 @@ WITH_ARRAYS = BASE | {"tree", "facts"}
 ALLOWED = {
     "errors": set(),
     "version": set(),
+    "shapes": set(),
     "durable": {"errors"},
     "terminal": set(),
     "tree": set(),
@@ -46,7 +47,7 @@ ALLOWED = {
     "metrics": {"errors"},
     "tasks": BASE | {"metrics", "text"},
     "predict": BASE | {"model", "probe", "text"},
-    "probe": BASE | {"model", "tasks", "text"},
+    "probe": BASE | {"model", "shapes", "tasks", "text"},
     "statistics": {"errors"},
     "review": WITH_ARRAYS | {"data", "objectives"},
     "train": WITH_ARRAYS
@@ -95,6 +96,7 @@ ALLOWED = {
         "overrides",
         "pretrained",
         "runs",
+        "shapes",
         "sharding",
         "tasks",
         "text",

@@ -21,6 +21,7 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.data import keyed
+from bertjax.shapes import rounded_up
 from bertjax.tasks.task import Rows
 
 _DEALT = 1  # keeps these draws apart from those of `batches`
@@ -85,6 +86,13 @@ def evaluation_forms(
     """Forms of the batches that go through all `parts`, so many times."""
     cost = _cost(cfg, passes, _COMPILED_PREDICTION)
     return choose_forms(Lengths.of(parts), cfg.tune.evaluation_batch_size, devices, cost)
+
+
+def form_of_one_batch(rows: Rows, devices: int) -> Form:
+    """A form of few for rows that make one batch: another text of a program has it again."""
+    lines = devices * int(rounded_up(-(-len(rows.tokens) // devices)))
+    width = int(rounded_up(max(map(len, rows.tokens))))
+    return Form(lines, width, width)
 
 
 def _cost(cfg: FinetuneConfig, passes: float, compilation: float) -> Cost:

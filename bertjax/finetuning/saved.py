@@ -16,7 +16,7 @@ from bertjax import model, sharding
 from bertjax.config import FinetuneConfig, MeshConfig, ModelConfig
 from bertjax.errors import UserError, nearest
 from bertjax.finetuning.inference import Predictor
-from bertjax.finetuning.layout import evaluation_forms
+from bertjax.finetuning.layout import Form, evaluation_forms, form_of_one_batch
 from bertjax.finetuning.material import Start
 from bertjax.finetuning.member import Member, first_best
 from bertjax.finetuning.settle import method_of, task_shape
@@ -123,7 +123,9 @@ class SavedRun:
         """What each of `members` says of the examples."""
         rows = self.task.encode(examples, self.tokenizer)
         mesh = sharding.make_mesh(MeshConfig())
-        forms = evaluation_forms(self.cfg, [rows], mesh.size, passes=len(members))
+        forms: tuple[Form, ...] = (form_of_one_batch(rows, mesh.size),)
+        if len(rows.tokens) > self.cfg.tune.evaluation_batch_size * rows.group:
+            forms = evaluation_forms(self.cfg, [rows], mesh.size, passes=len(members))
         with jax.set_mesh(mesh):
             predict = make_predict(self.cfg, task_shape(self.cfg), mesh)
             predictor = Predictor(self.cfg, predict, mesh, self.tokenizer, forms)

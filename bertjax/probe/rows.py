@@ -14,6 +14,7 @@ from jax import Array
 from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
+from bertjax.shapes import rounded_up
 from bertjax.text.tokenizer import Tokenizer
 
 
@@ -74,12 +75,12 @@ def plan(
     """Everything of these lengths, the shortest first, at most `tokens_at_once` tokens in a share.
 
     Lengths share a shape as long as that costs no more padding than half a share, which takes less
-    time to compute than a shape to compile. With the `positions` of a model all shapes are of a
-    grid, so that other texts of a program have the same ones again.
+    time to compute than a shape to compile. With the `positions` of a model all shapes are
+    rounded up, so that other texts of a program have the same ones again.
     """
     order = np.argsort(lengths_N, kind="stable")
     sorted_N, begin = lengths_N[order], 0
-    rounded_N = lengths_N if positions is None else np.minimum(_on_grid(lengths_N), positions)
+    rounded_N = lengths_N if positions is None else np.minimum(rounded_up(lengths_N), positions)
     widths, counts = np.unique(rounded_N, return_counts=True)
     longer = np.append(widths, np.inf)[1:]
     for width, end, next_width in zip(widths.tolist(), np.cumsum(counts), longer, strict=True):
@@ -87,19 +88,13 @@ def plan(
             continue  # with the next length in one shape
         shares = -(-(end - begin) // max(1, tokens_at_once // max(width, 1)))
         size = -(-(end - begin) // shares)
-        rows = size if positions is None else int(_on_grid(np.array(size)))
+        rows = size if positions is None else int(rounded_up(size))
         full = positions is None and bool(sorted_N[begin] == width)
         for first in range(begin, end, size):
             taken = np.arange(first, first + rows)
             real = taken < min(first + size, end)
             yield Share(order[np.minimum(taken, end - 1)], real, width, full)
         begin = end
-
-
-def _on_grid(sizes: np.ndarray) -> np.ndarray:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
-    power = 2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(np.int64)
-    return np.where(sizes <= power * 3 // 4, power * 3 // 4, power)
 
 
 def in_turn(

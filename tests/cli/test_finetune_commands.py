@@ -129,13 +129,14 @@ def test_from_python_it_says_what_the_commands_say(tuned, trained, tmp_path):
         np.testing.assert_allclose(
             list(said["probabilities"].values()), list(line["probabilities"].values()), atol=1e-6
         )
-    assert main(["export", str(tuned), "--out", str(tmp_path / "hf"), "--encoder"]) == 0
     texts = [line["text"] for line in lines]
+    assert main(["export", str(tuned), "--out", str(tmp_path / "hf"), "--encoder"]) == 0
     np.testing.assert_array_equal(
         model.encode(texts), bertjax.load(tmp_path / "hf").encode(texts), strict=True
     )
     with pytest.raises(bertjax.UserError, match="fine-tuned and keeps no head over tokens"):
         model.fill_mask("a [MASK]")
+    assert model.predict([]) == [] and len(model.predict(texts[:1])) == 1
     with pytest.raises(bertjax.UserError, match="'The' is one text: give a list"):
         model.predict("The")
     with pytest.raises(bertjax.UserError, match="no head for a task"):

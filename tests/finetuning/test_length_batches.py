@@ -24,6 +24,7 @@ from bertjax.finetuning.layout import (
     Lengths,
     choose_forms,
     evaluation_forms,
+    form_of_one_batch,
     lay,
     training_forms,
 )
@@ -202,3 +203,17 @@ def test_one_row_length_can_be_asked_for():
     one = replace(cfg, tune=replace(cfg.tune, row_lengths=1))
     assert [form.longest for form in training_forms(one, rows, 1)] == [504]
     assert [form.longest for form in evaluation_forms(one, [rows], 1, passes=99)] == [504]
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_a_batch_alone_has_one_of_few_forms(devices):
+    """A program predicts for a text or a few, again and again."""
+    for texts in (1, 5):
+        found = set()
+        for longest in range(4, 161):
+            rows = rows_of(np.maximum(1, longest - 3 * np.arange(texts)))
+            form = form_of_one_batch(rows, devices)
+            assert form.lines % devices == 0 and form.lines < 1.5 * texts + devices
+            assert longest <= form.longest == form.width < 1.5 * longest
+            found.add(form)
+        assert len(found) == 12  # widths 4, 6, 8, 12, ..., 192
