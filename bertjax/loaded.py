@@ -14,7 +14,7 @@ import numpy as np
 from bertjax import model, predict
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError, nearest
-from bertjax.finetuning.saved import SavedRun, encoder_of, ensemble, open_saved
+from bertjax.finetuning.saved import SavedRun, encoder_of, ensemble, open_saved, open_start
 from bertjax.predict import Guess
 from bertjax.pretrained import Pretrained, language_model, masked_lm, open_pretrained, tokenizer_of
 from bertjax.probe.pseudo_likelihood import SCORES, pseudo_log_likelihoods
@@ -23,8 +23,10 @@ from bertjax.tasks.unlabelled import examples_of
 from bertjax.text.tokenizer import Tokenizer
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, base: str | Path | None = None) -> Model:
     """Open a run of `pretrain` or `finetune`, or a Hugging Face directory.
+
+    `base` is the encoder of a run of few weights, where it is no longer where it lay.
 
     Raises:
         UserError: it is none of them, is damaged, or is not finished.
@@ -32,7 +34,8 @@ def load(path: str | Path) -> Model:
     path = Path(path)
     kinds = (Kind.PRETRAINING, Kind.FINETUNING, Kind.HUGGING_FACE)
     if require_kind("path", path, *kinds) is Kind.FINETUNING:
-        return Model(path, open_saved(path))
+        encoder = None if base is None else open_start(Path(base), "base")[1]
+        return Model(path, open_saved(path, encoder))
     found = open_pretrained(path, "path")
     return Model(path, replace(found, params=jax.device_put(found.params)))
 

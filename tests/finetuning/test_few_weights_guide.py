@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_task
 
+import bertjax
 from bertjax import huggingface
 from bertjax.cli.export import check_lines
 from bertjax.cli.main import main
@@ -44,5 +47,11 @@ def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capsys):
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
     updates, biases = eval(capsys.readouterr().out)
     assert updates > 0 and biases > 0
+    lines = [json.loads(line) for line in Path("predictions.jsonl").read_text().splitlines()]
+    model = bertjax.load("ft/lora", base="moved/base")
+    said = model.predict(["good river", "bad city"])
+    assert [one["prediction"] for one in said] == [line["prediction"] for line in lines]
+    merged = bertjax.load("hf/merged")
+    np.testing.assert_allclose(model.encode(["good"]), merged.encode(["good"]), atol=1e-6)
     assert Path("hf/lora/adapter_model.safetensors").exists()
     assert Path("hf/houlsby/adapter.safetensors").exists()
