@@ -1,6 +1,6 @@
 """What few weights score and cost beside full fine-tuning: a table over methods and seeds.
 
-    python benchmarks/few_weights.py HF_DIR --config configs/finetune/sst2.py [key=value ...]
+    python benchmarks/few_weights.py HF_DIR --config sst2 [key=value ...]
 
 Every method trains the same models, at its published rate, each in a process of its own, so that
 its memory is its own. Seconds are an epoch's of training, the median; memory is the most that a

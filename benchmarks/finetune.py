@@ -1,6 +1,6 @@
 """Fine-tune the same checkpoint here and with transformers + PyTorch: scores and seconds.
 
-    python benchmarks/finetune.py HF_DIR --config configs/finetune/sst2.py [key=value ...]
+    python benchmarks/finetune.py HF_DIR --config sst2 [key=value ...]
 
 Both train on the same rows from the same weights (the head's too), with the same optimizer,
 schedule, clipping and dropout rates. PyTorch's batches are of rows of like length, each padded to
@@ -32,23 +32,24 @@ from bertjax import sharding
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig, MeshConfig
-from bertjax.finetune import parameters
-from bertjax.finetune.inference import Predictor
-from bertjax.finetune.material import Material
-from bertjax.finetune.member import Member, Training
-from bertjax.finetune.progress import Progress
-from bertjax.finetune.settle import adopt_encoder, settle, task_shape
-from bertjax.finetune.splits import open_splits
-from bertjax.finetune.step import make_predict, make_steps
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.finetuning import parameters
+from bertjax.finetuning.inference import Predictor
+from bertjax.finetuning.material import Material
+from bertjax.finetuning.member import Member, Training
+from bertjax.finetuning.progress import Progress
+from bertjax.finetuning.settle import adopt_encoder, settle, task_shape
+from bertjax.finetuning.splits import open_splits
+from bertjax.finetuning.step import make_predict, make_steps
+from bertjax.overrides import apply_overrides
 from bertjax.pretrained import open_pretrained
+from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path, help="Hugging Face directory of a BERT")
-    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--config", required=True)
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument("--busy", action="store_true", help="whatever else the machine does")
     parser.add_argument("overrides", nargs="*")
@@ -58,7 +59,7 @@ def main() -> None:
     keep_freed_memory()  # as `bertjax finetune` does; it makes no difference to PyTorch
     transformers.logging.set_verbosity_error()
     start = open_pretrained(args.directory)
-    cfg = load_config(args.config, FinetuneConfig)
+    cfg = load_recipe(args.config, FinetuneConfig)
     cfg = apply_overrides(cfg, args.overrides, **adopt_encoder(cfg, start.cfg))
     splits = open_splits(cfg)
     cfg = settle(cfg, splits)

@@ -1,6 +1,6 @@
 """Whole fine-tuning commands, ours and PyTorch's: what a person waits for, compiling included.
 
-    python benchmarks/finetune_commands.py HF_DIR --config configs/finetune/sst2.py [key=value ...]
+    python benchmarks/finetune_commands.py HF_DIR --config sst2 [key=value ...]
 
 Three commands in turn, so many rounds: `benchmarks/finetune_pytorch.py`; ours where nothing is in
 the compilation cache; ours again, where all is. The bars for 640 rows: 1.5 and 1.0 times PyTorch's

@@ -1,6 +1,6 @@
 """Fine-tune with transformers and PyTorch, as a person would: what our command is compared with.
 
-    python benchmarks/finetune_pytorch.py HF_DIR OUT --config configs/finetune/sst2.py [key=value]
+    python benchmarks/finetune_pytorch.py HF_DIR OUT --config sst2 [key=value]
 
 It reads the same files by the same config into the same rows, without JAX. Rows of like length
 make a batch (transformers' `group_by_length`), which is padded to its longest. The model is
@@ -22,8 +22,9 @@ import transformers
 from bertjax.cli.main import in_one_line
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.finetune.splits import open_splits
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.finetuning.splits import open_splits
+from bertjax.overrides import apply_overrides
+from bertjax.shipped import load_recipe
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Rows, Task
 from bertjax.text.tokenizer import load_tokenizer
@@ -168,11 +169,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", type=Path, help="Hugging Face directory of a BERT")
     parser.add_argument("out", type=Path, help="directory for the trained model")
-    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--config", required=True)
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_intermixed_args()
     transformers.logging.set_verbosity_error()
-    cfg = apply_overrides(load_config(args.config, FinetuneConfig), args.overrides)
+    cfg = apply_overrides(load_recipe(args.config, FinetuneConfig), args.overrides)
     splits = open_splits(cfg)
     cfg = replace(cfg, task=replace(cfg.task, labels=splits.labels))
     tokenizer = load_tokenizer(args.directory / "tokenizer.json")

@@ -1,6 +1,6 @@
 """What the kernels of a training step move through a GPU's memory, by what they are for.
 
-    python benchmarks/memory_traffic.py --config configs/budget_base.py --top 20
+    python benchmarks/memory_traffic.py --config budget_base --top 20
 
 Needs JAX's CUDA plugin (extra `cuda`) and no GPU: the step is compiled for one, and the operands
 and results of every kernel are added up. No speed is measured; the time is that of the bytes at the
@@ -16,18 +16,18 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import jax
 
 from bertjax.cli.main import in_one_line
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.overrides import apply_overrides
 from bertjax.plan.compile import executable
 from bertjax.plan.hlo import array_bytes, loop_rounds, split_computations
 from bertjax.plan.placement import check_mesh
 from bertjax.plan.topology import parse_topology
+from bertjax.shipped import load_recipe
 
 _INSTRUCTION = re.compile(r"^ +(?:ROOT )?%(\S+) = (\(.*?\)(?= [a-z])|\S+) ([\w-]+)\((.*?)\)(.*)$")
 _NO_KERNEL = {
@@ -106,7 +106,7 @@ def _read(line: str) -> Instruction:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--config", required=True)
     parser.add_argument("--topology", default="h200:1")
     parser.add_argument("--rows", type=int, help="in place of the first phase's batch_size")
     parser.add_argument("--top", type=int, default=0, help="list so many of the largest as well")
@@ -117,7 +117,7 @@ def main() -> None:
         raise UserError(f"--rows {options.rows}: give 1 row or more")
     topology = parse_topology(options.topology)
     given = ["model.vocab_size=30522", *options.overrides]
-    cfg = apply_overrides(load_config(options.config, PretrainConfig), given).with_trained_heads()
+    cfg = apply_overrides(load_recipe(options.config, PretrainConfig), given).with_trained_heads()
     check_mesh(cfg, topology)
     phase = cfg.data.phases[0]
     phase = replace(phase, batch_size=options.rows or phase.batch_size)

@@ -32,9 +32,9 @@ from bertjax import huggingface, model
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
-from bertjax.overrides import load_config
 from bertjax.probe.minimal_pairs import read_pairs
 from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
+from bertjax.shipped import load_recipe
 from bertjax.text.tokenizer import load_tokenizer
 
 TOKENS_AT_ONCE = 4_096  # of PyTorch: all logits of more are gigabytes
@@ -77,13 +77,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--config", type=Path, default=Path("configs/bert_mini.py"))
+    parser.add_argument("--config", default="bert_mini")
     parser.add_argument("--count", type=int, default=2000, help="pairs in all")
     parser.add_argument("--rounds", type=int, default=4)
     args = parser.parse_args()
     keep_freed_memory()
     tokenizer = load_tokenizer(args.tokenizer)
-    cfg = load_config(args.config, PretrainConfig).model
+    cfg = load_recipe(args.config, PretrainConfig).model
     cfg = replace(cfg, vocab_size=tokenizer.vocab_size, next_sentence_head=False)
     params = jax.jit(model.init, static_argnums=0)(cfg, jax.random.key(0))
     pairs = read_pairs(args.pairs)

@@ -25,10 +25,10 @@ import jax
 from bertjax import sharding
 from bertjax.bench.corpus import data_of
 from bertjax.bench.ours import compile_step
-from bertjax.cli.fields import read_config
 from bertjax.config import PretrainConfig
 from bertjax.objectives.choice import objective_of
 from bertjax.overrides import apply_overrides
+from bertjax.shipped import load_recipe
 from bertjax.train.devices import make_mesh
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -107,7 +107,7 @@ def arguments(model: str, seq_len: int, rows: int) -> list[str]:
 def compile_cell(config: str, overrides: list[str]) -> int:
     """Compile a cell's step, whose program JAX then keeps in its cache."""
     began = time.perf_counter()
-    cfg = apply_overrides(read_config(Path(config), PretrainConfig), overrides).with_trained_heads()
+    cfg = apply_overrides(load_recipe(config, PretrainConfig), overrides).with_trained_heads()
     cfg, data = data_of(cfg)
     corpus = data.first
     mesh, objective = make_mesh(cfg), objective_of(cfg, corpus.special, corpus.vocab_size)

@@ -1,6 +1,6 @@
 """What packing short documents is worth: one document a row, padded, against several, isolated.
 
-    python benchmarks/packing.py --config configs/bert_mini.py [key=value ...]
+    python benchmarks/packing.py --config bert_mini [key=value ...]
 
 Random ids in documents of 132 tokens, about 100 words of English, in rows of 512. Both sides take
 the same model, as many rows a step, and turns in one run. The bar: 1.6 times the real tokens/s.
@@ -13,7 +13,6 @@ import json
 import statistics
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 
@@ -22,7 +21,8 @@ from bertjax.bench.ours import Bench, alternate
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.overrides import apply_overrides
+from bertjax.shipped import load_recipe
 from bertjax.train.devices import make_mesh
 
 DOCUMENT = 132  # tokens
@@ -37,12 +37,12 @@ FIXED = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--config", required=True)
     parser.add_argument("--rounds", type=int, default=8, help="turns of each side, of two steps")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     args = parser.parse_intermixed_args()
     keep_freed_memory()
-    cfg = apply_overrides(load_config(args.config, PretrainConfig), [*FIXED, *args.overrides])
+    cfg = apply_overrides(load_recipe(args.config, PretrainConfig), [*FIXED, *args.overrides])
     cfg = cfg.with_trained_heads()
     data = random_data(cfg.model.vocab_size, 2_000_000, DOCUMENT)
     benches = {}

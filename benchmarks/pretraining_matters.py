@@ -1,7 +1,7 @@
 """What pretraining is worth: the same model, tasks and budget from a run's weights and from random.
 
     python benchmarks/pretraining_matters.py RUN --seeds 0,1,2,3,4 --workdir DIR \
-        --task configs/finetune/sst2.py data.train=... data.dev=... [--task ...]
+        --task sst2 data.train=... data.dev=... [--task ...]
 
 Both sides see the same rows in the same order with the same new head, seed by seed; the random side
 draws an encoder of its own for each seed. Printed are the mean on dev of each, and the mean of the
@@ -25,11 +25,12 @@ from bertjax import model
 from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import FinetuneConfig
-from bertjax.finetune.material import Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.settle import adopt_encoder
-from bertjax.overrides import apply_overrides, load_config
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.settle import adopt_encoder
+from bertjax.overrides import apply_overrides
 from bertjax.pretrained import Pretrained, open_pretrained
+from bertjax.shipped import load_recipe
 
 
 def main() -> int:
@@ -49,7 +50,7 @@ def main() -> int:
     initial = open_pretrained(args.run)
     lines = []
     for config, *overrides in tasks:
-        cfg = load_config(Path(config), FinetuneConfig)
+        cfg = load_recipe(config, FinetuneConfig)
         cfg = apply_overrides(cfg, overrides, **adopt_encoder(cfg, initial.cfg))
         found = {"pretrained": [], "random": []}
         for side, seed in itertools.product(found, seeds):

@@ -1,9 +1,8 @@
-"""Configs in and out: dotted overrides, JSON, Python recipes and differences.
+"""Configs in and out: dotted overrides, JSON and differences.
 
 Works on any tree of frozen dataclasses whose fields are bool, int, float, str, another such
 dataclass or a `tuple[X, ...]` of those. A config that comes with a run, checkpoint or export is
-JSON and is only ever checked against the dataclasses; Python is run for one thing, a recipe file
-that the user names.
+JSON and is only ever checked against the dataclasses.
 """
 
 from __future__ import annotations
@@ -13,11 +12,8 @@ import difflib
 import functools
 import json
 import math
-import traceback
-import types
 import typing
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from bertjax.config.before import as_today, holds_anyway, no_option
@@ -78,57 +74,6 @@ def from_json(cls: type[T], text: str) -> T:
             f"the config is {len(text):,} characters of JSON: at most {MAX_JSON_CHARACTERS:,}"
         )
     return _decode(cls, _parse_json(text, "the config"), "")
-
-
-def load_config(path: Path, expected: type[T]) -> T:
-    """Load a recipe (`.py`, which is run) or the stored config of a run (`.json`).
-
-    Raises UserError where `from_json` and `load_config_file` do, and for an unreadable file.
-    """
-    if path.suffix != ".json":
-        return load_config_file(path, expected)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UserError(f"config {path} cannot be read ({reason}): give a file") from None
-    if '"model_type"' in text:
-        raise UserError(
-            f"config {path} is that of a Hugging Face model: give its directory to --init, and a "
-            "recipe such as configs/bert_base.py to --config"
-        )
-    return from_json(expected, text)
-
-
-def load_config_file(path: str | Path, expected: type[T]) -> T:
-    """Run the Python recipe at `path` and return what its `get_config()` returns.
-
-    The result has been through JSON, so what is trained is exactly what will be stored. Raises
-    UserError, naming file and line, for whatever goes wrong inside the recipe.
-    """
-    path = Path(path)
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"config {path} cannot be read ({error.strerror}): give a file") from None
-    module = types.ModuleType("bertjax_recipe")
-    module.__file__ = str(path)
-    try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
-        get_config = getattr(module, "get_config", None)
-        config = get_config() if callable(get_config) else None
-    except (Exception, SystemExit) as error:
-        raise UserError(f"config {_place_of(error, path)}: {_one_line(error)}") from None
-    if not callable(get_config):
-        raise UserError(
-            f"config {path} has no get_config(): define one that returns a {expected.__name__}"
-        )
-    if not isinstance(config, expected):
-        raise UserError(
-            f"config {path}: get_config() returned {type(config).__name__}: "
-            f"it must return a {expected.__name__}"
-        )
-    return from_json(expected, to_json(config))
 
 
 def describe_difference(a: Any, b: Any) -> list[str]:
@@ -331,17 +276,3 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _brief(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _place_of(error: BaseException, path: Path) -> str:
-    """Say where in the recipe `error` arose: the deepest line of it in the traceback."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        lines.append(error.lineno)
-    return f"{path}, line {lines[-1]}" if lines else str(path)
-
-
-def _one_line(error: BaseException) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    text = " ".join(text.split())
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

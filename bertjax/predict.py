@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import ModelConfig
-from bertjax.errors import UserError
+from bertjax.errors import UserError, nearest
+from bertjax.probe.rows import Share, device_batch, encode_sentences, how, in_turn, plan
 from bertjax.text.tokenizer import Tokenizer
 
 
@@ -28,8 +30,11 @@ def fill_mask(
     """The `top` most probable pieces at each mask of `text`, with the mask's token position.
 
     Raises:
-        UserError: no mask in the text, or more tokens than the model has positions.
+        UserError: no mask in the text, more tokens than the model has positions, or `top` is not 1
+            to the number of pieces.
     """
+    if not 1 <= top <= cfg.vocab_size:
+        raise UserError(f"--top {top}: use 1 to {cfg.vocab_size}")
     special = tokenizer.special
     mask = tokenizer.token(special.mask)
     ids = tokenizer.framing.row(tokenizer.encode_batch([text], parse_special=True)[0])[0].tolist()
@@ -65,6 +70,84 @@ def one_row(ids: list[int], width: int, pad: int) -> dict[str, np.ndarray]:
         "segments": segments,
         "cls_positions": np.zeros((1, 1), np.int32),
     }
+
+
+POOLINGS = ("mean", "cls")
+
+
+def encode(
+    cfg: ModelConfig,
+    params: model.Params,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    *,
+    pooling: str = "mean",
+    normalize: bool = False,
+    tokens_at_once: int = 8_192,
+) -> np.ndarray:
+    """A vector of each text, from the last hidden states.
+
+    Args:
+        cfg: the architecture.
+        params: of the encoder at least.
+        tokenizer: the model's.
+        texts: each fits a row with its special tokens.
+        pooling: `mean` is that of all tokens, special ones among them, as in sentence-transformers;
+            `cls` is the state of [CLS].
+        normalize: whether to scale each vector to length 1.
+        tokens_at_once: tokens of a batch, padding included.
+
+    Returns:
+        Float32 [len(texts), hidden_size].
+
+    Raises:
+        UserError: another pooling, `cls` of a causal model, or a text longer than the model's
+            positions.
+    """
+    check_pooling(cfg, pooling)
+    rows = encode_sentences(cfg, tokenizer, texts)
+    found = np.zeros((len(texts), cfg.hidden_size), np.float32)
+
+    def run(share: Share) -> jax.Array:
+        table = rows.table(share.chosen, share.width, tokenizer.special.pad)
+        lengths = rows.lengths[share.chosen].astype(np.int32)
+        return _pooled(cfg, pooling, normalize, params, table, lengths)
+
+    for share, vectors in in_turn(plan(rows.lengths, tokens_at_once, cfg.max_positions), run):
+        found[share.chosen[share.real]] = vectors[share.real]
+    return found
+
+
+def check_pooling(cfg: ModelConfig, pooling: str) -> None:
+    """Raise UserError if the model has no such vector of a text."""
+    if pooling not in POOLINGS:
+        raise UserError(f"pooling={pooling}: {nearest(pooling, POOLINGS)}")
+    if pooling == "cls" and cfg.attention == "causal":
+        raise UserError(
+            "pooling=cls with a causal model, whose first token sees no other: use pooling=mean"
+        )
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _pooled(
+    cfg: ModelConfig,
+    pooling: str,
+    normalize: bool,
+    params: model.Params,
+    tokens_BT: jax.Array,
+    lengths_B: jax.Array,
+) -> jax.Array:
+    """The vector of each row, float32 [B, D]."""
+    batch = device_batch(tokens_BT, lengths_B)
+    hidden_BTD = model.encode(cfg, params, batch, compute=how(full=False))
+    if pooling == "cls":
+        pooled_BD = hidden_BTD[:, 0]
+    else:
+        real_BT1 = (batch["segments"] > 0)[..., None]
+        pooled_BD = jnp.where(real_BT1, hidden_BTD, 0).sum(axis=1) / lengths_B[:, None]
+    if normalize:
+        pooled_BD /= jnp.maximum(jnp.linalg.norm(pooled_BD, axis=1, keepdims=True), 1e-12)
+    return pooled_BD
 
 
 @partial(jax.jit, static_argnums=0)

@@ -119,9 +119,23 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
     """`open_pretrained` of a model that can say what stands at a mask, and its tokenizer.
 
     Raises:
-        UserError: as there, or it has no tokenizer or no masked-LM head.
+        UserError: as there and in `masked_lm`.
     """
-    found, tokenizer = open_language_model(path, name)
+    return masked_lm(open_pretrained(path, name), path)
+
+
+def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:
+    """The same, and a causal model too."""
+    return language_model(open_pretrained(path, name), path)
+
+
+def masked_lm(found: Pretrained, path: Path) -> tuple[Pretrained, Tokenizer]:
+    """What of the model read at `path` says what stands at a mask, and its tokenizer.
+
+    Raises:
+        UserError: it is causal, or has no tokenizer or no masked-LM head.
+    """
+    found, tokenizer = language_model(found, path)
     if found.cfg.attention == "causal":
         raise UserError(
             f"{path} holds a causal model, which says what comes next and not what stands at a "
@@ -130,9 +144,8 @@ def open_masked_lm(path: Path, name: str = "model") -> tuple[Pretrained, Tokeniz
     return found, tokenizer
 
 
-def open_language_model(path: Path, name: str = "model") -> tuple[Pretrained, Tokenizer]:
+def language_model(found: Pretrained, path: Path) -> tuple[Pretrained, Tokenizer]:
     """The same, and a causal model too."""
-    found = open_pretrained(path, name)
     tokenizer = tokenizer_of(found, path)
     found = masked_lm_of(found)
     if found.cfg.replaced_token_head:

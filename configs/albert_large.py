@@ -1,6 +1,6 @@
 """ALBERT-large: 24 layers × 1024, 16 heads, one set of weights for all of them, tables of 128.
 
-    bertjax pretrain --config configs/albert_large.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config albert_large --workdir runs/x data.corpus=data/mycorpus
 
 Source: Lan et al. 2020 (arXiv 1909.11942), tables 1 and 2; google-research/albert README; recipe
 `bertjax.recipes.albert_2019`.

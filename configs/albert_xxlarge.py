@@ -1,6 +1,6 @@
 """ALBERT-xxlarge: 12 layers × 4096, 64 heads, one set of weights for all of them, tables of 128.
 
-    bertjax pretrain --config configs/albert_xxlarge.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config albert_xxlarge --workdir runs/x data.corpus=data/mycorpus
 
 Source: Lan et al. 2020 (arXiv 1909.11942), tables 1 and 2; google-research/albert README; recipe
 `bertjax.recipes.albert_2019`.

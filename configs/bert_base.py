@@ -1,6 +1,6 @@
 """BERT-base: 12 layers × 768, 12 heads.
 
-    bertjax pretrain --config configs/bert_base.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config bert_base --workdir runs/x data.corpus=data/mycorpus
 
 Source: Devlin et al. 2019, section 3; recipe `bertjax.recipes.bert_2018`.
 Token budget: 1M steps × 256 rows, 90 % of 128 tokens and 10 % of 512 = 43 G tokens.

@@ -1,6 +1,6 @@
 """BERT-medium: 8 layers × 512, 8 heads.
 
-    bertjax pretrain --config configs/bert_medium.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config bert_medium --workdir runs/x data.corpus=data/mycorpus
 
 Source: Turc et al. 2019 (arXiv 1908.08962); google-research/bert README.md; recipe
 `bertjax.recipes.bert_2018`.

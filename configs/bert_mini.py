@@ -1,6 +1,6 @@
 """BERT-mini: 4 layers × 256, 4 heads.
 
-    bertjax pretrain --config configs/bert_mini.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config bert_mini --workdir runs/x data.corpus=data/mycorpus
 
 Source: Turc et al. 2019 (arXiv 1908.08962); google-research/bert README.md; recipe
 `bertjax.recipes.bert_2018`.

@@ -1,6 +1,6 @@
 """BERT-tiny: 2 layers × 128, 2 heads.
 
-    bertjax pretrain --config configs/bert_tiny.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config bert_tiny --workdir runs/x data.corpus=data/mycorpus
 
 Source: Turc et al. 2019 (arXiv 1908.08962); google-research/bert README.md; recipe
 `bertjax.recipes.bert_2018`.

@@ -1,6 +1,6 @@
 """Chinese BERT-base with whole-word masking (BERT-wwm): 12 layers × 768, 12 heads.
 
-    bertjax pretrain --config configs/bert_wwm_zh.py --workdir runs/x data.corpus=data/zh
+    bertjax pretrain --config bert_wwm_zh --workdir runs/x data.corpus=data/zh
 
 Source: Cui et al. 2019 (arXiv 1906.08101), section 3; recipe `bertjax.recipes.hfl_2019`. The corpus
 is made with `bertjax prepare --language zh --vocab-size 21128`, or with Google's `vocab.txt`.

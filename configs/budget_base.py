@@ -1,8 +1,8 @@
 """BERT-base in 25 minutes of one GPU: 12 layers × 768, 12 heads.
 
-    scripts/from_text.sh configs/budget_base.py my_bert text/*.txt
+    scripts/from_text.sh budget_base my_bert text/*.txt
 
-Source: recipe `bertjax.budget_recipes.budget`.
+Source: our own; recipe `bertjax.budget_recipes.budget`.
 Token budget: what the device does in 25 minutes; train.minutes=60 takes an hour.
 Published: none; docs/performance.md has what was measured.
 """

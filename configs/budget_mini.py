@@ -1,8 +1,8 @@
 """BERT-mini in 25 minutes of one GPU: 4 layers × 256, 4 heads.
 
-    scripts/from_text.sh configs/budget_mini.py my_bert text/*.txt
+    scripts/from_text.sh budget_mini my_bert text/*.txt
 
-Source: recipe `bertjax.budget_recipes.budget`.
+Source: our own; recipe `bertjax.budget_recipes.budget`.
 Token budget: what the device does in 25 minutes; train.minutes=60 takes an hour.
 Published: none; docs/performance.md has what was measured.
 """

@@ -1,6 +1,6 @@
 """BERT-mini that learns the next token first, then masks: 30 % of a row falling to 15 %.
 
-    bertjax pretrain --config configs/causal_then_masked_mini.py --workdir runs/x \
+    bertjax pretrain --config causal_then_masked_mini --workdir runs/x \
         data.corpus=data/mycorpus
 
 Source: Gisserot-Boukhlef et al. 2025 (arXiv 2507.00994), causal LM before masked LM at a fixed

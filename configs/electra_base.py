@@ -1,6 +1,6 @@
 """ELECTRA-base: 12 layers × 768, 12 heads; its generator is 12 layers × 256, 4 heads.
 
-    bertjax pretrain --config configs/electra_base.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config electra_base --workdir runs/x data.corpus=data/mycorpus
 
 Source: Clark et al. 2020, table 6; google-research/electra configure_pretraining.py; recipe
 `bertjax.recipes.electra_2020`.

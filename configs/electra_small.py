@@ -1,6 +1,6 @@
 """ELECTRA-small: 12 layers × 256, 4 heads, tables of 128; its generator is 12 layers × 64, 1 head.
 
-    bertjax pretrain --config configs/electra_small.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config electra_small --workdir runs/x data.corpus=data/mycorpus
 
 Source: Clark et al. 2020, table 6; google-research/electra configure_pretraining.py; recipe
 `bertjax.recipes.electra_2020`. The released model had a generator as wide as itself (README there):

@@ -1,6 +1,6 @@
 """GPT-1: 12 layers × 768, 12 heads, each token from those before it.
 
-    bertjax pretrain --config configs/gpt1.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config gpt1 --workdir runs/x data.corpus=data/mycorpus
 
 Source: Radford et al. 2018, section 4.1; recipe `bertjax.recipes.gpt_2018`.
 Token budget: 3M steps × 64 rows of 512 tokens = 98 G tokens.

@@ -1,6 +1,6 @@
 """MobileBERT: 24 layers × 512, 128 wide inside, 4 heads, 4 feed-forwards a layer, words of 128.
 
-    bertjax pretrain --config configs/mobilebert.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config mobilebert --workdir runs/x data.corpus=data/mycorpus
 
 Source: Sun et al. 2020 (arXiv 2004.02984), table 1; google-research/google-research mobilebert/
 config/uncased_L-24_H-128_B-512_A-4_F-4_OPT.json; recipe `bertjax.recipes.mobilebert_2020`.

@@ -1,6 +1,6 @@
 """MobileBERT-tiny: as MobileBERT, with 2 feed-forwards a layer and values of the narrow state.
 
-    bertjax pretrain --config configs/mobilebert_tiny.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config mobilebert_tiny --workdir runs/x data.corpus=data/mycorpus
 
 Source: Sun et al. 2020 (arXiv 2004.02984), table 4; google-research/google-research mobilebert/
 config/uncased_L-24_H-128_B-512_A-4_F-2_tiny_OPT.json; recipe `bertjax.recipes.mobilebert_2020`.

@@ -1,6 +1,6 @@
 """ModernBERT-large: 28 layers × 1024, 16 heads, gated layers of 2,624, every third sees whole rows.
 
-    bertjax pretrain --config configs/modernbert_large.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config modernbert_large --workdir runs/x data.corpus=data/mycorpus
 
 Source: Warner et al. 2024 (arXiv 2412.13663), tables 3 and 4;
 the first of three phases in `bertjax.modern_recipes.modernbert_2024`.

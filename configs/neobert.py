@@ -1,6 +1,6 @@
 """NeoBERT: 28 layers × 768, 12 heads, gated layers of 2,048, RMS norms, rotary positions.
 
-    bertjax pretrain --config configs/neobert.py --workdir runs/x data.corpus=data/mycorpus
+    bertjax pretrain --config neobert --workdir runs/x data.corpus=data/mycorpus
 
 Source: Le Breton et al. 2025 (arXiv 2502.19587), section 3;
 recipe `bertjax.modern_recipes.neobert_2025`.

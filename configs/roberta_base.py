@@ -1,6 +1,6 @@
 """RoBERTa-base: 12 layers × 768, 12 heads, no token types, positions offset by two.
 
-    bertjax pretrain --config configs/roberta_base.py --workdir runs/roberta_base \
+    bertjax pretrain --config roberta_base --workdir runs/roberta_base \
         data.corpus=data/mycorpus
 
 Source: Liu et al. 2019 (arXiv 1907.11692) section 4 and table 9; `bertjax.recipes.roberta_2019`.

@@ -2,9 +2,9 @@
 
     python benchmarks/ten_million_words.py words.txt WIKIPEDIA.txt.xz BOOKS.txt.xz
     bertjax prepare words.txt --out corpus --vocab-size 16384 --held-out 0.01
-    bertjax pretrain --config configs/strict_small.py --workdir runs/x data.corpus=corpus
+    bertjax pretrain --config strict_small --workdir runs/x data.corpus=corpus
 
-Source: recipe `bertjax.budget_recipes.ten_epochs`; BabyLM 2025 for the budget.
+Source: our own, for the budget of BabyLM 2025; recipe `bertjax.budget_recipes.ten_epochs`.
 Token budget: 8,200 steps × 128 rows of 128 tokens = 134 M tokens, ten times over 13.4 M.
 Published: none of this recipe; docs/performance.md has what was measured.
 """

@@ -1,6 +1,6 @@
 """BERT-mini on general text, then mostly on that of a domain.
 
-    bertjax pretrain --config configs/two_corpora_mini.py --workdir runs/x
+    bertjax pretrain --config two_corpora_mini --workdir runs/x
 
 Both corpora are prepared with one tokenizer: data/domain with --tokenizer data/general/tokenizer.
 

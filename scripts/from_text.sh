@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # From text files to a pretrained encoder that Hugging Face loads, in one command:
 #
-#   scripts/from_text.sh configs/budget_base.py my_bert text/*.txt.xz [-- key=value ...]
+#   scripts/from_text.sh budget_base my_bert text/*.txt.xz [-- key=value ...]
 #
 # Makes my_bert/corpus, my_bert/run and my_bert/hf. Interrupted, the same command goes on.
 set -euo pipefail
 
-usage='usage: from_text.sh CONFIG DIRECTORY TEXT... [-- key=value ...]'
+usage='usage: from_text.sh RECIPE DIRECTORY TEXT... [-- key=value ...]'
 if [[ ${1-} == -h || ${1-} == --help ]]; then
   echo "$usage"
   exit
@@ -19,7 +19,7 @@ refuse() {
 (($# >= 3)) && [[ $3 != -- ]] || refuse "$usage"
 config=$1 directory=$2
 shift 2
-[[ -f $config ]] || refuse "CONFIG $config: there is no such file"
+[[ -f $config || $config =~ ^[a-z0-9_]+$ ]] || refuse "RECIPE $config: there is no such file"
 texts=()
 while (($#)) && [[ $1 != -- ]]; do
   texts+=("$1")

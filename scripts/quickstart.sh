@@ -12,7 +12,7 @@ if [ ! -e $data/manifest.json ]; then
   step python scripts/collect_docstrings.py $data.txt
   step bertjax prepare $data.txt --out $data --tokenizer wordpiece --vocab-size 4096 --held-out 0.02
 fi
-step bertjax pretrain --config configs/quickstart.py --workdir $run data.corpus=$data
+step bertjax pretrain --config quickstart --workdir $run data.corpus=$data
 step python scripts/agreement_pairs.py $pairs
 step bertjax probe $run --pairs $pairs --untrained
 rm -rf $hf

@@ -11,11 +11,11 @@ import pytest
 
 from bertjax.adapt.run import split_fields
 from bertjax.cli.ablate import with_fields
-from bertjax.cli.fields import read_config
 from bertjax.cli.main import TAKES_FIELDS, VERBS, _check_options, _Parser, _without_dashes
 from bertjax.config import AblationConfig, AdaptConfig, FinetuneConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
+from bertjax.shipped import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
@@ -54,21 +54,18 @@ def test_a_shown_command_is_taken(page, command, monkeypatch):
         apply_overrides(AdaptConfig(), own)
         apply_overrides(PretrainConfig(), of_run)
     elif verb == "ablate" and args.config:
-        with_fields(read_config(args.config, AblationConfig), args.overrides)
+        with_fields(load_recipe(args.config, AblationConfig), args.overrides)
     elif verb in TAKES_FIELDS and args.config:
         expected = FinetuneConfig if verb == "finetune" else PretrainConfig
-        apply_overrides(read_config(args.config, expected), args.overrides)
+        apply_overrides(load_recipe(args.config, expected), args.overrides)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_shown_field_is_one_that_alone_changes_a_recipe(page):
     """`train.attention=auto|cudnn` shows two values of one field."""
     recipes = [
-        *(read_config(ROOT / f"configs/{name}.py", PretrainConfig) for name in ("bert_base",)),
-        *(
-            read_config(ROOT / f"configs/finetune/{name}.py", FinetuneConfig)
-            for name in ("classification", "ner_conll")
-        ),
+        *(load_recipe(name, PretrainConfig) for name in ("bert_base",)),
+        *(load_recipe(name, FinetuneConfig) for name in ("classification", "ner_conll")),
     ]
     for shown in FIELD.findall(page.read_text(encoding="utf-8")):
         name, _, values = shown.partition("=")

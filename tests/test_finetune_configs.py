@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bertjax.config import FinetuneConfig, ModelConfig
-from bertjax.finetune.settle import adopt_encoder
+from bertjax.finetuning.settle import adopt_encoder
 from bertjax.tasks.families import label_names, read_examples, task_of
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "finetune"

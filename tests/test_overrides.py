@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bertjax.config import FinetuneConfig, ModelConfig, Phase, PretrainConfig
+from bertjax.config_files import load_config_file
 from bertjax.errors import UserError
 from bertjax.overrides import (
     MAX_JSON_CHARACTERS,
@@ -19,7 +20,6 @@ from bertjax.overrides import (
     apply_overrides,
     describe_difference,
     from_json,
-    load_config_file,
     to_json,
 )
 

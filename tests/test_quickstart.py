@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bertjax.config import PretrainConfig
-from bertjax.overrides import load_config
+from bertjax.config_files import load_config
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import jax
 import pytest
 
-from bertjax import __version__
 from bertjax.config import FinetuneConfig, PretrainConfig
 from bertjax.durable import staged
 from bertjax.errors import UserError
@@ -23,6 +22,7 @@ from bertjax.overrides import from_json, to_json
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.environment import describe_environment
 from bertjax.runs.kinds import Kind
+from bertjax.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,7 +19,7 @@ from bertjax.config import (
     TaskConfig,
     TuneConfig,
 )
-from bertjax.finetune.run import Start
+from bertjax.finetuning.run import Start
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
 

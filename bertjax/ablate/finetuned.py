@@ -14,13 +14,14 @@ import numpy as np
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.settle import adopt_encoder
-from bertjax.finetune.splits import open_splits
-from bertjax.overrides import apply_overrides, load_config_file, to_json
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.settle import adopt_encoder
+from bertjax.finetuning.splits import open_splits
+from bertjax.overrides import apply_overrides, to_json
 from bertjax.pretrained import Pretrained
 from bertjax.probe.scores import Scores
+from bertjax.shipped import load_recipe
 from bertjax.tasks.task import Example
 
 _FAMILIES = ("classification", "multiple_choice")  # whose examples are right or wrong
@@ -43,17 +44,17 @@ class FineTuned:
 
     @classmethod
     def read(cls, typed: str) -> FineTuned:
-        """`typed` is a config of fine-tuning and fields of it, with spaces between.
+        """`typed` is a recipe of fine-tuning and fields of it, with spaces between.
 
         Raises:
             UserError: a config, a field or data that cannot be used; a task whose examples are not
                 simply right or wrong, or that has folds.
         """
-        path, *fields = typed.split()
-        cfg = apply_overrides(load_config_file(path, FinetuneConfig), fields)
+        recipe, *fields = typed.split()
+        cfg = apply_overrides(load_recipe(recipe, FinetuneConfig, "probes.finetune"), fields)
         if cfg.task.family not in _FAMILIES or cfg.tune.folds:
             raise UserError(
-                f"probes.finetune={path} has task.family={cfg.task.family} and "
+                f"probes.finetune={recipe} has task.family={cfg.task.family} and "
                 f"tune.folds={cfg.tune.folds}: use a task of {' or '.join(_FAMILIES)} without folds"
             )
         splits = open_splits(cfg)

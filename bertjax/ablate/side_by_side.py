@@ -143,7 +143,7 @@ def _reference(
     for name, found in reviews.items():
         if (one := reference_of(configs[name])) is not None:
             curves = one.curves(found.unigram_entropy, found.tokens / found.step)
-            return {f"configs/{one.recipe}.py, {len(one.seeds)} seeds": curves}
+            return {f"recipe {one.recipe}, {len(one.seeds)} seeds": curves}
     return {}
 
 

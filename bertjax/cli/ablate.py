@@ -16,11 +16,12 @@ from bertjax.ablate.report import write_report
 from bertjax.ablate.run import run_grid
 from bertjax.ablate.table import gather
 from bertjax.cli.devices import require_devices
-from bertjax.cli.fields import add_config, read_config
+from bertjax.cli.fields import add_config
 from bertjax.cli.signals import StopSignals
 from bertjax.config import AblationConfig, BudgetConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
+from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
 
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.config is None or args.workdir is None:
         raise UserError("give --config FILE and --workdir DIRECTORY, or --report WORKDIR")
-    cfg = with_fields(read_config(args.config, AblationConfig), args.overrides)
+    cfg = with_fields(load_recipe(args.config, AblationConfig), args.overrides)
     every = cells(cfg)
     if args.cell is not None and not 0 <= args.cell < len(every):
         raise UserError(f"--cell {args.cell}: the grid has the cells 0 to {len(every) - 1}")

@@ -13,13 +13,14 @@ import jax
 from bertjax.bench.corpus import data_of
 from bertjax.bench.ours import Bench, alternate
 from bertjax.cli.devices import require_devices
-from bertjax.cli.fields import add_config, read_config
+from bertjax.cli.fields import add_config
 from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
 from bertjax.runs.environment import describe_environment
+from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal, count
 from bertjax.train.devices import make_mesh, memory_errors
 
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
-    cfg = apply_overrides(read_config(args.config, PretrainConfig), args.overrides)
+    cfg = apply_overrides(load_recipe(args.config, PretrainConfig), args.overrides)
     cfg = cfg.with_trained_heads()
     if args.steps < 4:
         raise UserError(f"--steps {args.steps}: give at least 4, one a round")

@@ -11,10 +11,10 @@ from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
-from bertjax.finetune.member import metric_values
-from bertjax.finetune.results import with_convention
-from bertjax.finetune.saved import open_saved, open_start
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.member import metric_values
+from bertjax.finetuning.results import with_convention
+from bertjax.finetuning.saved import open_saved, open_start
 from bertjax.fuse.stored import open_fusion
 from bertjax.fuse.voices import Fusion, at_once
 from bertjax.overrides import apply_overrides

@@ -6,12 +6,19 @@ import argparse
 from pathlib import Path
 from pydoc_data.topics import topics
 
+from bertjax.cli.card_facts import add_card_facts, told
 from bertjax.cli.evaluate import add_base, opened_base
 from bertjax.cli.task_card import chosen, task_card
+from bertjax.cli.text_vectors import (
+    add_text_vectors,
+    check_text_vectors,
+    of_pretrained,
+    of_run,
+)
 from bertjax.errors import UserError
-from bertjax.finetune.member import Member
-from bertjax.finetune.saved import SavedRun, open_saved
-from bertjax.finetune.settle import method_of, task_shape
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.saved import SavedRun, open_saved
+from bertjax.finetuning.settle import method_of, task_shape
 from bertjax.huggingface import (
     Bottlenecks,
     CardFacts,
@@ -36,10 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax export`."""
     parser.add_argument("run", type=Path, help="run of `pretrain` or `finetune`")
     parser.add_argument("--out", type=Path, required=True, help="directory to make")
-    parser.add_argument("--license", default="unknown", help="identifier for the model card")
-    parser.add_argument(
-        "--language", help="for the model card; several by commas (default: what it was trained on)"
-    )
+    add_card_facts(parser)
     parser.add_argument(
         "--encoder", action="store_true", help="the encoder alone, for AutoModel, without any head"
     )
@@ -48,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of a run that detects replaced tokens: the masked LM that fills its masks",
     )
+    add_text_vectors(parser)
     parser.add_argument("--model", help="of a fine-tuned run, such as seed-1 (default: the best)")
     add_base(parser)
     parser.add_argument(
@@ -74,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
     """Write, read back, compare, and say what can load it."""
     if args.onnx:
         require_onnx()
+    check_text_vectors(args)
     if require_kind("RUN", args.run, Kind.PRETRAINING, Kind.FINETUNING) is Kind.FINETUNING:
         _say(args.run, _export_task(args))
         return
@@ -89,26 +95,29 @@ def run(args: argparse.Namespace) -> None:
         cfg, params = found.generator
     if args.without_next_sentence_head:
         cfg, params = without_next_sentence_head(cfg, params)
-    export = export_encoder if args.encoder else export_model
-    card = _card(args, found)
-    report = export(cfg, params, found.tokenizer, args.out, card, check_lines(), onnx=args.onnx)
+    vectors = of_pretrained(args, cfg, run_config(args.run), _start(args.run))
+    what = (cfg, params, found.tokenizer, args.out, _card(args, found), check_lines())
+    if args.encoder or vectors:
+        report = export_encoder(*what, onnx=args.onnx, vectors=vectors)
+    else:
+        report = export_model(*what, onnx=args.onnx)
     _say(found.source, report)
 
 
 def _export_task(args: argparse.Namespace) -> ExportReport:
     saved = open_saved(args.run, opened_base(args.base))
     member = saved.member(args.model) if args.model else saved.best
-    card = task_card(saved, member, args.out.name, _languages(args.language, None), args.license)
+    card = told(args, task_card(saved, member, args.out.name))
     print(f"model    {chosen(saved, member)}")
     if args.onnx and (args.peft or args.adapters):
         raise UserError("--onnx: a graph is of a whole model: leave out --peft and --adapters")
     if args.peft or args.adapters:
         return _export_few_weights(args, saved, member)
     params, tokenizer = saved.plain(member), saved.tokenizer
-    if args.encoder:
-        return export_encoder(
-            saved.cfg.model, params, tokenizer, args.out, card, check_lines(), onnx=args.onnx
-        )
+    vectors = of_run(args, saved.cfg)
+    if args.encoder or vectors:
+        what = (saved.cfg.model, params, tokenizer, args.out, card, check_lines())
+        return export_encoder(*what, onnx=args.onnx, vectors=vectors)
     return export_task_model(
         saved.cfg.model,
         saved.cfg.head,
@@ -128,7 +137,7 @@ def _export_few_weights(args: argparse.Namespace, saved: SavedRun, member: Membe
     cfg, method = saved.cfg, method_of(saved.cfg)
     encoder, weights = saved.encoder, saved.weights(member)
     from_hub = encoder.path is not None and kind_of(encoder.path) is Kind.HUGGING_FACE
-    base = str(encoder.path) if from_hub else ""
+    base = args.base_model or (str(encoder.path) if from_hub else "")
     shape, labels, tokenizer = task_shape(cfg), saved.task.labels, saved.tokenizer
     if args.peft and isinstance(method, Lora):
         return export_lora(
@@ -158,9 +167,9 @@ def _say(source: object, report: ExportReport) -> None:
 
 
 def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
-    environment = describe_environment()
+    environment, language = describe_environment(), found.meta.get("language")
     evaluation, cfg = found.meta.get("evaluation") or {}, run_config(args.run)
-    return CardFacts(
+    facts = CardFacts(
         name=args.out.name,
         data_fingerprint=found.meta.get("corpus", "unknown"),
         config=to_json(cfg),
@@ -170,22 +179,15 @@ def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
         tokens=found.meta.get("tokens", 0),
         average=cfg.optim.average if found.step else 0.0,
         results={name.replace("_", " "): value for name, value in evaluation.items()},
-        language=_languages(args.language, found.meta.get("language")),
-        license=args.license,
+        language=(language,) if language in ("en", "zh") else (),  # else by document
     )
+    return told(args, facts)
 
 
 def _start(run: Path) -> str:
     if is_imported(run):
         return "weights imported from a Hugging Face directory"
     return run_config(run).train.init
-
-
-def _languages(given: str | None, corpus: str | None) -> tuple[str, ...]:
-    """What the user says, else the language the corpus was prepared as, if it was one."""
-    if given:
-        return tuple(given.split(","))
-    return (corpus,) if corpus in ("en", "zh") else ()
 
 
 def check_lines() -> list[str]:

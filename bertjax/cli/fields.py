@@ -7,31 +7,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeVar
 
 from bertjax.config import ModelConfig
-from bertjax.errors import UserError, nearest
-from bertjax.overrides import load_config
-
-T = TypeVar("T")
+from bertjax.errors import UserError
 
 # Of the architecture, what a run may have otherwise than the weights that it begins with.
 _NOT_FIXED = ("hidden_dropout", "attention_dropout", "attention", "replaced_token_head")
-_RECIPES = (
-    "configs",
-    "configs/finetune",
-    "configs/ablations",
-)  # where `--config bert_tiny` is looked for
 
 
 def add_config(parser: argparse.ArgumentParser, example: str, required: bool = True) -> None:
     """Declare --config and the fields that may be typed after it, such as `example`."""
     parser.add_argument(
         "--config",
-        type=Path,
         required=required,
-        help="Python file with get_config(), its name in configs/, or the config.json of a run",
+        metavar="RECIPE",
+        help="name of a recipe, such as `bertjax recipes` lists, or a file: .py with get_config(), "
+        "or the config.json of a run",
     )
     add_fields(parser, example)
 
@@ -44,25 +35,6 @@ def add_fields(parser: argparse.ArgumentParser, example: str) -> None:
         metavar="key=value",
         help=f"such as {example}; `bertjax options VERB` lists all",
     )
-
-
-def read_config(path: Path, expected: type[T]) -> T:
-    """Load what --config names: a file, or a recipe of `configs/` by its name alone.
-
-    Raises:
-        UserError: there is no such recipe, or `bertjax.overrides.load_config` refuses it.
-    """
-    if path.exists() or path.suffix or len(path.parts) != 1:
-        return load_config(path, expected)
-    checkout = Path(__file__).parents[2]
-    folders = [root / name for root in (checkout, Path()) for name in _RECIPES]
-    recipes = {file.stem: file for folder in folders for file in folder.glob("*.py")}
-    if path.name not in recipes:
-        raise UserError(
-            f"--config {path}: no such file, and no recipe of that name in configs/"
-            + (f": {nearest(path.name, recipes)}" if recipes else ": give the path of a file")
-        )
-    return load_config(recipes[path.name], expected)
 
 
 def typed_value(overrides: Sequence[str], field: str) -> str | None:

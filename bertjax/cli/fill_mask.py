@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
-from bertjax.errors import UserError
 from bertjax.predict import fill_mask
 from bertjax.pretrained import open_masked_lm
 
@@ -22,8 +21,6 @@ def run(args: argparse.Namespace) -> None:
     """Print the most probable pieces at each mask."""
     require_devices()
     found, tokenizer = open_masked_lm(args.model, "MODEL")
-    if not 1 <= args.top <= found.cfg.vocab_size:
-        raise UserError(f"--top {args.top}: use 1 to {found.cfg.vocab_size}")
     filled = [  # all of them before any is shown: the last may be what is refused
         fill_mask(found.cfg, found.params, tokenizer, text, args.top) for text in args.text
     ]

@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bertjax.cli.devices import require_devices
-from bertjax.cli.fields import add_config, check_architecture, read_config
+from bertjax.cli.fields import add_config, check_architecture
 from bertjax.cli.signals import StopSignals
 from bertjax.config import FinetuneConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError
-from bertjax.finetune.material import RANDOM_WEIGHTS, Start
-from bertjax.finetune.run import finetune
-from bertjax.finetune.same_run import start_of
-from bertjax.finetune.saved import open_start
-from bertjax.finetune.settle import adopt_encoder
+from bertjax.finetuning.material import RANDOM_WEIGHTS, Start
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.same_run import start_of
+from bertjax.finetuning.saved import open_start
+from bertjax.finetuning.settle import adopt_encoder
 from bertjax.huggingface import obstacle_to_export
 from bertjax.overrides import apply_overrides
 from bertjax.runs.kinds import Kind, kind_of
+from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
 from bertjax.text.tokenizer import load_tokenizer
 
@@ -36,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--architecture",
-        type=Path,
         metavar="RECIPE",
         help="with --init random: the pretraining recipe whose model.* it has, such as bert_mini",
     )
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, evaluate and write results; returns the exit code."""
     require_devices()
-    recipe = read_config(args.config, FinetuneConfig)
+    recipe = load_recipe(args.config, FinetuneConfig)
     architecture, start = _start(args, recipe)
     sections = adopt_encoder(recipe, architecture)
     cfg = apply_overrides(recipe, args.overrides, **sections)
@@ -119,7 +119,7 @@ def _random(args: argparse.Namespace, recipe: FinetuneConfig) -> tuple[ModelConf
     tokenizer = load_tokenizer(args.tokenizer)
     model = recipe.model
     if args.architecture is not None:
-        model = read_config(args.architecture, PretrainConfig).model
+        model = load_recipe(args.architecture, PretrainConfig, "--architecture").model
     typed = [item for item in args.overrides if item.startswith("model.")]
     model = apply_overrides(_Architecture(model), typed).model
     size = model.vocab_size or tokenizer.vocab_size

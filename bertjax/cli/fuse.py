@@ -9,7 +9,7 @@ from pathlib import Path
 from bertjax.cli.devices import require_devices
 from bertjax.cli.evaluate import add_base, opened_base, print_account, split_arguments
 from bertjax.durable import check_place, check_vacant
-from bertjax.finetune.saved import open_saved
+from bertjax.finetuning.saved import open_saved
 from bertjax.fuse.compare import table
 from bertjax.fuse.run import Asked, fuse
 from bertjax.fuse.trial import METHODS

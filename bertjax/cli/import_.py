@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"left     heads of other tasks: {', '.join(imported.ignored)}")
     print(
         f"next     bertjax prepare TEXT --out data/x --tokenizer {args.out}/tokenizer\n"
-        f"         bertjax pretrain --config configs/bert_base.py --workdir {args.out} "
+        f"         bertjax pretrain --config bert_base --workdir {args.out} "
         "data.corpus=data/x"
     )
 

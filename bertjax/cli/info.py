@@ -14,8 +14,8 @@ from bertjax.adapt.record import read as adaptation
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import ModelConfig
 from bertjax.data.corpus import describe_corpus, verify_corpus
-from bertjax.finetune.saved import open_saved
-from bertjax.finetune.settle import task_shape
+from bertjax.finetuning.saved import open_saved
+from bertjax.finetuning.settle import task_shape
 from bertjax.fuse.stored import read as read_fusion
 from bertjax.model.parameters import parameter_count
 from bertjax.model.task import abstract_task_params

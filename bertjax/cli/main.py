@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from bertjax import __version__
 from bertjax.cli.compilation import keep_compiled
 from bertjax.cli.memory import keep_freed_memory, take_gpu_memory
 from bertjax.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError, nearest
+from bertjax.version import __version__
 
 # Verb -> module and what it does. Imported when used: `prepare` needs no JAX, `--help` nothing.
 VERBS = {
@@ -37,6 +37,7 @@ VERBS = {
     "bench": ("bertjax.cli.bench", "how fast a config trains here, and where its time goes"),
     "plan": ("bertjax.cli.plan", "will it fit, and how fast could it be, on hardware not here"),
     "import": ("bertjax.cli.import_", "Hugging Face directory -> run, to continue pretraining"),
+    "recipes": ("bertjax.cli.recipes", "the recipes that come with bertjax"),
     "options": ("bertjax.cli.options", "every option of a verb, its default and what it means"),
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from bertjax.cli.fields import add_config, read_config
+from bertjax.cli.fields import add_config
 from bertjax.cli.outputs import check_output
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import describe_corpus
@@ -21,6 +21,7 @@ from bertjax.plan.report import to_json, to_text
 from bertjax.plan.topology import parse_topology
 from bertjax.pretrained import open_pretrained
 from bertjax.recipes import BERT_VOCABULARY
+from bertjax.shipped import load_recipe
 from bertjax.train.data import settle_vocabulary
 
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     jax.config.update("jax_platforms", "cpu")
     topology = parse_topology(args.topology)
     check_output("--json", args.json)
-    cfg = apply_overrides(read_config(args.config, PretrainConfig), args.overrides)
+    cfg = apply_overrides(load_recipe(args.config, PretrainConfig), args.overrides)
     cfg = _settle(cfg)
     if not cfg.model.vocab_size:
         cfg = replace(cfg, model=replace(cfg.model, vocab_size=BERT_VOCABULARY))

@@ -9,7 +9,7 @@ from pathlib import Path
 from bertjax.cli.devices import require_devices
 from bertjax.cli.evaluate import add_models, open_models, print_account
 from bertjax.cli.outputs import check_output
-from bertjax.finetune import results
+from bertjax.finetuning import results
 from bertjax.tasks.glue import write_submission
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.unlabelled import read_unlabelled

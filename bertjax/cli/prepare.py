@@ -172,7 +172,7 @@ def _recipe(tokens: int) -> str:
     the least that is recommended here.
     """
     enough = {"base": 300_000_000, "small": 80_000_000, "mini": 0}
-    return f"configs/bert_{next(size for size, least in enough.items() if tokens >= least)}.py"
+    return f"bert_{next(size for size, least in enough.items() if tokens >= least)}"
 
 
 def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: Account) -> None:

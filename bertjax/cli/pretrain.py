@@ -13,7 +13,7 @@ import jax
 from bertjax import cluster
 from bertjax.checkpoint import CheckpointStore
 from bertjax.cli.devices import require_devices
-from bertjax.cli.fields import add_config, check_architecture, read_config, typed_value
+from bertjax.cli.fields import add_config, check_architecture, typed_value
 from bertjax.cli.signals import StopSignals
 from bertjax.config import MaskingConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
@@ -23,6 +23,7 @@ from bertjax.overrides import apply_overrides
 from bertjax.pretrained import Pretrained, is_imported, open_imported, open_pretrained, run_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import kind_of
+from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
 from bertjax.train.loop import pretrain
 from bertjax.train.profile import parse_steps
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
-    recipe = read_config(args.config, PretrainConfig)
+    recipe = load_recipe(args.config, PretrainConfig)
     if args.masking is not None:
         recipe = replace(recipe, masking=_preset(args.masking))
     typed = [f"train.init={args.init}"] if args.init is not None else []
@@ -76,8 +77,6 @@ def run(args: argparse.Namespace) -> int:
         sections = {"model": recipe.model_on(brought)} if brought else {}
         cfg = apply_overrides(recipe, typed, **sections).with_trained_heads(brought)
         if start_from is not None:
-            for path in cfg.data.paths:
-                start_from.check_corpus(Path(path))
             check_architecture(args.overrides, cfg.model, start_from.cfg, start_from.source)
         for network in cfg.networks:
             if obstacle := obstacle_to_export(network):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bertjax.finetune.member import Member
-from bertjax.finetune.saved import SavedRun
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.saved import SavedRun
 from bertjax.huggingface import CardFacts, Evaluation, Score
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory
@@ -16,9 +16,7 @@ from bertjax.tasks.conventions import conventions
 _LABELS = 12  # named in a card
 
 
-def task_card(
-    saved: SavedRun, member: Member, name: str, language: tuple[str, ...], license: str
-) -> CardFacts:
+def task_card(saved: SavedRun, member: Member, name: str) -> CardFacts:
     """The facts about one model of a run, to be exported as `name`."""
     entry = _entry(saved, member)
     convention = saved.results["convention"]
@@ -36,8 +34,7 @@ def task_card(
         evaluation=_evaluation(saved, member),
         task=_task(saved),
         data=f"{saved.cfg.data.train} ({saved.results['cut']['train']['of']:,} examples)",
-        language=language,
-        license=license,
+        datasets=_datasets(saved.cfg.data.train),
     )
 
 
@@ -53,6 +50,12 @@ def chosen(saved: SavedRun, member: Member) -> str:
     if saved.cfg.tune.folds or member != saved.best:
         return f"{of}: one of {len(models)} models"
     return f"{of}: the best of {len(models)} models by {metric} on dev"
+
+
+def _datasets(train: str) -> tuple[str, ...]:
+    """The name of a data set of TFDS without its variant; of files none is known."""
+    name = train.removeprefix("tfds:").partition(":")[0].partition("/")[0]
+    return (name,) if train.startswith("tfds:") and name else ()
 
 
 def _evaluation(saved: SavedRun, member: Member) -> Evaluation:

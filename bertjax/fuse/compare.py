@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bertjax.finetune.member import first_best, metric_values
-from bertjax.finetune.splits import different, folds
+from bertjax.finetuning.member import first_best, metric_values
+from bertjax.finetuning.splits import different, folds
 from bertjax.fuse.voices import Judged
 from bertjax.statistics import grouped_t
 from bertjax.tasks.task import Example

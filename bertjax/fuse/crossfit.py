@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bertjax.errors import UserError
-from bertjax.finetune.splits import different, folds
+from bertjax.finetuning.splits import different, folds
 from bertjax.tasks.task import Example, Scores
 
 WAYS = 5  # parts, or as many as there are different examples

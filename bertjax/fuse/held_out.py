@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bertjax.errors import UserError
-from bertjax.finetune.same_run import examples_fingerprint, origin_of
-from bertjax.finetune.saved import SavedRun
-from bertjax.finetune.splits import Splits, folds, open_splits, text_key
+from bertjax.finetuning.same_run import examples_fingerprint, origin_of
+from bertjax.finetuning.saved import SavedRun
+from bertjax.finetuning.splits import Splits, folds, open_splits, text_key
 from bertjax.fuse.voices import Voice, said_by
 from bertjax.runs.directory import RunDirectory
 from bertjax.tasks.task import Example, Scores

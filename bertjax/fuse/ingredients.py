@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bertjax import model
-from bertjax.finetune.member import Member
-from bertjax.finetune.same_run import WEIGHTS, origin_of
-from bertjax.finetune.saved import SavedRun
-from bertjax.finetune.settle import method_of
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.same_run import WEIGHTS, origin_of
+from bertjax.finetuning.saved import SavedRun
+from bertjax.finetuning.settle import method_of
 from bertjax.fuse.soup import average
 from bertjax.fuse.voices import Voice
 from bertjax.model.tuning.bottleneck import Adapters

@@ -15,7 +15,7 @@ from typing import Any
 
 from bertjax.durable import replace_file, staged, write_json
 from bertjax.errors import UserError
-from bertjax.finetune.saved import SavedRun
+from bertjax.finetuning.saved import SavedRun
 from bertjax.fuse import ingredients, stored, ways
 from bertjax.fuse.compare import compare, table
 from bertjax.fuse.crossfit import WAYS

@@ -9,12 +9,12 @@ from typing import Any
 
 from bertjax.checkpoint import CheckpointStore
 from bertjax.durable import write_json
-from bertjax.finetune import results
-from bertjax.finetune.member import Member, metric_values
-from bertjax.finetune.parameters import weight_counts
-from bertjax.finetune.same_run import WEIGHTS, examples_fingerprint, origin_of
-from bertjax.finetune.saved import SavedRun
-from bertjax.finetune.settle import task_shape
+from bertjax.finetuning import results
+from bertjax.finetuning.member import Member, metric_values
+from bertjax.finetuning.parameters import weight_counts
+from bertjax.finetuning.same_run import WEIGHTS, examples_fingerprint, origin_of
+from bertjax.finetuning.saved import SavedRun
+from bertjax.finetuning.settle import task_shape
 from bertjax.fuse.ingredients import Pot, whole
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory

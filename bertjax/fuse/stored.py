@@ -15,8 +15,8 @@ from typing import Any
 
 from bertjax.durable import write_json
 from bertjax.errors import UserError
-from bertjax.finetune.material import Start
-from bertjax.finetune.saved import SavedRun, open_saved
+from bertjax.finetuning.material import Start
+from bertjax.finetuning.saved import SavedRun, open_saved
 from bertjax.fuse.voices import Fusion, Voice
 from bertjax.fuse.ways import way_from
 from bertjax.runs.kinds import Kind, describe, kind_of, require_kind

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bertjax.finetune.member import metric_values
+from bertjax.finetuning.member import metric_values
 from bertjax.fuse import ingredients, ways
 from bertjax.fuse.crossfit import crossfitted
 from bertjax.fuse.held_out import OUT_OF_FOLD, HeldOut

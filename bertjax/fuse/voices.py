@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bertjax.errors import UserError
-from bertjax.finetune.member import Member
-from bertjax.finetune.saved import SavedRun
+from bertjax.finetuning.member import Member
+from bertjax.finetuning.saved import SavedRun
 from bertjax.fuse.ways import Mean, Way
 from bertjax.runs.same_run import fingerprint
 from bertjax.tasks.families import task_of

@@ -9,6 +9,7 @@ from bertjax.huggingface.onnx_graph import require_onnx
 from bertjax.huggingface.peft_export import export_lora
 from bertjax.huggingface.task_export import export_encoder, export_task_model
 from bertjax.huggingface.task_importing import ImportedTask, import_task_model
+from bertjax.huggingface.text_vectors import TextVectors
 
 __all__ = [
     "Bottlenecks",
@@ -18,6 +19,7 @@ __all__ = [
     "Imported",
     "ImportedTask",
     "Score",
+    "TextVectors",
     "export_adapters",
     "export_encoder",
     "export_lora",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from bertjax.huggingface.onnx_graph import FILE as GRAPH
 from bertjax.huggingface.onnx_graph import Program, write_onnx
 from bertjax.huggingface.programs import pretraining_program
 from bertjax.huggingface.tensors import to_hub
+from bertjax.huggingface.text_vectors import TextVectors, vector_files
 from bertjax.huggingface.weights import FILE, write_weights
 from bertjax.text.special import SpecialIds
 from bertjax.text.tokenizer import Tokenizer
@@ -56,6 +57,7 @@ class Content:
     tensors: dict[str, np.ndarray]  # model.safetensors
     card: str  # README.md
     program: Program | None = None  # what the graph in onnx/ is made from; None: no such file
+    beside: Mapping[str, Any] = field(default_factory=dict)  # more JSON, by path
 
 
 def export_model(
@@ -84,7 +86,10 @@ def export_model(
     architecture = architecture_of(cfg)
     config = to_hub_config(cfg, tokenizer.special, architecture)
     program = pretraining_program(cfg, params) if onnx else None
-    content = make_content(cfg, architecture, config, params, tokenizer, card, "fill-mask", program)
+    purpose = "text-generation" if cfg.attention == "causal" else "fill-mask"
+    if cfg.replaced_token_head:  # no pipeline has its head
+        purpose = "feature-extraction"
+    content = make_content(cfg, architecture, config, params, tokenizer, card, purpose, program)
 
     def read_back(stage: Path) -> dict[str, np.ndarray]:
         imported = import_model(stage)
@@ -102,12 +107,14 @@ def make_content(
     card: CardFacts,
     purpose: str,
     program: Program | None = None,
+    vectors: TextVectors | None = None,
 ) -> Content:
     """Arrange parameters as an architecture's tensors, and describe them in a card."""
     tensors = to_hub_tensors(cfg, params, tokenizer.special, architecture)
     parameters = sum(tensor.size for tensor in tensors.values())
-    text = model_card(architecture, purpose, tokenizer, card, parameters)
-    return Content(cfg, architecture, config, tensors, text, program)
+    text = model_card(architecture, purpose, tokenizer, card, parameters, vectors)
+    beside = vector_files(cfg, architecture, vectors) if vectors else {}
+    return Content(cfg, architecture, config, tensors, text, program, beside)
 
 
 def write_directory(
@@ -125,8 +132,10 @@ def write_directory(
     out = Path(out).absolute()
     _check_tokenizer(content.cfg, tokenizer, check_lines)
     with staged(out) as stage:
-        config = json.dumps(content.config, indent=2, ensure_ascii=False) + "\n"
-        (stage / "config.json").write_text(config, encoding="utf-8")
+        for name, value in {"config.json": content.config, **content.beside}.items():
+            (stage / name).parent.mkdir(exist_ok=True)
+            text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+            (stage / name).write_text(text, encoding="utf-8")
         write_weights(stage / FILE, content.tensors)
         shutil.copymode(stage / "config.json", stage / FILE)  # safetensors makes files private
         _write_tokenizer(stage, content.cfg, tokenizer)

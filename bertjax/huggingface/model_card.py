@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from bertjax.huggingface.names import Architecture
+from bertjax.huggingface.text_vectors import TextVectors
 from bertjax.text.tokenizer import Tokenizer
 
 # Absolute places: scheme://..., /..., ~/..., C:\...
@@ -32,9 +33,14 @@ _USES = {
     "text-classification": _PIPELINE + '("A text.")',
     "token-classification": _PIPELINE + '("Words of a sentence.")',
     "question-answering": _CLASS,
+    "text-generation": _CLASS,
     "multiple-choice": _CLASS,
     "feature-extraction": _PIPELINE + '("A text.")',
+    "sentence-similarity": """from sentence_transformers import SentenceTransformer
+
+SentenceTransformer({name}).encode(["A text.", "Another one."])""",
 }
+_HEADLESS = ("feature-extraction", "sentence-similarity")
 # Metrics whose names in the Hub's library `evaluate` are others.
 _HUB_METRICS = {
     "macro_f1": "f1",
@@ -44,7 +50,10 @@ _HUB_METRICS = {
     "pearson": "pearsonr",
     "spearman": "spearmanr",
 }
-_TRAINED = {"fill-mask": "Pretrained", "feature-extraction": "Trained"}  # and else: fine-tuned
+_TRAINED = {  # and else: fine-tuned
+    **dict.fromkeys(("fill-mask", "text-generation"), "Pretrained"),
+    **dict.fromkeys(_HEADLESS, "Trained"),
+}
 
 
 class Score(NamedTuple):
@@ -87,6 +96,13 @@ class CardFacts:
     data: str = ""  # what it was trained on, by name; empty: not known
     language: tuple[str, ...] = ()  # empty: not known
     license: str = "unknown"  # an identifier of the Hugging Face Hub
+    datasets: tuple[str, ...] = ()  # on which it was trained, as the Hub calls them
+    base_model: str = ""  # what it began from, as the Hub calls it
+
+    @property
+    def is_random(self) -> bool:
+        """Whether nothing was ever trained."""
+        return self.steps == 0 and not self.start
 
 
 def model_card(
@@ -95,37 +111,14 @@ def model_card(
     tokenizer: Tokenizer,
     facts: CardFacts,
     parameters: int,
+    vectors: TextVectors | None = None,
 ) -> str:
     """Return the card: YAML front matter and Markdown.
 
     `purpose` is the Hub's name of the task, such as "fill-mask".
     """
     name = scrub(facts.name)
-    random = facts.steps == 0 and not facts.start
-    tags = ["bertjax", architecture.model_type, *(["random-init"] if random else [])]
-    front: dict[str, Any] = {
-        **({"language": list(facts.language)} if facts.language else {}),
-        "license": facts.license,
-        "library_name": "transformers",
-        "pipeline_tag": purpose,
-        "tags": tags,
-    }
-    has_head = purpose != "feature-extraction"
-    if facts.evaluation and has_head:
-        front["model-index"] = [{"name": name, "results": [_hub_result(facts.evaluation, purpose)]}]
     mask = tokenizer.token(tokenizer.special.mask)
-    verb = _TRAINED.get(purpose, "Fine-tuned")
-    task = f" for {facts.task}" if facts.task else ""
-    data = f" of {scrub(facts.data)}" if facts.data else ""
-    trained = f"{verb}{task} for {facts.steps:,} steps on {facts.tokens:,} tokens{data}."
-    if facts.average:
-        trained += f" The weights are their moving average by {facts.average:g} over the steps."
-    if facts.start:
-        trained = f"Began from {scrub(facts.start)}. " + (
-            trained if facts.steps else "It was not trained further here."
-        )
-    elif random:
-        trained = "**Random weights, for smoke tests: this model was never trained.**"
     use = _USES[purpose].format(
         purpose=json.dumps(purpose),
         name=json.dumps(name),
@@ -139,24 +132,68 @@ def model_card(
         "tokenizer": tokenizer.fingerprint,
         **{scrub(package): scrub(version) for package, version in facts.versions.items()},
     }
-    results = {scrub(key): f"{value:.4f}" for key, value in facts.results.items()}
-    config = json.dumps(_scrubbed(json.loads(facts.config)), indent=2)
+    front = _front_matter(architecture, purpose, facts)
     sections = [
         "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items()) + "---",
         f"# {name}",
-        f"{trained} Made with bertjax.",
+        f"{_trained(facts, purpose)} Made with bertjax.",
+        *([vectors.said] if vectors else []),
         f"## Use\n\n```python\n{use}\n```",
         f"Loaded as anything but `{architecture.name}`, `transformers` reports the heads it leaves "
         "out as unexpected and new ones as missing. That is normal.",
-        "## Held-out evaluation\n\n"
-        + ("" if has_head or not facts.evaluation else "With the head that is left out here. ")
-        + (_scores(facts.evaluation) if facts.evaluation else _table("measure", results))
-        + ("" if facts.evaluation or results else "None was made."),
+        f"## Held-out evaluation\n\n{_evaluation(facts, purpose)}",
         "## Provenance\n\n" + _table("what", provenance),
     ]
     if facts.steps:  # else there was no run that it would describe
+        config = json.dumps(_scrubbed(json.loads(facts.config)), indent=2)
         sections.append(f"## Configuration\n\n```json\n{config}\n```")
     return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(architecture: Architecture, purpose: str, facts: CardFacts) -> dict[str, Any]:
+    """What the Hub reads of a card."""
+    library = "sentence-transformers" if purpose == "sentence-similarity" else "transformers"
+    tags = ["bertjax", architecture.model_type, *(["random-init"] if facts.is_random else [])]
+    tags += [library] if library != "transformers" else []
+    front: dict[str, Any] = {
+        **({"language": list(facts.language)} if facts.language else {}),
+        "license": facts.license,
+        "library_name": library,
+        "pipeline_tag": purpose,
+        "tags": tags,
+        **({"datasets": list(facts.datasets)} if facts.datasets else {}),
+        **({"base_model": facts.base_model} if facts.base_model else {}),
+    }
+    if purpose not in _HEADLESS and (result := _hub_result(facts, purpose))["metrics"]:
+        front["metrics"] = list(dict.fromkeys(metric["type"] for metric in result["metrics"]))
+        front["model-index"] = [{"name": scrub(facts.name), "results": [result]}]
+    return front
+
+
+def _trained(facts: CardFacts, purpose: str) -> str:
+    """How the weights came to be, in sentences."""
+    if facts.is_random:
+        return "**Random weights, for smoke tests: this model was never trained.**"
+    task = f" for {facts.task}" if facts.task else ""
+    data = f" of {scrub(facts.data)}" if facts.data else ""
+    verb = _TRAINED.get(purpose, "Fine-tuned")
+    said = f"{verb}{task} for {facts.steps:,} steps on {facts.tokens:,} tokens{data}."
+    if facts.average:
+        said += f" The weights are their moving average by {facts.average:g} over the steps."
+    if not facts.start:
+        return said
+    return f"Began from {scrub(facts.start)}. " + (
+        said if facts.steps else "It was not trained further here."
+    )
+
+
+def _evaluation(facts: CardFacts, purpose: str) -> str:
+    if facts.evaluation:
+        left_out = purpose in _HEADLESS
+        before = "With the head that is left out here. " if left_out else ""
+        return before + _scores(facts.evaluation)
+    results = {scrub(key): f"{value:.4f}" for key, value in facts.results.items()}
+    return _table("measure", results) or "None was made."
 
 
 def scrub(text: str) -> str:
@@ -206,13 +243,19 @@ def _number(value: float | None) -> str:
     return "no number" if value is None else f"{value:.4f}"
 
 
-def _hub_result(found: Evaluation, purpose: str) -> dict[str, Any]:
+def _hub_result(facts: CardFacts, purpose: str) -> dict[str, Any]:
     """The model's own scores as an entry of the Hub's `model-index`."""
-    data = scrub(found.data)
-    return {
-        "task": {"type": purpose},
-        "dataset": {"name": data, "type": PurePath(data).stem, "split": found.split},
-        "metrics": [
+    found = facts.evaluation
+    if found is None:
+        data, split = "held-out documents of its corpus", "validation"
+        metrics = [
+            {"type": metric, "name": scrub(name), "value": value}
+            for name, value in facts.results.items()
+            if (metric := name.rpartition(" ")[2]) in ("accuracy", "loss")
+        ]
+    else:
+        data, split = scrub(found.data), found.split
+        metrics = [
             {
                 "type": _HUB_METRICS.get(score.metric, score.metric),
                 "name": f"{score.metric}: {scrub(score.convention)}",
@@ -220,8 +263,10 @@ def _hub_result(found: Evaluation, purpose: str) -> dict[str, Any]:
             }
             for score in found.scores
             if score.value is not None
-        ],
-    }
+        ]
+    kind = facts.datasets[0] if facts.datasets else PurePath(data).stem.replace(" ", "-")
+    dataset = {"name": data, "type": kind, "split": split}
+    return {"task": {"type": purpose}, "dataset": dataset, "metrics": metrics}
 
 
 def _table(title: str, rows: Mapping[str, str]) -> str:

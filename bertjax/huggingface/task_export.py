@@ -23,6 +23,7 @@ from bertjax.huggingface.names import encoder_architecture, hub_names, task_arch
 from bertjax.huggingface.programs import encoder_program, task_program
 from bertjax.huggingface.task_config import to_task_fields
 from bertjax.huggingface.task_importing import import_task_model, read_whole
+from bertjax.huggingface.text_vectors import TextVectors
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.tree import flatten, unflatten
@@ -82,12 +83,13 @@ def export_encoder(
     check_lines: Sequence[str],
     *,
     onnx: bool = False,
+    vectors: TextVectors | None = None,
 ) -> ExportReport:
     """Write the encoder alone, with the pooler if `params` have one, for `AutoModel`.
 
     `params` may hold heads of any kind; they are left out. Without a pooler transformers reports
-    that it made a new one, unless it is told `add_pooling_layer=False`. Raises UserError as
-    `export_model` does.
+    that it made a new one, unless it is told `add_pooling_layer=False`. With `vectors` the
+    directory is one of sentence-transformers as well. Raises UserError as `export_model` does.
     """
     given = flatten(params)
     architecture = encoder_architecture(cfg, pooler="pooler/dense/kernel" in given)
@@ -96,9 +98,10 @@ def export_encoder(
     shapes = flatten(_abstract_encoder(cfg))
     check_params(unflatten({path: shapes[path] for path in wanted}), params)
     config = to_hub_config(cfg, tokenizer.special, architecture)
+    purpose = "sentence-similarity" if vectors else "feature-extraction"
     program = encoder_program(cfg, params) if onnx else None
     content = make_content(
-        cfg, architecture, config, params, tokenizer, card, "feature-extraction", program
+        cfg, architecture, config, params, tokenizer, card, purpose, program, vectors
     )
 
     def read_back(stage: Path) -> dict[str, np.ndarray]:

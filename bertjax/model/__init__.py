@@ -6,6 +6,22 @@ of a parameter says.
 
 from bertjax.model.compute import Compute
 from bertjax.model.encoder import Params
-from bertjax.model.pretraining import abstract_params, apply, describe, init, masked_lm_logits
+from bertjax.model.pretraining import (
+    abstract_params,
+    apply,
+    describe,
+    encode,
+    init,
+    masked_lm_logits,
+)
 
-__all__ = ["Compute", "Params", "abstract_params", "apply", "describe", "init", "masked_lm_logits"]
+__all__ = [
+    "Compute",
+    "Params",
+    "abstract_params",
+    "apply",
+    "describe",
+    "encode",
+    "init",
+    "masked_lm_logits",
+]

@@ -119,6 +119,26 @@ def masked_lm_logits(
 
 
 @lru_cache(maxsize=64)
+def _encoder(cfg: ModelConfig, compute: Compute) -> tuple[nnx.GraphDef, tuple[str, ...]]:
+    """The encoder without heads, and what its parts are called."""
+    made = nnx.eval_shape(lambda: Encoder(cfg, compute, Keys(jax.random.key(0))))
+    graph, parts = nnx.split(made)
+    return graph, tuple(map(str, parts))
+
+
+def encode(
+    cfg: ModelConfig, params: Params, batch: dict[str, Array], *, compute: Compute = EXACT
+) -> Array:
+    """`apply`'s `hidden` [B, T, D] without dropout, of parameters with heads of any kind or none.
+
+    All arguments are `apply`'s.
+    """
+    graph, parts = _encoder(cfg, compute)
+    encoder = nnx.merge(graph, {name: params[name] for name in parts})
+    return encoder.encode(batch, None).hidden_BTD
+
+
+@lru_cache(maxsize=64)
 def describe(cfg: ModelConfig) -> dict[str, Facts]:
     """What is known of each parameter beside its values, by path."""
     return facts_of(cfg, _abstract(cfg, Compute()))

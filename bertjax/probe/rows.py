@@ -14,6 +14,7 @@ from jax import Array
 from bertjax import model
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
+from bertjax.shapes import rounded_up
 from bertjax.text.tokenizer import Tokenizer
 
 
@@ -68,25 +69,31 @@ class Share(NamedTuple):
     full: bool  # whether no row is shorter
 
 
-def plan(lengths_N: np.ndarray, tokens_at_once: int) -> Iterator[Share]:
+def plan(
+    lengths_N: np.ndarray, tokens_at_once: int, positions: int | None = None
+) -> Iterator[Share]:
     """Everything of these lengths, the shortest first, at most `tokens_at_once` tokens in a share.
 
     Lengths share a shape as long as that costs no more padding than half a share, which takes less
-    time to compute than a shape to compile.
+    time to compute than a shape to compile. With the `positions` of a model all shapes are
+    rounded up, so that other texts of a program have the same ones again.
     """
     order = np.argsort(lengths_N, kind="stable")
     sorted_N, begin = lengths_N[order], 0
-    widths, counts = np.unique(lengths_N, return_counts=True)
+    rounded_N = lengths_N if positions is None else np.minimum(rounded_up(lengths_N), positions)
+    widths, counts = np.unique(rounded_N, return_counts=True)
     longer = np.append(widths, np.inf)[1:]
     for width, end, next_width in zip(widths.tolist(), np.cumsum(counts), longer, strict=True):
         if next_width * (end - begin) - sorted_N[begin:end].sum() <= tokens_at_once / 2:
             continue  # with the next length in one shape
         shares = -(-(end - begin) // max(1, tokens_at_once // max(width, 1)))
         size = -(-(end - begin) // shares)
-        full = bool(sorted_N[begin] == width)
+        rows = size if positions is None else int(rounded_up(size))
+        full = positions is None and bool(sorted_N[begin] == width)
         for first in range(begin, end, size):
-            taken = np.arange(first, first + size)
-            yield Share(order[np.minimum(taken, end - 1)], taken < end, width, full)
+            taken = np.arange(first, first + rows)
+            real = taken < min(first + size, end)
+            yield Share(order[np.minimum(taken, end - 1)], real, width, full)
         begin = end
 
 

@@ -55,7 +55,7 @@ class Review:
             low, high = (f"{nats:.2f}" for nats in self.band)
             between = low if low == high else f"{low} to {high}"
             lines.append(
-                f"configs/{self.recipe}.py was {between} nats under the unigram entropy of "
+                f"recipe {self.recipe} was {between} nats under the unigram entropy of "
                 f"its rows after {count(self.tokens)} tokens"
             )
         return lines + [f"look at {cause.name}: {cause.says}" for cause in self.causes]

@@ -8,7 +8,7 @@ import platform
 
 import jax
 
-from bertjax import __version__
+from bertjax.version import __version__
 
 # All that environment.json may hold besides devices and platform: a run directory is made to be
 # shared, so no variables, host names, user names or paths get in.

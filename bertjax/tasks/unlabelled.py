@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
@@ -141,6 +142,57 @@ def _lines(
         except Problem as problem:
             account.leave(place, problem)
             continue
-        texts = words_of(text) if cfg.task.family == "tagging" else (text,)
-        examples.append(Example(place, str(behind + number - 1), texts, source=text))
+        examples.append(_of_text(place, str(behind + number - 1), text, cfg))
     return examples
+
+
+def _of_text(place: str, id: str, text: str, cfg: FinetuneConfig) -> Example:
+    texts = words_of(text) if cfg.task.family == "tagging" else (text,)
+    return Example(place, id, texts, source=text)
+
+
+def examples_of(inputs: Sequence[Any], cfg: FinetuneConfig) -> list[Example]:
+    """Examples without labels of what a program holds.
+
+    An input is a text, or a list of texts as the family has them: a text and its pair, question
+    and context, a text and its endings, the words of a sentence. Its number from 0 is its id.
+
+    Raises:
+        UserError: an input has too few or too many texts, or one that is no text.
+    """
+    examples = []
+    for number, given in enumerate(inputs):
+        place, alone = f"input {number}", isinstance(given, str)
+        texts = (given,) if alone else tuple(given) if isinstance(given, list | tuple) else ()
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise UserError(f"{place} is {given!r:.60}: give a text or a list of texts")
+        try:
+            for text in texts:
+                check_text(text, "the text")
+        except Problem as problem:
+            raise UserError(f"{place}: {problem}") from None
+        example = (
+            _of_text(place, str(number), given, cfg)
+            if alone
+            else Example(place, str(number), texts)
+        )
+        _check_count(example, cfg)
+        examples.append(example)
+    return examples
+
+
+def _check_count(example: Example, cfg: FinetuneConfig) -> None:
+    """Raise UserError if the example has another number of texts than the task."""
+    count, family, choices = len(example.texts), cfg.task.family, len(cfg.data.choices)
+    if family == "tagging":
+        if not count or not all(example.texts):
+            raise UserError(f"{example.place} has a word of no characters: give a text of words")
+        return
+    of_family = {
+        "span_qa": (2, "a question and a context"),
+        "multiple_choice": (1 + choices, f"a text and {choices} endings"),
+    }
+    pair = (2, "a pair of texts") if cfg.data.text_pair else (1, "one text")
+    wanted, said = of_family.get(family, pair)
+    if count != wanted:
+        raise UserError(f"{example.place} has {count} texts, and the run takes {said}")

@@ -22,7 +22,7 @@ from bertjax.data.loader import load_batches
 from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.overrides import to_json
-from bertjax.pretrained import Pretrained
+from bertjax.pretrained import Pretrained, open_pretrained
 from bertjax.review.review import review, save_review
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.kinds import Kind
@@ -44,7 +44,7 @@ def pretrain(
     cfg: PretrainConfig,
     workdir: str | Path,
     *,
-    start_from: Pretrained | None = None,
+    start_from: Pretrained | str | Path | None = None,
     command: Sequence[str] = (),
     profile: range = range(0),
     stop: Stop = never,
@@ -56,7 +56,7 @@ def pretrain(
         cfg: the run; `model.vocab_size` 0 takes the corpus's.
         workdir: its directory. If it holds checkpoints, the newest that verifies is resumed.
         start_from: the model whose architecture and parameters to begin with, instead of the
-            config's and random ones.
+            config's and random ones; or the path of a run or a Hugging Face directory.
         command: what was typed, for command.txt.
         profile: steps to trace into `profile/` of the directory.
         stop: asked after each step whether to save and end.
@@ -71,7 +71,13 @@ def pretrain(
             f"{cfg.train.steps}"
         )
     # All that can be refused without the directory is refused before the directory is made.
+    if isinstance(start_from, str | Path):
+        train = dataclasses.replace(cfg.train, init=str(start_from))
+        cfg = dataclasses.replace(cfg, train=train)
+        start_from = open_pretrained(Path(start_from), "start_from")
     if start_from is not None:
+        for path in cfg.data.paths:
+            start_from.check_corpus(Path(path))
         cfg = dataclasses.replace(cfg, model=cfg.model_on(start_from.cfg))
     elif not cfg.train.init:  # else the run has it from the model it was started from
         cfg = cfg.with_trained_heads()

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from bertjax import __version__, cluster
+from bertjax import cluster
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
@@ -20,6 +20,7 @@ from bertjax.runs.directory import RunDirectory
 from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes
 from bertjax.train.data import Data
 from bertjax.tree import flatten
+from bertjax.version import __version__
 
 # What may differ when a run is resumed: where things are, how often they are written, and how
 # the same batches are computed. Anything else would make another run of it.
@@ -102,6 +103,11 @@ def check_same_run(
         raise UserError(
             f"{run.path} was started from other weights and ended before its first checkpoint: "
             "give the same --init again, or another --workdir"
+        )
+    elif saved is None and cfg.train.init:
+        raise UserError(
+            f"train.init={cfg.train.init} without its weights: give start_from, or leave it empty "
+            "for random ones"
         )
 
 

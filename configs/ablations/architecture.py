@@ -1,9 +1,10 @@
 """BERT's layers, ModernBERT's, or ALBERT's: 4 layers × 128, at equal FLOPs.
 
-    bertjax ablate --config configs/ablations/architecture.py --workdir ab/architecture \
+    bertjax ablate --config architecture --workdir ab/architecture \
         data.corpus=data/mycorpus
 
 Source: Lan et al. 2020 (ALBERT), section 3.1; Warner et al. 2024 (ModernBERT), section 2.1.
+Budget: 6e13 FLOPs a run.
 Control: bert. Norms before the branches alone are the cheapest other explanation of what
 modernbert's rotary positions, gated layers and missing biases do, so bert_pre_norm is an arm.
 """

@@ -1,10 +1,11 @@
 """How much is hidden: 15, 30 or 40 % of the pieces, or 30 % falling to 15.
 
-    bertjax ablate --config configs/ablations/mask_rate.py --workdir ab/rate \
+    bertjax ablate --config mask_rate --workdir ab/rate \
         data.corpus=data/mycorpus
 
 Source: Wettig et al. 2023, "Should You Mask 15% in Masked Language Modeling?"; Yang et al. 2023 for
 the rate that falls, which is compared with the rate it begins with.
+Token budget: 8 M tokens a run.
 Control: rate15. Held-out text is masked at 15 % for all arms, as the control was trained, so that a
 higher rate that is better is so in spite of it.
 """

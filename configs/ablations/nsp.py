@@ -1,9 +1,10 @@
 """NSP or no NSP: four ways to make rows, and the loss on and off where rows are pairs.
 
-    bertjax ablate --config configs/ablations/nsp.py --workdir ab/nsp data.corpus=data/mycorpus
+    bertjax ablate --config nsp --workdir ab/nsp data.corpus=data/mycorpus
 
 Source: Liu et al. 2019 (RoBERTa), section 4.2 and table 2, which has no arm with two segments and
 without the loss; Devlin et al. 2019, table 5, has.
+Token budget: 8 M tokens a run.
 Control: full_sentences, rows without pairs. An arm with the loss is compared with the same rows
 without it: that two segments in a row help or harm is the cheapest other explanation of what is
 said of NSP. Short examples share rows, so that all arms see about as many real tokens.

@@ -1,10 +1,11 @@
 """Masked LM, replaced tokens, or the next token before masked LM, at equal FLOPs.
 
-    bertjax ablate --config configs/ablations/objective.py --workdir ab/objective \
+    bertjax ablate --config objective --workdir ab/objective \
         data.corpus=data/mycorpus
 
 Source: Clark et al. 2020 (ELECTRA), section 3.4; Charpentier and Samuel 2024 (GPT-BERT) for a model
 that has learnt the next token as well.
+Budget: 6e13 FLOPs a run.
 Control: masked_lm, and small_masked_lm of the generator's own size: what is measured of
 replaced_tokens is its generator, which alone fills masks, so a lower loss than that of
 small_masked_lm is what the shared embeddings are worth. What the detector has learnt shows in

@@ -1,9 +1,10 @@
 """AdamW, LAMB or Muon, each at the best of its own rates.
 
-    bertjax ablate --config configs/ablations/optimizer.py --workdir ab/optimizer \
+    bertjax ablate --config optimizer --workdir ab/optimizer \
         data.corpus=data/mycorpus
 
 Source: You et al. 2020 (LAMB); Liu et al. 2025 (Muon).
+Token budget: 8 M tokens a run.
 Control: adamw. A rate that suits one of them is the cheapest other explanation, so each has a
 search of its own, of equal size, on a seed that is compared nowhere; the report has the search.
 """

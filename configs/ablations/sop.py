@@ -1,9 +1,10 @@
 """What the label of two segments is: none, the next one or a random one, or which comes first.
 
-    bertjax ablate --config configs/ablations/sop.py --workdir ab/sop data.corpus=data/mycorpus
+    bertjax ablate --config sop --workdir ab/sop data.corpus=data/mycorpus
 
 Source: Lan et al. 2020 (ALBERT), section 3.1 and table 5; google-research/albert
 create_pretraining_data.py, whose `sop` has random partners in documents of one sentence.
+Token budget: 8 M tokens a run.
 Control: off, two segments of one document in either order, and no loss. The rows of NSP are half of
 them of two documents, so nsp is compared with the same rows without its loss.
 """

@@ -1,6 +1,6 @@
 """AFQMC: whether two questions of Chinese customers ask the same.
 
-    bertjax finetune --config configs/finetune/afqmc.py --init HF_DIR --workdir ft/afqmc \
+    bertjax finetune --config afqmc --init HF_DIR --workdir ft/afqmc \
         data.train=afqmc/train.tsv data.dev=afqmc/dev.tsv
 
 Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.

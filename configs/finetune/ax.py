@@ -1,6 +1,6 @@
 """AX, the diagnostic set of GLUE: MNLI's question on sentences made to probe phenomena.
 
-    bertjax finetune --config configs/finetune/ax.py --init HF_DIR --workdir ft/ax \
+    bertjax finetune --config ax --init HF_DIR --workdir ft/ax \
         data.train=MNLI/train.tsv data.dev=MNLI/dev_matched.tsv
     bertjax predict ft/ax --input diagnostic.tsv --out ax.jsonl --submission AX.tsv
 

@@ -1,6 +1,6 @@
 """ChnSentiCorp: the sentiment of a Chinese review.
 
-    bertjax finetune --config configs/finetune/chnsenticorp.py --init HF_DIR --workdir ft/chn \
+    bertjax finetune --config chnsenticorp --init HF_DIR --workdir ft/chn \
         data.train=chnsenticorp/train.tsv data.dev=chnsenticorp/dev.tsv
 
 Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.

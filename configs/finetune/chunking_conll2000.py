@@ -1,6 +1,6 @@
 """Chunks of English, CoNLL-2000.
 
-    bertjax finetune --config configs/finetune/chunking_conll2000.py --init HF_DIR \
+    bertjax finetune --config chunking_conll2000 --init HF_DIR \
         --workdir ft/chunking data.train=train.txt data.test=test.txt
 
 Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.

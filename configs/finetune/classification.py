@@ -1,6 +1,6 @@
 """Classification of your own texts or pairs of texts.
 
-    bertjax finetune --config configs/finetune/classification.py --init HF_DIR --workdir ft/mine \
+    bertjax finetune --config classification --init HF_DIR --workdir ft/mine \
         data.train=my.tsv \
         data.text=review data.label=stars
 

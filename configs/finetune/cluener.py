@@ -1,6 +1,6 @@
 """CLUENER: ten kinds of Chinese entities, by character.
 
-    bertjax finetune --config configs/finetune/cluener.py --init HF_DIR --workdir ft/cluener \
+    bertjax finetune --config cluener --init HF_DIR --workdir ft/cluener \
         data.train=cluener/train.jsonl data.dev=cluener/dev.jsonl
 
 Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.

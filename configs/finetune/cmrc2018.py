@@ -1,6 +1,6 @@
 """CMRC 2018: the span of a Chinese paragraph that answers a question.
 
-    bertjax finetune --config configs/finetune/cmrc2018.py --init HF_DIR --workdir ft/cmrc2018 \
+    bertjax finetune --config cmrc2018 --init HF_DIR --workdir ft/cmrc2018 \
         data.train=cmrc2018_train.json data.dev=cmrc2018_dev.json
 
 Source: google-research/bert README and run_squad.py: batches of 12, rate 3e-5, 2 epochs, windows of

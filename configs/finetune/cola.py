@@ -1,6 +1,6 @@
 """CoLA: whether a sentence is acceptable English.
 
-    bertjax finetune --config configs/finetune/cola.py --init HF_DIR --workdir ft/cola \
+    bertjax finetune --config cola --init HF_DIR --workdir ft/cola \
         data.train=CoLA/train.tsv data.dev=CoLA/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

@@ -1,6 +1,6 @@
 """DRCD: the span of a paragraph in traditional Chinese that answers a question.
 
-    bertjax finetune --config configs/finetune/drcd.py --init HF_DIR --workdir ft/drcd \
+    bertjax finetune --config drcd --init HF_DIR --workdir ft/drcd \
         data.train=DRCD_training.json data.dev=DRCD_dev.json data.test=DRCD_test.json
 
 Source: google-research/bert README and run_squad.py: batches of 12, rate 3e-5, 2 epochs, windows of

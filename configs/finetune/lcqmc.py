@@ -1,6 +1,6 @@
 """LCQMC: whether two Chinese questions ask the same.
 
-    bertjax finetune --config configs/finetune/lcqmc.py --init HF_DIR --workdir ft/lcqmc \
+    bertjax finetune --config lcqmc --init HF_DIR --workdir ft/lcqmc \
         data.train=lcqmc/train.tsv data.dev=lcqmc/dev.tsv data.test=lcqmc/test.tsv
 
 Source: CLUEbenchmark/CLUE README: rows of 128 tokens, batches of 64, 3 epochs; the rate is ours.

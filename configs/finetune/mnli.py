@@ -1,6 +1,6 @@
 """MNLI: whether a sentence follows from another, contradicts it, or neither.
 
-    bertjax finetune --config configs/finetune/mnli.py --init HF_DIR --workdir ft/mnli \
+    bertjax finetune --config mnli --init HF_DIR --workdir ft/mnli \
         data.train=MNLI/train.tsv data.dev=MNLI/dev_matched.tsv data.test=MNLI/dev_mismatched.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

@@ -1,6 +1,6 @@
 """MRPC: whether two sentences paraphrase each other.
 
-    bertjax finetune --config configs/finetune/mrpc.py --init HF_DIR --workdir ft/mrpc \
+    bertjax finetune --config mrpc --init HF_DIR --workdir ft/mrpc \
         data.train=MRPC/train.tsv data.dev=MRPC/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

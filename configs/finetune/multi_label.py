@@ -1,6 +1,6 @@
 """Any number of labels for each of your own texts.
 
-    bertjax finetune --config configs/finetune/multi_label.py --init HF_DIR --workdir ft/mine \
+    bertjax finetune --config multi_label --init HF_DIR --workdir ft/mine \
         data.train=my.jsonl \
         data.text=abstract data.label=topics
 

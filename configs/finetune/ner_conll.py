@@ -1,6 +1,6 @@
 """Named entities in columns, CoNLL-2003 and files like it.
 
-    bertjax finetune --config configs/finetune/ner_conll.py --init HF_DIR --workdir ft/ner_conll \
+    bertjax finetune --config ner_conll --init HF_DIR --workdir ft/ner_conll \
         data.train=eng.train data.dev=eng.testa data.test=eng.testb
 
 Source: Devlin et al. 2019, section 5.3: first pieces of words are tagged, A.3 for the rest.

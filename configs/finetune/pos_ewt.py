@@ -1,6 +1,6 @@
 """Universal part-of-speech tags of English, UD_English-EWT.
 
-    bertjax finetune --config configs/finetune/pos_ewt.py --init HF_DIR --workdir ft/pos_ewt \
+    bertjax finetune --config pos_ewt --init HF_DIR --workdir ft/pos_ewt \
         data.train=en_ewt-ud-train.conllu data.dev=en_ewt-ud-dev.conllu \
         data.test=en_ewt-ud-test.conllu
 

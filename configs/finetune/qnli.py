@@ -1,6 +1,6 @@
 """QNLI: whether a sentence holds the answer to a question.
 
-    bertjax finetune --config configs/finetune/qnli.py --init HF_DIR --workdir ft/qnli \
+    bertjax finetune --config qnli --init HF_DIR --workdir ft/qnli \
         data.train=QNLI/train.tsv data.dev=QNLI/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

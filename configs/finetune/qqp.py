@@ -1,6 +1,6 @@
 """QQP: whether two questions of Quora ask the same.
 
-    bertjax finetune --config configs/finetune/qqp.py --init HF_DIR --workdir ft/qqp \
+    bertjax finetune --config qqp --init HF_DIR --workdir ft/qqp \
         data.train=QQP/train.tsv data.dev=QQP/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

@@ -1,6 +1,6 @@
 """RACE: which of four answers to a question about an article is right.
 
-    bertjax finetune --config configs/finetune/race.py --init HF_DIR --workdir ft/race \
+    bertjax finetune --config race --init HF_DIR --workdir ft/race \
         data.train=RACE/train data.dev=RACE/dev data.test=RACE/test
 
 Source: Devlin et al. 2019, A.3, with rows of 512 tokens: articles are long.

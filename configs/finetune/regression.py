@@ -1,6 +1,6 @@
 """A number for your own texts or pairs of texts.
 
-    bertjax finetune --config configs/finetune/regression.py --init HF_DIR --workdir ft/mine \
+    bertjax finetune --config regression --init HF_DIR --workdir ft/mine \
         data.train=my.csv \
         data.text=review data.label=stars
 

@@ -1,6 +1,6 @@
 """RTE: whether a sentence follows from another.
 
-    bertjax finetune --config configs/finetune/rte.py --init HF_DIR --workdir ft/rte \
+    bertjax finetune --config rte --init HF_DIR --workdir ft/rte \
         data.train=RTE/train.tsv data.dev=RTE/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

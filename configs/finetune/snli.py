@@ -1,6 +1,6 @@
 """SNLI: whether a sentence follows from another, contradicts it, or neither.
 
-    bertjax finetune --config configs/finetune/snli.py --init HF_DIR --workdir ft/snli \
+    bertjax finetune --config snli --init HF_DIR --workdir ft/snli \
         data.train=SNLI/train.tsv data.dev=SNLI/dev.tsv data.test=SNLI/test.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task` with MNLI's setting: theirs has no

@@ -1,6 +1,6 @@
 """SQuAD 1.1: the span of a paragraph that answers a question.
 
-    bertjax finetune --config configs/finetune/squad1.py --init HF_DIR --workdir ft/squad1 \
+    bertjax finetune --config squad1 --init HF_DIR --workdir ft/squad1 \
         data.train=train-v1.1.json data.dev=dev-v1.1.json
 
 Source: google-research/bert README and run_squad.py: batches of 12, rate 3e-5, 2 epochs, windows of

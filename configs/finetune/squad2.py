@@ -1,6 +1,6 @@
 """SQuAD 2.0: the span of a paragraph that answers a question, or that there is none.
 
-    bertjax finetune --config configs/finetune/squad2.py --init HF_DIR --workdir ft/squad2 \
+    bertjax finetune --config squad2 --init HF_DIR --workdir ft/squad2 \
         data.train=train-v2.0.json data.dev=dev-v2.0.json
 
 Source: google-research/bert README and run_squad.py: batches of 24, rate 3e-5, 2 epochs, windows of

@@ -1,6 +1,6 @@
 """SST-2: the sentiment of a sentence.
 
-    bertjax finetune --config configs/finetune/sst2.py --init HF_DIR --workdir ft/sst2 \
+    bertjax finetune --config sst2 --init HF_DIR --workdir ft/sst2 \
         data.train=SST-2/train.tsv data.dev=SST-2/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

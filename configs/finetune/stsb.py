@@ -1,6 +1,6 @@
 """STS-B: how similar two sentences are, from 0 to 5.
 
-    bertjax finetune --config configs/finetune/stsb.py --init HF_DIR --workdir ft/stsb \
+    bertjax finetune --config stsb --init HF_DIR --workdir ft/stsb \
         data.train=STS-B/train.tsv data.dev=STS-B/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.

@@ -1,6 +1,6 @@
 """SWAG: which of four sentences comes next.
 
-    bertjax finetune --config configs/finetune/swag.py --init HF_DIR --workdir ft/swag \
+    bertjax finetune --config swag --init HF_DIR --workdir ft/swag \
         data.train=swag/train.csv data.dev=swag/val.csv
 
 Source: Devlin et al. 2019, section 4.4: batches of 16, rate 2e-5, 3 epochs.

@@ -1,6 +1,6 @@
 """TNEWS: which of 15 topics a Chinese headline has.
 
-    bertjax finetune --config configs/finetune/tnews.py --init HF_DIR --workdir ft/tnews \
+    bertjax finetune --config tnews --init HF_DIR --workdir ft/tnews \
         data.train=tnews/train.tsv data.dev=tnews/dev.tsv
 
 Source: CLUEbenchmark/CLUE README: rows of 128 tokens, batches of 32, 3 epochs; the rate is ours.

@@ -1,6 +1,6 @@
 """WNLI: whether a sentence with its pronoun resolved follows from the original.
 
-    bertjax finetune --config configs/finetune/wnli.py --init HF_DIR --workdir ft/wnli \
+    bertjax finetune --config wnli --init HF_DIR --workdir ft/wnli \
         data.train=WNLI/train.tsv data.dev=WNLI/dev.tsv
 
 Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task` with RTE's setting: theirs has no

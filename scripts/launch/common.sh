@@ -9,7 +9,8 @@ overrides=()
 
 common_usage='
 Common options:
-  --config FILE       Python file with get_config(), or the config.json of a run
+  --config RECIPE     name of a recipe (`bertjax recipes`), or a file: .py with get_config(), or the
+                      config.json of a run
   --workdir DIR       directory of the run; one that holds a run is resumed
   --max-restarts N    give up after that many restarts (default 100)
   --dry-run           print every command, run none
@@ -85,10 +86,15 @@ require_count() {
   done
 }
 
+# A file, or what `bertjax pretrain` takes for a recipe's name.
+is_recipe() { [[ -f $1 ]] || is_name "$1"; }
+is_name() { [[ $1 =~ ^[a-z0-9_]+$ ]]; }
+
 require_run() {
   require config workdir
   require_count 0 max-restarts
-  [[ -f ${option[config]} ]] || bad_input "--config ${option[config]}: there is no such file"
+  is_recipe "${option[config]}" ||
+    bad_input "--config ${option[config]}: there is no such file, and it is no name of a recipe"
 }
 
 dry() { [[ ${option[dry-run]} == yes ]]; }

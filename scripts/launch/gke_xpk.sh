@@ -6,7 +6,7 @@
 #   docker push REGISTRY/bertjax:tpu
 #
 #   scripts/launch/gke_xpk.sh --cluster c --zone us-west4-a --name bert --tpu-type v5litepod-64 \
-#     --image REGISTRY/bertjax:tpu --storage nfs --config configs/bert_large.py \
+#     --image REGISTRY/bertjax:tpu --storage nfs --config bert_large \
 #     --workdir /mnt/nfs/runs/x -- data.corpus=/mnt/nfs/corpus
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -14,7 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 usage() {
   cat <<'TEXT'
 usage: gke_xpk.sh --cluster NAME --zone ZONE --name NAME --tpu-type TYPE --image IMAGE
-                  --config configs/FILE --workdir DIR [options] [-- key=value ...]
+                  --config RECIPE --workdir DIR [options] [-- key=value ...]
 
   --cluster NAME      GKE cluster made by xpk
   --zone ZONE         of the cluster; the project is that of `gcloud config`
@@ -25,7 +25,7 @@ usage: gke_xpk.sh --cluster NAME --zone ZONE --name NAME --tpu-type TYPE --image
   --storage NAME      storage attached to the cluster with `xpk storage`, to be mounted
   --spot              slices that may be taken away at any time
 
-The config is read in the image, which holds configs/ as it was when the image was built. Workdir
+The recipe is one of the image's, which holds configs/ as it was when the image was built. Workdir
 and corpus must be on storage that every host mounts.
 TEXT
 }
@@ -36,7 +36,7 @@ parse_options "$@"
 require_run
 require cluster zone name tpu-type image
 require_count 1 num-slices
-[[ ${option[config]} == configs/* ]] ||
+[[ ${option[config]} == configs/* ]] || is_name "${option[config]}" ||
   bad_input "--config ${option[config]}: the image holds only configs/: put it there and rebuild"
 [[ ${option[name]} =~ ^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$ ]] ||
   bad_input "--name ${option[name]}: at most 40 of a-z, 0-9 and -, a letter first"

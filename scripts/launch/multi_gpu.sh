@@ -5,13 +5,13 @@
 # copy of the loader, no ports, no process that can die alone. One process a GPU would need
 # --distributed and gain nothing within a machine.
 #
-#   scripts/launch/multi_gpu.sh --config configs/bert_base.py --workdir runs/x -- data.corpus=data/c
+#   scripts/launch/multi_gpu.sh --config bert_base --workdir runs/x -- data.corpus=data/c
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-usage: multi_gpu.sh --config FILE --workdir DIR [--gpus LIST] [options] [-- key=value ...]
+usage: multi_gpu.sh --config RECIPE --workdir DIR [--gpus LIST] [options] [-- key=value ...]
 
   --gpus LIST         which GPUs, as nvidia-smi counts: 0,1,2,3 (default all)
 

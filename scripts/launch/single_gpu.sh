@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Pretrain on one GPU of this machine.
 #
-#   scripts/launch/single_gpu.sh --config configs/bert_base.py --workdir runs/x \
+#   scripts/launch/single_gpu.sh --config bert_base --workdir runs/x \
 #     -- data.corpus=data/c
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-usage: single_gpu.sh --config FILE --workdir DIR [--gpu INDEX] [options] [-- key=value ...]
+usage: single_gpu.sh --config RECIPE --workdir DIR [--gpu INDEX] [options] [-- key=value ...]
 
   --gpu INDEX         which GPU, as nvidia-smi counts (default 0)
 TEXT

@@ -4,10 +4,10 @@
 # A line of the runs file is a run: its name, then what sets it apart, quoted as for a shell.
 #   baseline
 #   no_nsp      data.format=segment_pair+nsp_rows
-#   large_lr    --config configs/bert_base.py optim.learning_rate=2e-4
+#   large_lr    --config bert_base optim.learning_rate=2e-4
 #
 #   SBATCH_PARTITION=gpu scripts/launch/slurm_array.sh --runs ablations.txt \
-#     --config configs/bert_small.py --workdir /shared/runs/ablations -- data.corpus=/shared/c
+#     --config bert_small --workdir /shared/runs/ablations -- data.corpus=/shared/c
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=slurm_runs.sh
@@ -15,10 +15,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/slurm_runs.sh"
 
 usage() {
   cat <<'TEXT'
-usage: slurm_array.sh --runs FILE --config FILE --workdir DIR [--at-once N]
+usage: slurm_array.sh --runs FILE --config RECIPE --workdir DIR [--at-once N]
                       [options] [-- key=value ...]
 
-  --runs FILE         a run a line: NAME [--config FILE] [key=value ...]; # begins a comment.
+  --runs FILE         a run a line: NAME [--config RECIPE] [key=value ...]; # begins a comment.
                       Run NAME goes to DIR/NAME; what the line sets comes after what -- sets
   --gpus-per-node N   GPUs of each run (default 1)
   --at-once N         at most N runs at a time (default: no limit)
@@ -39,7 +39,8 @@ check_line() {
     bad_input "$place: '$name' is no name for a directory: use letters, digits, . _ -"
   [[ " ${names[*]-} " != *" $name "* ]] || bad_input "$place: the name '$name' comes twice"
   if [[ ${words[1]-} == --config ]]; then
-    [[ -f ${words[2]-} ]] || bad_input "$place: --config '${words[2]-}': there is no such file"
+    is_recipe "${words[2]-}" ||
+      bad_input "$place: --config '${words[2]-}': there is no such file, and it is no recipe's name"
     words=("$name" "${words[@]:3}")
   fi
   for word in "${words[@]:1}"; do

@@ -16,7 +16,7 @@ source "$launch/slurm_runs.sh"
 
 usage() {
   cat <<'TEXT'
-usage: slurm_job.sh LAUNCH_DIRECTORY --config FILE --workdir DIR [options] [-- key=value ...]
+usage: slurm_job.sh LAUNCH_DIRECTORY --config RECIPE --workdir DIR [options] [-- key=value ...]
 
   --gpus-per-node N   GPUs of each node (default 1)
   --distributed       one run over all nodes of the job

@@ -4,13 +4,13 @@
 # One process a node, driving all its GPUs, as on one machine; JAX finds the others from Slurm.
 #
 #   SBATCH_PARTITION=gpu SBATCH_TIMELIMIT=12:00:00 scripts/launch/slurm_multinode.sh \
-#     --nodes 4 --gpus-per-node 8 --config configs/bert_large.py --workdir /shared/runs/x -- ...
+#     --nodes 4 --gpus-per-node 8 --config bert_large --workdir /shared/runs/x -- ...
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-usage: slurm_multinode.sh --nodes N --gpus-per-node N --config FILE --workdir DIR
+usage: slurm_multinode.sh --nodes N --gpus-per-node N --config RECIPE --workdir DIR
                           [options] [-- key=value ...]
 
   --nodes N           nodes, one process each

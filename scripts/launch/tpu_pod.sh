@@ -7,14 +7,14 @@
 #
 #   ssh-add ~/.ssh/google_compute_engine
 #   scripts/launch/tpu_pod.sh --name bert --zone us-west4-a --accelerator v5litepod-64 --spot \
-#     --nfs 10.0.0.2:/share --config configs/bert_large.py --workdir /mnt/bertjax/runs/x \
+#     --nfs 10.0.0.2:/share --config bert_large --workdir /mnt/bertjax/runs/x \
 #     -- data.corpus=/mnt/bertjax/corpus
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 usage() {
   cat <<'TEXT'
-usage: tpu_pod.sh --name NAME --zone ZONE --accelerator TYPE --config FILE --workdir DIR
+usage: tpu_pod.sh --name NAME --zone ZONE --accelerator TYPE --config RECIPE --workdir DIR
                   [options] [-- key=value ...]
 
   --name NAME         of the queued resource and its node
@@ -107,7 +107,7 @@ get_slice() {
 
 # This checkout as it lies here, with the config under a name of its own.
 pack() {
-  run tar -czf "$bundle" --exclude=__pycache__ -C "$root" bertjax pyproject.toml requirements.lock \
+  run tar -czf "$bundle" --exclude=__pycache__ -C "$root" bertjax configs pyproject.toml requirements.lock \
     README.md LICENSE scripts/launch/tpu_worker.sh
 }
 
@@ -116,13 +116,14 @@ install() {
   local set_up=(bash bertjax/scripts/launch/tpu_worker.sh install)
   [[ -z ${option[nfs]} ]] || set_up+=("${option[nfs]}")
   queued scp "$bundle" "${option[name]}:bertjax.tar.gz" "${on_all_hosts[@]}" &&
-    queued scp "${option[config]}" "${option[name]}:$config" "${on_all_hosts[@]}" &&
+    { is_name "${option[config]}" ||
+      queued scp "${option[config]}" "${option[name]}:${config#../}" "${on_all_hosts[@]}"; } &&
     queued ssh "${option[name]}" "${on_all_hosts[@]}" \
       --command="$unpack && $(quoted "${set_up[@]}")"
 }
 
 train() {
-  local command=(bash bertjax/scripts/launch/tpu_worker.sh train --config "../$config"
+  local command=(bash bertjax/scripts/launch/tpu_worker.sh train --config "$config"
     --workdir "${option[workdir]}" "${overrides[@]}")
   queued ssh "${option[name]}" "${on_all_hosts[@]}" --command="$(quoted "${command[@]}")"
 }
@@ -184,7 +185,8 @@ require_tool gcloud
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 bundle=${TMPDIR:-/tmp}/bertjax-${option[name]}.tar.gz
-config=bertjax-${option[config]##*/}
+config=${option[config]}
+is_name "$config" || config=../bertjax-${config##*/}
 trap leave INT TERM
 
 pack

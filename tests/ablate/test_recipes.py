@@ -11,7 +11,7 @@ from bertjax.ablate.check import check, differences
 from bertjax.ablate.grid import Cell, cell_config
 from bertjax.cli.ablate import with_fields
 from bertjax.config import AblationConfig
-from bertjax.overrides import load_config_file
+from bertjax.config_files import load_config_file
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs" / "ablations").glob("*.py"))
 PIECES = 8_192

@@ -16,7 +16,6 @@ import tiny_run
 from safetensors.numpy import load_file
 from tiny_run import RECIPE, metrics, pretrain_argv
 
-from bertjax import __version__
 from bertjax.cli.main import VERBS, main
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import EXIT_BAD_INPUT
@@ -25,6 +24,7 @@ from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind
 from bertjax.terminal import count
+from bertjax.version import __version__
 
 MASKED = "The [MASK] river opened the house near the old letter."
 
@@ -225,6 +225,65 @@ def test_what_a_run_began_from_belongs_to_it(tmp_path, recipe, corpus, trained, 
     assert f"start  weights and architecture of {trained}" in capfd.readouterr().err
     assert main(argv) == EXIT_BAD_INPUT
     assert "train.init" in capfd.readouterr().err
+
+
+def test_the_hub_reads_what_a_card_says_of_a_pretrained_model(trained, tmp_path, capfd):
+    hub = pytest.importorskip("huggingface_hub")
+    argv = ["export", str(trained), "--license", "mit", "--language", "en"]
+    told = ["--dataset", "wikipedia,someone/books", "--base-model", "someone/bert"]
+    assert main([*argv, "--out", str(tmp_path / "hf"), *told]) == 0
+    data = hub.ModelCard.load(tmp_path / "hf" / "README.md").data
+    assert data.datasets == ["wikipedia", "someone/books"] and data.base_model == "someone/bert"
+    assert (data.license, data.language, data.pipeline_tag) == ("mit", ["en"], "fill-mask")
+    assert data.metrics == ["accuracy", "loss"] and data.model_name == "hf"
+    (evaluation,) = metrics(trained, "evaluation")[-1:]
+    found = {result.metric_name: result.metric_value for result in data.eval_results}
+    assert found == {
+        name.replace("_", " "): value
+        for name, value in evaluation.items()
+        if name.endswith(("_accuracy", "_loss"))
+    }
+    for result in data.eval_results:
+        assert result.task_type == "fill-mask" and result.dataset_split == "validation"
+        assert result.dataset_type == "wikipedia" and result.dataset_name.startswith("held-out")
+    assert main([*argv, "--out", str(tmp_path / "plain")]) == 0
+    data = hub.ModelCard.load(tmp_path / "plain" / "README.md").data
+    assert data.datasets is None and data.base_model is None
+    hub.utils.validate_repo_id(data.eval_results[0].dataset_type)
+    for option, given in (
+        ("--dataset", "my data"),
+        ("--base-model", "a/b/c"),
+        ("--dataset", "a--b"),
+    ):
+        assert main([*argv, "--out", str(tmp_path / "no"), option, given]) == EXIT_BAD_INPUT
+        assert f"{option} {given}: this is no identifier" in capfd.readouterr().err
+        with pytest.raises(hub.errors.HFValidationError):
+            hub.utils.validate_repo_id(given)
+
+
+def test_a_directory_of_sentence_transformers_says_what_its_weights_know(trained, tmp_path, capfd):
+    argv = ["export", str(trained), "--out", str(tmp_path / "v")]
+    assert main([*argv, "--sentence-transformers", "--pooling", "cls", "--normalize"]) == 0
+    assert "BertModel" in capfd.readouterr().out
+    card = (tmp_path / "v" / "README.md").read_text()
+    assert (
+        "is the last state of [CLS], scaled to length 1. The weights were trained with [CLS] "
+        in card
+    )
+    assert 'pipeline_tag: "sentence-similarity"' in card and "model-index" not in card
+    assert (tmp_path / "v" / "2_Normalize").is_dir()
+    for options, says in (
+        (["--pooling", "cls"], "--pooling without --sentence-transformers"),
+        (["--normalize"], "--normalize without --sentence-transformers"),
+        (["--sentence-transformers", "--peft"], "--peft with --sentence-transformers"),
+    ):
+        assert main(["export", str(trained), "--out", str(tmp_path / "w"), *options]) == 2
+        assert says in capfd.readouterr().err
+    assert main(["import", str(tmp_path / "v"), "--out", str(tmp_path / "again")]) == 0
+    argv = ["export", str(tmp_path / "again"), "--out", str(tmp_path / "u")]
+    assert main([*argv, "--sentence-transformers"]) == 0
+    card = (tmp_path / "u" / "README.md").read_text()
+    assert "the mean of its tokens' last states" in card and "began, is not known" in card
 
 
 def test_an_imported_model_is_not_called_random(tmp_path, exported, capfd):

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bertjax.cli import fields
 from bertjax.cli.main import _expand_home, _without_dashes, main
-from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.errors import UserError
-from bertjax.finetune.material import Start
+from bertjax.config import ModelConfig
+from bertjax.finetuning.material import Start
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.outcome import Run
@@ -101,19 +99,6 @@ def test_fields_may_have_dashes(asked):
     for written in (["--train.steps=3"], ["--train.steps", "3"], ["train.steps=3"]):
         assert asked("pretrain", "bert_tiny", *written).train.steps == 3
     assert _without_dashes(["--out", "a.b", "--x.y"], ["--out"]) == ["--out", "a.b", "x.y="]
-
-
-def test_a_recipe_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert fields.read_config(Path("bert_tiny"), PretrainConfig).model.num_layers == 2
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "bert_tiny.py").write_text(
-        "from bertjax.config import *\n"
-        "def get_config():\n    return PretrainConfig(model=ModelConfig(num_layers=7))\n"
-    )
-    assert fields.read_config(Path("bert_tiny"), PretrainConfig).model.num_layers == 7
-    with pytest.raises(UserError, match="did you mean 'bert_tiny'"):
-        fields.read_config(Path("bert_tinny"), PretrainConfig)
 
 
 @pytest.mark.parametrize(

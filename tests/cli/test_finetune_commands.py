@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import bertjax
 from bertjax.cli.main import main
 from bertjax.config import PretrainConfig
+from bertjax.config_files import load_config
 from bertjax.errors import EXIT_BAD_INPUT
-from bertjax.finetune.saved import open_saved
-from bertjax.overrides import load_config
+from bertjax.finetuning.saved import open_saved
 from bertjax.tasks.families import read_examples
 from bertjax.terminal import count
 from bertjax.tree import flatten
@@ -120,6 +121,28 @@ def test_export_with_its_head_and_without(tuned, tmp_path, capfd):
     assert names and not any(name.startswith("classifier") for name in names)
 
 
+def test_from_python_it_says_what_the_commands_say(tuned, trained, tmp_path):
+    model = bertjax.load(tuned)
+    lines = [json.loads(line) for line in (tuned / "dev.jsonl").read_text().splitlines()]
+    for line, said in zip(lines, model.predict([line["text"] for line in lines]), strict=True):
+        assert said["prediction"] == line["prediction"]
+        np.testing.assert_allclose(
+            list(said["probabilities"].values()), list(line["probabilities"].values()), atol=1e-6
+        )
+    texts = [line["text"] for line in lines]
+    assert main(["export", str(tuned), "--out", str(tmp_path / "hf"), "--encoder"]) == 0
+    np.testing.assert_array_equal(
+        model.encode(texts), bertjax.load(tmp_path / "hf").encode(texts), strict=True
+    )
+    with pytest.raises(bertjax.UserError, match="fine-tuned and keeps no head over tokens"):
+        model.fill_mask("a [MASK]")
+    assert model.predict([]) == [] and len(model.predict(texts[:1])) == 1
+    with pytest.raises(bertjax.UserError, match="'The' is one text: give a list"):
+        model.predict("The")
+    with pytest.raises(bertjax.UserError, match="no head for a task"):
+        bertjax.load(trained).predict(texts)
+
+
 def random_argv(files, workdir, corpus, recipe, *more) -> list[str]:
     tokenizer = ["--tokenizer", str(corpus / "tokenizer"), "--architecture", str(recipe)]
     return [*argv(files, workdir, "random", *more), *tokenizer]
@@ -178,11 +201,12 @@ def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tm
     for options, at in (([], None), (["--model", "seed-1"], 1)):
         out = tmp_path / f"hf{at}"
         capfd.readouterr()
+        options = [*options, "--dataset", "someone/reviews"]
         assert main(["export", str(seeds), "--out", str(out), *options]) == 0
         (chosen,) = re.findall(r"model    (seed-\d), epoch 1 of 1: (.*)", capfd.readouterr().out)
         at = int(chosen[0][-1]) if at is None else at
         assert chosen[0] == f"seed-{at}"
-        assert options or chosen[1] == "the best of 2 models by accuracy on dev"
+        assert "--model" in options or chosen[1] == "the best of 2 models by accuracy on dev"
         card = hub.ModelCard.load(out / "README.md")
         found = {
             result.metric_name.partition(":")[0]: (result.metric_value, result.dataset_split)
@@ -190,7 +214,10 @@ def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tm
         }
         on_test = splits["test"]["models"]
         assert found == {name: (said["values"][at], "test") for name, said in on_test.items()}
-        assert card.data.eval_results[0].dataset_name == "test.tsv"
+        first = card.data.eval_results[0]
+        assert (first.dataset_name, first.dataset_type) == ("test.tsv", "someone/reviews")
+        assert card.data.datasets == ["someone/reviews"]
+        assert set(card.data.metrics) == {result.metric_type for result in card.data.eval_results}
         for name, said in on_test.items():
             row = f"| {name} | {said['values'][at]:.4f} | {said['mean']:.4f} ± {said['sd']:.4f} | "
             assert row + said["convention"] in card.content
@@ -205,6 +232,10 @@ def test_a_card_without_test_says_that_dev_chose_the_model(tuned, tmp_path):
     assert main(["export", str(tuned), "--out", str(tmp_path / "e"), "--encoder"]) == 0
     card = (tmp_path / "e" / "README.md").read_text()
     assert "With the head that is left out here" in card and "model-index" not in card
+    argv = ["export", str(tuned), "--out", str(tmp_path / "v"), "--sentence-transformers"]
+    assert main(argv) == 0
+    card = (tmp_path / "v" / "README.md").read_text()
+    assert "last state of [CLS]. The weights were trained with head.pooling=cls, for class" in card
 
 
 @pytest.mark.parametrize(

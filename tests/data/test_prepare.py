@@ -220,7 +220,7 @@ def test_two_builds_of_one_corpus(tmp_path) -> None:
     ("tokens", "size"), [(1_000_000, "mini"), (100_000_000, "small"), (3_000_000_000, "base")]
 )
 def test_the_next_command_names_a_model_that_fits_the_text(tokens, size):
-    assert prepare._recipe(tokens) == f"configs/bert_{size}.py"
+    assert prepare._recipe(tokens) == f"bert_{size}"
 
 
 def test_progress_that_was_shown_ends_at_all(capsys, monkeypatch):

@@ -12,8 +12,8 @@ import pytest
 from tiny_task import config, start, write_table
 
 from bertjax.cli.main import main
-from bertjax.finetune.run import finetune
-from bertjax.finetune.saved import open_saved
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.saved import open_saved
 from bertjax.fuse.held_out import OUT_OF_FOLD, out_of_fold
 from bertjax.fuse.soup import average
 from bertjax.fuse.stored import open_fusion

@@ -18,16 +18,17 @@ import pytest
 import tiny_model
 import transformers
 import yaml
+from family import FAMILY
 from safetensors import safe_open
 
 from bertjax import huggingface, model
 from bertjax.config import PretrainConfig
+from bertjax.config_files import load_config
 from bertjax.errors import UserError
 from bertjax.huggingface import export
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.model_card import scrub
 from bertjax.huggingface.names import architecture_of
-from bertjax.overrides import load_config
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
 
@@ -239,6 +240,23 @@ def test_card_says_where_it_came_from_and_nothing_private(trained, tmp_path) -> 
         cfg, params, tokenizer, tmp_path / "raw", oracle.CARD, oracle.LINES
     )
     assert "never trained" in (untrained.path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "purpose"),
+    [
+        ("openai-gpt", {}, "text-generation"),
+        ("electra", {"replaced_token_head": True}, "feature-extraction"),
+        ("electra", {}, "fill-mask"),
+    ],
+)
+def test_a_card_promises_what_the_class_does(name, fields, purpose, tmp_path) -> None:
+    """A causal model fills no mask, and neither does one that detects replaced tokens."""
+    cfg = oracle.random_config(3, **FAMILY[name] | fields)
+    tokenizer = oracle.tiny_tokenizer(cfg.vocab_size, 0, tmp_path)
+    out = oracle.export(cfg, oracle.random_params(cfg, 3), tokenizer, tmp_path / "hf")
+    front = yaml.safe_load((out / "README.md").read_text().split("---")[1])
+    assert front["pipeline_tag"] == purpose
 
 
 def test_scrub_leaves_words_alone(monkeypatch) -> None:

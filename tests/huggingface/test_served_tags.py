@@ -13,8 +13,8 @@ from test_task_heads import random_params
 
 from bertjax import huggingface
 from bertjax.config import ExamplesConfig, FinetuneConfig, HeadConfig, TaskConfig
-from bertjax.finetune.batches import evaluation_plan, make_batch
-from bertjax.finetune.layout import Form
+from bertjax.finetuning.batches import evaluation_plan, make_batch
+from bertjax.finetuning.layout import Form
 from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives.task_losses import probabilities
 from bertjax.tasks.tagging import Tagging

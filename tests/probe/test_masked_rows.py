@@ -29,6 +29,20 @@ def test_many_rows_have_no_padding_and_few_share_a_shape():
     assert len(few.chosen) == 9 and few.real.all()
 
 
+@given(st.lists(st.lists(st.integers(2, 500), max_size=70), max_size=20))
+def test_texts_of_a_program_share_shapes_over_its_calls(calls):
+    """Widths and rows of a share are of 1, 2, 3, 4, 6, 8, ..., or the model's positions."""
+    grid = {n * 2**k for n in (2, 3) for k in range(12)} | {1, 500}
+    for lengths in map(np.array, calls):
+        shares = list(plan(lengths.astype(np.int64), 2_048, 500))
+        seen = np.concatenate([np.zeros(0, int), *(share.chosen[share.real] for share in shares)])
+        assert sorted(seen) == list(range(len(lengths)))
+        for share in shares:
+            assert share.width in grid and len(share.chosen) in grid and not share.full
+            assert lengths[share.chosen].max() <= share.width <= 500
+            assert len(share.chosen) == 1 or len(share.chosen) * share.width <= 1.5 * 2_048
+
+
 @given(st.lists(st.lists(st.integers(1, 9), max_size=6), min_size=1, max_size=8))
 def test_a_table_holds_the_rows(rows):
     made = Rows.of([np.array(row, np.int32) for row in rows])

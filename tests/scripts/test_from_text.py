@@ -50,7 +50,7 @@ def from_text(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[str
 
 @pytest.mark.slow
 def test_the_budget_recipe_goes_all_the_way(tmp_path):
-    out, config = tmp_path / "out", ROOT / "configs" / "budget_mini.py"
+    out, config = tmp_path / "out", "budget_mini"
     words = [config, out, write_text(tmp_path / "a.txt"), "--", *SMALL]
     done = from_text(tmp_path, *words)
     assert done.returncode == 0, done.stderr
@@ -67,7 +67,7 @@ def test_the_budget_recipe_goes_all_the_way(tmp_path):
     [
         ([], "usage"),
         (["configs/none.py", "out", "text"], "configs/none.py: there is no such file"),
-        (["configs/budget_mini.py", "out", "--", "train.minutes=1"], "usage"),
+        (["budget_mini", "out", "--", "train.minutes=1"], "usage"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, words, says):

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.config.finetune import TASK_FAMILIES
 from bertjax.errors import UserError
-from bertjax.finetune.member import metric_values
+from bertjax.finetuning.member import metric_values
 from bertjax.tasks.conventions import conventions, table_convention
 from bertjax.tasks.families import task_of
 from bertjax.tasks.tagging import WordScores

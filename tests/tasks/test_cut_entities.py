@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, HeadConfig, TaskConfig
-from bertjax.finetune.batches import evaluation_plan, make_batch
-from bertjax.finetune.layout import Form
-from bertjax.finetune.settle import task_shape
+from bertjax.finetuning.batches import evaluation_plan, make_batch
+from bertjax.finetuning.layout import Form
+from bertjax.finetuning.settle import task_shape
 from bertjax.model.crf import CRF
 from bertjax.objectives import task_losses
 from bertjax.tasks.tag_schemes import LETTERS, all_tags, may_follow, problem, spans, tags_of

@@ -10,8 +10,8 @@ import pytest
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
-from bertjax.finetune.settle import settle
-from bertjax.finetune.splits import Splits
+from bertjax.finetuning.settle import settle
+from bertjax.finetuning.splits import Splits
 from bertjax.tasks.tag_schemes import all_tags, problem
 from bertjax.tasks.tagging import Tagging, WordScores, label_names, read
 from bertjax.tasks.task import Example

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
 from bertjax.errors import UserError
 from bertjax.tasks.tables import row_account
-from bertjax.tasks.unlabelled import read_unlabelled
+from bertjax.tasks.unlabelled import examples_of, read_unlabelled
 
 CFG = FinetuneConfig(data=ExamplesConfig(train="train.tsv", skip_bad_rows=True))
 line = st.text(st.sampled_from("ab \t\r\x0b\x0c\x1c\x85\u2028\u2029\ufeff中"), max_size=6)
@@ -122,3 +122,39 @@ def test_lines_are_no_input_of_pairs(tmp_path):
         read_unlabelled(str(path), pairs)
     path.write_text('{"text": "a", "b": "c"}\n')
     assert read_unlabelled(str(path), pairs)[0][0].texts == ("a", "c")
+
+
+def run_of(family: str, **data) -> FinetuneConfig:
+    return FinetuneConfig(task=TaskConfig(family=family), data=ExamplesConfig(**data))
+
+
+def test_what_a_program_holds_is_an_example_of_its_family():
+    def texts(cfg: FinetuneConfig, given) -> tuple[str, ...]:
+        return examples_of([given], cfg)[0].texts
+
+    assert texts(run_of("classification"), "a b") == ("a b",)
+    assert texts(run_of("regression", text_pair="b"), ["a", "b"]) == ("a", "b")
+    assert texts(run_of("span_qa"), ("who?", "he")) == ("who?", "he")
+    assert texts(run_of("multiple_choice", choices=("x", "y")), ["a", "b", "c"]) == ("a", "b", "c")
+    assert texts(run_of("tagging"), "the old city") == ("the", "old", "city")
+    assert texts(run_of("tagging"), ["New York", "!"]) == ("New York", "!")
+    assert [one.id for one in examples_of(["a", "b"], run_of("classification"))] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("cfg", "given", "says"),
+    [
+        (run_of("classification"), ("a", "b"), "input 0 has 2 texts, and the run takes one text"),
+        (run_of("classification", text_pair="b"), "a", "has 1 texts.* takes a pair of texts"),
+        (run_of("span_qa"), "a", "takes a question and a context"),
+        (run_of("multiple_choice", choices=("x", "y")), ["a", "b"], "takes a text and 2 endings"),
+        (run_of("tagging"), "  ", "input 0 has a word of no characters"),
+        (run_of("tagging"), ["a", ""], "input 0 has a word of no characters"),
+        (run_of("classification"), 3, "input 0 is 3: give a text or a list of texts"),
+        (run_of("classification"), [], "input 0 is \\[\\]: give a text"),
+        (run_of("classification"), "a \ud800", "input 0: the text holds half a surrogate pair"),
+    ],
+)
+def test_what_is_no_input_of_the_run_is_refused(cfg, given, says):
+    with pytest.raises(UserError, match=says):
+        examples_of([given], cfg)

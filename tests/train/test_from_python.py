@@ -14,6 +14,7 @@ from bertjax.config import DataConfig, ModelConfig, OptimConfig, Phase, Pretrain
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
 from bertjax.pretrained import Pretrained
+from bertjax.text.tokenizer_training import train_tokenizer
 from bertjax.train.loop import pretrain
 
 
@@ -76,3 +77,15 @@ def test_other_weights_are_refused_whatever_they_are_called(cfg, start_from, tmp
     other = replace(start_from, params=jax.tree.map(lambda x: x + 1, start_from.params))
     with pytest.raises(UserError, match=r"other weights \(--init\)"):
         pretrain(cfg, tmp_path / "run", start_from=other)
+
+
+def test_what_a_start_lacks_is_refused_before_the_first_step(cfg, start_from, tmp_path):
+    """From a program as from the command: weights that are named, and ids that mean the same."""
+    named = replace(cfg, train=replace(cfg.train, init="m"))
+    with pytest.raises(UserError, match=r"train\.init=m without its weights: give start_from"):
+        pretrain(named, tmp_path / "run")
+    other = train_tokenizer("wordpiece", ["another text with other words"] * 9, 60)
+    with pytest.raises(UserError, match=r"was prepared with tokenizer .*prepare the text again"):
+        pretrain(cfg, tmp_path / "run", start_from=replace(start_from, tokenizer=other))
+    with pytest.raises(UserError, match=r"start_from .*none is not there"):
+        pretrain(cfg, tmp_path / "run", start_from=tmp_path / "none")

@@ -1,0 +1,421 @@
+"""Runs of a tiny encoder: they learn, repeat themselves bit for bit, and go on where they were."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+import tiny_task
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_task import config, start, write_table
+
+from bertjax import sharding
+from bertjax.cli.main import main
+from bertjax.config import MeshConfig
+from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.finetuning import run
+from bertjax.finetuning.member import Training, first_best
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.saved import open_saved
+from bertjax.finetuning.settle import task_shape
+from bertjax.finetuning.step import make_predict, make_steps
+from bertjax.fuse.voices import at_once
+from bertjax.tasks.classification import Classification
+from bertjax.tasks.families import read_examples
+from bertjax.tree import flatten
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    return write_table(folder / "train.tsv", 192), write_table(folder / "dev.tsv", 40, seed=1)
+
+
+def results(path):
+    return json.loads((path / "results.json").read_text())
+
+
+def parameters(path):
+    saved = open_saved(path)
+    return [flatten(jax.device_get(saved.parameters(member))) for member in saved.members]
+
+
+def assert_same_run(ours, theirs):
+    for a, b in zip(parameters(ours), parameters(theirs), strict=True):
+        assert a.keys() == b.keys()
+        assert all(a[name].tobytes() == b[name].tobytes() for name in a)
+    a, b = results(ours), results(theirs)
+    for content in (a, b):
+        for entry in content["models"]:
+            entry.pop("seconds_per_epoch")
+    assert a == b
+    assert (ours / "dev.jsonl").read_bytes() == (theirs / "dev.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tables, tmp_path_factory):
+    path = tmp_path_factory.mktemp("unbroken") / "run"
+    assert finetune(config(*tables), path, start()).stopped is None
+    return path
+
+
+def test_it_learns_and_writes_what_it_did(unbroken, tables):
+    content = results(unbroken)
+    assert content["splits"]["dev"]["models"]["accuracy"]["mean"] > 0.9
+    assert content["convention"]["start"] == "a tiny encoder"
+    predictions = [json.loads(line) for line in (unbroken / "dev.jsonl").read_text().splitlines()]
+    examples, _ = read_examples(str(tables[1]), config(*tables))
+    right = np.mean(
+        [p["prediction"] == e.label for p, e in zip(predictions, examples, strict=True)]
+    )
+    assert right == pytest.approx(content["splits"]["dev"]["models"]["accuracy"]["mean"])
+    assert not (unbroken / "seed-0" / "checkpoints").exists()
+    assert (unbroken / "curve.png").stat().st_size > 1000
+    assert (unbroken / "confusion-dev.png").stat().st_size > 1000
+
+
+def test_results_hold_the_losses_of_every_epoch(unbroken, tables):
+    """That of dev is the mean negative log-likelihood, which the probabilities of dev give."""
+    (model,) = results(unbroken)["models"]
+    assert [entry["epoch"] for entry in model["history"]] == [1, 2, 3]
+    lines = [json.loads(line) for line in (unbroken / "dev.jsonl").read_text().splitlines()]
+    likelihoods = [line["probabilities"][line["label"]] for line in lines]
+    kept = model["history"][model["best_epoch"] - 1]
+    assert kept["dev_loss"] == pytest.approx(-np.mean(np.log(likelihoods)), rel=1e-4)
+    logged = [
+        json.loads(line)
+        for line in (unbroken / "seed-0" / "metrics.jsonl").read_text().splitlines()
+    ]
+    steps = [row for row in logged if row["kind"] == "train"]  # every second one
+    first, last = (
+        np.mean([row["loss"] for row in steps if low < row["step"] <= low + 12]) for low in (0, 24)
+    )
+    losses = [entry["train_loss"] for entry in model["history"]]
+    assert losses[0] == pytest.approx(first, rel=0.3) and losses[0] > losses[2]
+    assert losses[2] == pytest.approx(last, rel=0.3)
+
+
+@pytest.mark.parametrize("positive", ["bad", "good"])
+def test_f1_is_told_of_the_class_that_is_asked_for(unbroken, tables, positive, tmp_path, capfd):
+    oracle = pytest.importorskip("sklearn.metrics")
+    out = tmp_path / "scores.json"
+    argv = ["evaluate", str(unbroken), "--data", str(tables[1]), f"task.positive={positive}"]
+    assert main([*argv, "--out", str(out)]) == 0
+    content = json.loads(out.read_text())
+    lines = [json.loads(line) for line in (unbroken / "dev.jsonl").read_text().splitlines()]
+    truth, predicted = ([line[name] for line in lines] for name in ("label", "prediction"))
+    theirs = oracle.f1_score(truth, predicted, pos_label=positive)
+    assert content["scores"]["run/seed-0"]["f1"] == pytest.approx(theirs)
+    assert f"f1: {content['conventions']['f1']}" in capfd.readouterr().out
+    assert content["conventions"]["f1"].startswith(f"of '{positive}'")
+
+
+@pytest.mark.slow
+def test_pictures_say_what_they_are_of(tables, tmp_path, monkeypatch):
+    """By the titles, axes and legends that are drawn."""
+    figure = pytest.importorskip("matplotlib.figure")
+    drawn = {}
+    monkeypatch.setattr(figure.Figure, "savefig", lambda f, path, dpi: drawn.update({path.stem: f}))
+    cfg = config(*tables, data={"test": str(tables[1])}, tune={"seeds": (0, 1), "epochs": 2})
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    assert set(drawn) == {"curve", "confusion-dev", "confusion-test"}
+    for split in ("dev", "test"):
+        title = drawn[f"confusion-{split}"].get_suptitle()
+        accuracy = results(tmp_path / "run")["splits"][split]["ensemble"]["accuracy"]
+        assert title == f"tiny on {split}\n2 models together: accuracy {accuracy:.4f}"
+    above, below = drawn["curve"].axes
+    assert above.get_ylabel() == "accuracy on dev" and "loss" in below.get_ylabel()
+    assert len(below.lines) == 4  # train and dev of each model
+    (legend,) = drawn["curve"].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["seed-0", "seed-1"]
+    drawn["curve"].canvas.draw()
+    box = legend.get_window_extent()
+    assert not any(axes.get_window_extent().overlaps(box) for axes in (above, below))
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bits(unbroken, tables, tmp_path):
+    assert finetune(config(*tables), tmp_path / "run", start()).stopped is None
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+@pytest.mark.slow
+def test_a_program_is_compiled_once_whatever_the_epochs(tables, tmp_path, monkeypatch):
+    programs = []
+
+    def noting(*args):
+        steps = make_steps(*args)
+
+        def train(*inputs):
+            if len(programs) < epochs:
+                programs.append(steps.train.lower(*inputs).as_text())
+            return steps.train(*inputs)
+
+        return steps._replace(train=train)
+
+    monkeypatch.setattr(run, "make_steps", noting)
+    for epochs in (1, 2):
+        path = tmp_path / str(epochs)
+        finetune(config(*tables, tune={"epochs": epochs}), path, start())
+        cfg, mesh = open_saved(path).cfg, sharding.make_mesh(MeshConfig())
+        assert make_predict(cfg, task_shape(cfg), mesh)._cache_size() == 1
+        assert make_steps(cfg, task_shape(cfg), mesh).train._cache_size() == 1
+    assert len(programs) == 2 and len(set(programs)) == 1
+
+
+def stop_after(steps: int):
+    """SIGTERM once so many steps have asked."""
+    left = iter([None] * steps)
+    return lambda: next(left, "SIGTERM")
+
+
+def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, tables, tmp_path):
+    """In the middle of an epoch, at its end, and once more."""
+    for steps in (3, 6, 2):
+        done = finetune(config(*tables), tmp_path / "run", start(), stop=stop_after(steps))
+        assert done.stopped == "SIGTERM"
+        assert not (tmp_path / "run" / "results.json").exists()
+    assert finetune(config(*tables), tmp_path / "run", start()).stopped is None
+    assert_same_run(tmp_path / "run", unbroken)
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "run" / "seed-0" / "metrics.jsonl").read_text().splitlines()
+    ]
+    steps = [row["step"] for row in rows if row["kind"] == "train"]
+    assert steps == sorted(set(steps))
+
+
+def test_another_config_is_refused_and_nothing_is_lost(unbroken, tables):
+    before = (unbroken / "results.json").read_bytes()
+    with pytest.raises(UserError, match=r"another config \(optim.learning_rate: 0.005 -> 0.1"):
+        finetune(config(*tables, optim={"learning_rate": 0.1}), unbroken, start())
+    assert (unbroken / "results.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_other_weights_tokenizers_and_examples_are_refused(unbroken, tables, tmp_path):
+    before = {p: p.read_bytes() for p in unbroken.rglob("*") if p.is_file() and p.name != "lock"}
+    moved = jax.tree.map(lambda x: x + 1, tiny_task.encoder())
+    edited = tmp_path / "train.tsv"
+    for other, says in (
+        (replace(start(), params=moved), r"other weights \(--init\): "),
+        (replace(start(), tokenizer=tiny_task.tokenizer(lowercase=False)), r"other tokenizer \("),
+    ):
+        with pytest.raises(UserError, match=says):
+            finetune(config(*tables), unbroken, other)
+    assert before == {path: path.read_bytes() for path in before}
+    shutil.copy(tables[0], edited)
+    assert finetune(config(edited, tables[1]), tmp_path / "run", start()).stopped is None
+    edited.write_text(edited.read_text().replace("river", "city"))
+    with pytest.raises(UserError, match="other train examples: give those back"):
+        finetune(config(edited, tables[1]), tmp_path / "run", start())
+
+
+@pytest.mark.slow
+def test_a_model_that_was_damaged_after_it_was_done_is_trained_again(unbroken, tables, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(unbroken, run)
+    shutil.rmtree(run / "seed-0" / "best")
+    with pytest.raises(UserError, match="no trained model that verifies: delete that directory"):
+        open_saved(run).parameters(open_saved(run).best)
+    assert finetune(config(*tables), run, start()).stopped is None
+    assert_same_run(run, unbroken)
+    (run / "seed-0" / "result.json").write_text("{")
+    assert finetune(config(*tables), run, start()).stopped is None
+    assert_same_run(run, unbroken)
+
+
+@pytest.mark.slow
+def test_seeds_give_mean_noise_and_an_ensemble(tables, tmp_path):
+    cfg = config(*tables, tune={"seeds": (1, 2, 3), "epochs": 1})
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    dev = results(tmp_path / "run")["splits"]["dev"]
+    values = dev["models"]["accuracy"]["values"]
+    assert len(values) == 3
+    assert dev["models"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+    assert dev["models"]["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
+    saved = open_saved(tmp_path / "run")
+    examples, _ = read_examples(str(tables[1]), cfg)
+    named, together = at_once([saved], [], every=True).judge(examples)
+    assert [model.name for model in named] == ["run/seed-1", "run/seed-2", "run/seed-3"]
+    np.testing.assert_allclose(together.scores, np.mean([m.scores for m in named], axis=0))
+    assert saved.task.score(examples, together.scores)["accuracy"] == dev["ensemble"]["accuracy"]
+    two = at_once([saved, saved], [3, 1], every=False).judge(examples)[1]
+    (best,) = (m.scores for m in named if m.name == f"run/{saved.best.name}")
+    np.testing.assert_allclose(two.scores, best)
+
+
+@pytest.mark.slow
+def test_folds_predict_each_example_by_the_model_that_did_not_see_it(tables, tmp_path, monkeypatch):
+    seen = []
+    original = Training.__init__
+
+    def watch(self, cfg, task, member, train, dev, *rest):
+        seen.append(({e.place for e in train.examples}, {e.place for e in dev.examples}))
+        original(self, cfg, task, member, train, dev, *rest)
+
+    monkeypatch.setattr(Training, "__init__", watch)
+    cfg = config(tables[0], tune={"folds": 3, "epochs": 1})
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    assert len(seen) == 3 and all(not train & held for train, held in seen)
+    places = set().union(*(held for _, held in seen))
+    assert len(places) == 192 == sum(len(held) for _, held in seen)
+    content = results(tmp_path / "run")
+    assert set(content["splits"]) == {"out_of_fold"}
+    saved = open_saved(tmp_path / "run")
+    with pytest.raises(UserError, match=r"3 folds, .* none is the best: name one, as in `bertjax"):
+        saved.best  # noqa: B018
+    few = read_examples(str(tables[1]), cfg)[0][:4]
+    (_, *others), together = at_once([saved], [], every=False).judge(few)
+    assert len(others) == 2 and np.allclose(
+        together.scores, np.mean(saved.scores(saved.members, few), axis=0)
+    )
+    lines = (tmp_path / "run" / "out_of_fold.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    examples = read_examples(str(tables[0]), cfg)[0]
+    assert [(row["id"], row["text"], row["label"]) for row in rows] == [
+        (e.id, *e.texts, e.label) for e in examples
+    ]
+    held = {place: f"seed-0-fold-{i}" for i, (_, dev) in enumerate(seen) for place in dev}
+    assert [row["models"] for row in rows] == [[held[e.place]] for e in examples]
+
+
+@pytest.mark.slow
+def test_early_stopping_and_the_best_epoch(tables, tmp_path):
+    """At a rate of zero no epoch is better than the first."""
+    cfg = config(*tables, optim={"learning_rate": 0.0}, tune={"epochs": 9, "patience": 2})
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    (model,) = results(tmp_path / "run")["models"]
+    assert (model["best_epoch"], model["epochs"]) == (1, 3)
+
+
+def say(monkeypatch, *values):
+    """Have the accuracy of the next evaluations be these."""
+    left, score = list(values), Classification.score
+
+    def instead(self, examples, scores):
+        found = score(self, examples, scores)
+        return found | ({"accuracy": left.pop(0)} if left else {})
+
+    monkeypatch.setattr(Classification, "score", instead)
+
+
+@pytest.mark.slow
+def test_what_is_not_a_number_is_never_the_best(tables, tmp_path, monkeypatch):
+    run, nan = tmp_path / "run", float("nan")
+    say(monkeypatch, nan, 0.4, nan, nan)  # of the epochs, and of the best one again
+    assert finetune(config(*tables), run, start()).stopped is None
+    text = (run / "results.json").read_text()
+    found = json.loads(text, parse_constant=pytest.fail)  # what JSON does not have
+    (model,) = found["models"]
+    assert (model["best_epoch"], model["dev"]["accuracy"]) == (2, 0.4)
+    assert found["splits"]["dev"]["models"]["accuracy"]["mean"] is None
+    lines = [json.loads(x) for x in (run / "seed-0" / "metrics.jsonl").read_text().splitlines()]
+    assert [x["accuracy"] for x in lines if x["kind"] == "evaluation"] == [None, 0.4, None]
+    assert (run / "curve.png").stat().st_size > 1000
+    assert open_saved(run).best.name == "seed-0"
+
+
+@pytest.mark.slow
+def test_a_metric_that_is_never_a_number_is_said_and_ends_the_run(tables, tmp_path, monkeypatch):
+    say(monkeypatch, *[float("nan")] * 3)
+    for _ in range(2):  # trained once; the same command says the same
+        with pytest.raises(UserError, match="accuracy on dev is not a number after") as caught:
+            finetune(config(*tables), tmp_path / "run", start())
+        assert caught.value.exit_code == EXIT_NON_FINITE
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@given(st.lists(st.one_of(st.none(), st.just(float("nan")), st.integers(-3, 3).map(float))))
+def test_the_first_best_is_that_of_the_numbers_alone(values):
+    numbers = [value for value in values if value is not None and value == value]
+    best = first_best(values)
+    assert (best is None) == (not numbers)
+    if best is not None:
+        assert best == values.index(max(numbers))
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_frozen_layers_do_not_move_and_the_others_do(layers, tables, tmp_path):
+    cfg = config(*tables, tune={"epochs": 1, "layers": layers})
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    saved = open_saved(tmp_path / "run")
+    after = flatten(jax.device_get(saved.parameters(saved.members[0])))
+    before = flatten(tiny_task.encoder())
+    for name, value in after.items():
+        if name.startswith("head/"):
+            continue
+        frozen = name.startswith(("embeddings/", "layer_0/")) or (
+            layers == 0 and name.startswith("layer_1/")
+        )
+        assert (value.tobytes() == before[name].tobytes()) == frozen, name
+    (tmp_path / "run" / "states.left").mkdir()  # by a run that was killed
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    assert layers or not list((tmp_path / "run").glob("states*"))
+    # What was scored with kept states is what the whole model says.
+    examples, _ = read_examples(str(tables[1]), cfg)
+    (scores,) = saved.scores(saved.members, examples)
+    dev = results(tmp_path / "run")["splits"]["dev"]["models"]
+    assert saved.task.score(examples, scores)["accuracy"] == dev["accuracy"]["mean"]
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_made(tables, tmp_path):
+    with pytest.raises(UserError, match=r"task.metric=acuracy .* did you mean 'accuracy'"):
+        finetune(config(*tables, task={"metric": "acuracy"}), tmp_path / "run", start())
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_folds_than_examples_are_refused_before_anything_is_made(tables, tmp_path):
+    with pytest.raises(UserError, match="use at most 192"):
+        finetune(config(tables[0], tune={"folds": 193}), tmp_path / "run", start())
+    assert not (tmp_path / "run").exists()
+
+
+def questions(path, count, seed):
+    """SQuAD 2.0: which word follows another one in a context, or none where it is not there."""
+    draw, paragraphs = random.Random(seed), []
+    for i in range(count):
+        words = draw.sample(tiny_task.WORDS, 6)
+        asked, context = draw.choice(words[:5]), " ".join(words)
+        answer = words[words.index(asked) + 1]
+        impossible = draw.random() < 0.4
+        if impossible:
+            asked = draw.choice([w for w in tiny_task.WORDS if w not in words])
+        answers = [] if impossible else [{"text": answer, "answer_start": context.index(answer)}]
+        qa = {"id": f"q{i}", "question": asked, "answers": answers, "is_impossible": impossible}
+        paragraphs.append({"context": context, "qas": [qa]})
+    path.write_text(json.dumps({"version": "v2.0", "data": [{"paragraphs": paragraphs}]}))
+    return path
+
+
+@pytest.mark.slow
+def test_no_answer_has_a_threshold_of_each_model_and_one_of_all(tmp_path):
+    train, dev = questions(tmp_path / "train.json", 96, 0), questions(tmp_path / "dev.json", 48, 1)
+    cfg = config(
+        train,
+        dev,
+        task={"family": "span_qa", "no_answer": True, "max_query": 4},
+        data={"layout": "squad"},
+        tune={"seeds": (0, 1), "epochs": 2},
+    )
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    content = results(tmp_path / "run")
+    assert content["metric"] == "best_f1"
+    each = [entry["dev"]["best_f1"] for entry in content["models"]]
+    assert content["splits"]["dev"]["models"]["f1"]["values"] == pytest.approx(each)
+    saved = open_saved(tmp_path / "run")
+    examples, _ = read_examples(str(dev), cfg)
+    named, together = at_once([saved], [], every=True).judge(examples)
+    for (_, task, scores), f1 in zip(named, each, strict=True):
+        assert task.score(examples, scores)["f1"] == pytest.approx(f1)
+    f1 = together.task.score(examples, together.scores)["f1"]
+    assert f1 == pytest.approx(content["splits"]["dev"]["ensemble"]["f1"])
+    other = replace(saved, cfg=replace(cfg, task=replace(cfg.task, no_answer=False)))
+    with pytest.raises(UserError, match=r"task\.no_answer is False in .* and True in"):
+        at_once([saved, other], [], every=False)
