@@ -19,7 +19,7 @@ DOORS = [
     ROOT / "bertjax" / "cli" / "prepare.py",
     ROOT / "bertjax" / "cli" / "probe.py",
     ROOT / "bertjax" / "cli" / "reading.py",
-    ROOT / "bertjax" / "finetune" / "splits.py",
+    ROOT / "bertjax" / "finetuning" / "splits.py",
     *(ROOT / "bertjax" / "fuse").glob("*.py"),
 ]
 CALLS = {"UserError": 0, "DamagedFile": 0, "Problem": 1, "note": 0}  # and which argument is said
