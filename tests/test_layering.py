@@ -141,7 +141,10 @@ CONFINED = {
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
     "tensorflow_datasets": {"data", "text/tfds.py"},
-    **{name: {"huggingface/onnx_graph.py"} for name in ("jax2onnx", "onnx", "onnxruntime")},
+    **{
+        name: {"huggingface/onnx_graph.py", "huggingface/onnx_speed.py"}
+        for name in ("jax2onnx", "onnx", "onnxruntime")
+    },
     "matplotlib": {"ablate/charts.py", "finetuning/plots.py"},
     "tensorboardX": {"runs/log.py"},
     "jieba": {"text/chinese_words.py"},

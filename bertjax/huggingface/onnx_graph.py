@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bertjax.errors import UserError
+from bertjax.huggingface.onnx_speed import faster
 
 FILE = "onnx/model.onnx"
 TOLERANCE = 1e-4  # between onnxruntime and JAX, of the largest output or of 1
@@ -74,6 +75,7 @@ def write_onnx(path: Path, program: Program, rows: Sequence[Mapping[str, np.ndar
         return tuple(outputs.values())
 
     graph = _as_transformers_has_it(_converted(traced, names), names, order, program.grouped)
+    faster(graph.graph)
     path.parent.mkdir(exist_ok=True)
     large = graph.ByteSize() > _LARGEST
     onnx.save_model(graph, path, save_as_external_data=large, location=f"{path.name}_data")
