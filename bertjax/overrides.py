@@ -243,13 +243,16 @@ def _unknown(typed: str, names: list[str]) -> UserError:
 
 
 def _likeness(typed: str, name: str) -> tuple[float, float]:
-    """Rank `name` as what `typed` meant: right last part or its initials (`lr`), then spelling."""
+    """Rank `name` as what `typed` meant: right last part, a slip, its initials (`lr`), spelling."""
     typed_leaf, leaf = typed.rpartition(".")[2], name.rpartition(".")[2]
     initials = "".join(word[:1] for word in leaf.split("_"))
     whole = _ratio(typed, name)
-    if typed_leaf in (leaf, initials):
+    if typed_leaf == leaf:
         return 1.0, whole
-    return max(whole, _ratio(typed_leaf, leaf)), whole
+    by_initials = (
+        0.88 if typed_leaf == initials else 0.0
+    )  # below one slip in a name of nine letters
+    return max(by_initials, whole, _ratio(typed_leaf, leaf)), whole
 
 
 def _ratio(a: str, b: str) -> float:

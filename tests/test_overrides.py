@@ -118,6 +118,7 @@ def test_items_are_validated_together_and_the_last_one_wins():
         ("model.hidden_size.0=1", "model.hidden_size"),
         ("mesh.fsdp=1", "train.mesh.fsdp"),
         ("data.phases.zero.seq_len=1", "data.phases.0.seq_len"),
+        ("optim.es=1", "optim.eps"),  # and not by the initials of model.embedding_size
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(item, meant):

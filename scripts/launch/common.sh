@@ -9,7 +9,7 @@ overrides=()
 
 common_usage='
 Common options:
-  --config RECIPE     name of a recipe (`bertjax recipes`), or a file: .py with get_config(), or the
+  --config RECIPE     name of a recipe (bertjax recipes), or a file: .py with get_config(), or the
                       config.json of a run
   --workdir DIR       directory of the run; one that holds a run is resumed
   --max-restarts N    give up after that many restarts (default 100)

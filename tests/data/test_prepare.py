@@ -22,6 +22,7 @@ from tiny_text import (
 
 from bertjax import durable
 from bertjax.cli import prepare
+from bertjax.cli.reading import ProgressLine
 from bertjax.data.build import Progress, build_corpus
 from bertjax.data.corpus import (
     describe_corpus,
@@ -226,8 +227,8 @@ def test_the_next_command_names_a_model_that_fits_the_text(tokens, size):
 def test_progress_that_was_shown_ends_at_all(capsys, monkeypatch):
     """Chunks tell of fewer bytes than the files have: of columns that nobody reads."""
     now = iter([0.0, 11.0, 12.0, 13.0])
-    monkeypatch.setattr("bertjax.cli.prepare.time.monotonic", lambda: next(now))
-    line = prepare._ProgressLine()
+    monkeypatch.setattr("bertjax.cli.reading.time.monotonic", lambda: next(now))
+    line = ProgressLine()
     line.show(Progress(1, 1_000_000, 0.3))
     line.show(Progress(2, 2_000_000, 0.64))  # too soon after the last one
     line.show(Progress(2, 2_000_000, 1.0))
