@@ -44,8 +44,8 @@ _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
 _MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
 # How a file in another encoding is turned into UTF-8, for messages.
 AS_UTF8 = (
-    "with iconv -f ENCODING -t UTF-8: GB18030 is usual for Chinese, SHIFT_JIS for Japanese, LATIN1 "
-    "for Western European text"
+    "with iconv -f ENCODING -t UTF-8: GB18030 is usual for Chinese, SHIFT_JIS for Japanese, "
+    "WINDOWS-1252 for Western European text"
 )
 WIDE = (
     "every other byte is 0, as in UTF-16 without a byte order mark: save it as UTF-8, for example "
