@@ -249,9 +249,8 @@ def _likeness(typed: str, name: str) -> tuple[float, float]:
     whole = _ratio(typed, name)
     if typed_leaf == leaf:
         return 1.0, whole
-    by_initials = (
-        0.88 if typed_leaf == initials else 0.0
-    )  # below one slip in a name of nine letters
+    # Below one slip of a letter in nine.
+    by_initials = 0.88 if typed_leaf == initials else 0.0
     return max(by_initials, whole, _ratio(typed_leaf, leaf)), whole
 
 
