@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,7 +70,7 @@ class Model:
                 fine-tuned run of folds or of adapters, or a fusion, which has no one encoder.
         """
         cfg, params, tokenizer = self._encoder
-        texts = _several(texts)
+        texts = _texts(texts)
         return predict.encode(cfg, params, tokenizer, texts, pooling=pooling, normalize=normalize)
 
     def fill_mask(self, text: str, top: int = 5) -> list[tuple[int, list[Guess]]]:
@@ -81,6 +81,7 @@ class Model:
                 without a masked-LM head.
         """
         found, tokenizer = masked_lm(self._pretrained("fill_mask"), self.path)
+        (text,) = _texts([text])
         return predict.fill_mask(found.cfg, found.params, tokenizer, text, top)
 
     def score(self, texts: Sequence[str], score: str = "pll") -> np.ndarray:
@@ -95,7 +96,7 @@ class Model:
         if score not in SCORES:
             raise UserError(f"score={score!r}: {nearest(score, SCORES)}")
         found, tokenizer = language_model(self._pretrained("score"), self.path)
-        texts = _several(texts)
+        texts = _texts(texts)
         return pseudo_log_likelihoods(found.cfg, found.params, tokenizer, texts, score=score)
 
     def predict(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
@@ -140,7 +141,20 @@ class Model:
 
 
 def _several(texts: Sequence[Any]) -> list[Any]:
-    """The texts; UserError for one alone, whose characters would be taken for texts."""
+    """The items; UserError for one text alone, and for what iterates over names of columns."""
     if isinstance(texts, str):
         raise UserError(f"{texts[:60]!r} is one text: give a list of texts, as in [text]")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise UserError(
+            f"a {type(texts).__name__} holds columns: give the list of texts in one of them"
+        )
     return list(texts)
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    """The texts; UserError for an item that is none."""
+    found = _several(texts)
+    for number, text in enumerate(found):
+        if not isinstance(text, str):
+            raise UserError(f"item {number} is {text!r:.60}, not a text: give texts alone")
+    return found

@@ -82,6 +82,9 @@ def test_what_a_model_cannot_do_is_refused(tmp_path):
     model = bertjax.load(directory(tmp_path))
     for ask, says in (
         (lambda: model.encode("ab"), "'ab' is one text: give a list"),
+        (lambda: model.encode({"text": ["ab"]}), "a dict holds columns: give the list"),
+        (lambda: model.score(["ab", None]), "item 1 is None, not a text"),
+        (lambda: model.fill_mask(["a [MASK]"]), "item 0 is .*, not a text"),
         (lambda: model.encode(["ab"], pooling="max"), "pooling=max: did you mean 'mean'"),
         (lambda: model.encode(["a " * 23]), "has 25 tokens, the model 24 positions"),
         (lambda: model.score(["ab"], score="ppl"), "score='ppl': did you mean 'pll'"),
