@@ -33,7 +33,7 @@ def load(path: str | Path, base: str | Path | None = None) -> Model:
     Raises:
         UserError: it is none of them, is damaged, or is not finished.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     kind = require_kind(
         "path", path, Kind.PRETRAINING, Kind.FINETUNING, Kind.FUSION, Kind.HUGGING_FACE
     )

@@ -17,7 +17,7 @@ from bertjax.adapt.text import choose_words, read
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import AdaptConfig, NewWordsConfig, PretrainConfig, WeightedCorpus
 from bertjax.data.build import BuildSettings, Progress, build_corpus
-from bertjax.data.corpus import describe_corpus
+from bertjax.data.corpus import describe_corpus, many_unknown
 from bertjax.data.new_pieces import with_new_pieces
 from bertjax.durable import check_place, replace_file, staged
 from bertjax.errors import UserError
@@ -34,6 +34,7 @@ from bertjax.text.sources import Source
 from bertjax.text.tokenizer import Tokenizer
 
 DOMAIN_FOLDER = "corpora/domain"  # the last part names its losses
+_UNKNOWN = ("unknown", "tokens")  # counts of a split
 TEXT, REPLAY = "--text", "replay.corpus"  # in `Record.origin`
 
 
@@ -117,6 +118,7 @@ def begin(
     )
     with staged(workdir, terminal.say) as stage, open_run(stage, Kind.PRETRAINING) as run:
         content = _build(stage / DOMAIN_FOLDER, grown, text)
+        _check_known(content, grown, text.account)
         for line in _said(content, words, text.account):
             terminal.say(line)
         if cfg.replay.corpus and words:
@@ -165,6 +167,16 @@ def _build(out: Path, tokenizer: Tokenizer, text: DomainText) -> dict[str, Any]:
         text.report,
         account=text.account,
     )
+
+
+def _check_known(content: dict[str, Any], tokenizer: Tokenizer, account: Account) -> None:
+    """Note tokens that are [UNK]; raise UserError where most are, which teach nothing."""
+    unknown, tokens = (sum(split[n] for split in content["splits"].values()) for n in _UNKNOWN)
+    if not (note := many_unknown(unknown, tokens, "begin with a model of this language")):
+        return
+    if unknown * 2 > tokens:
+        raise UserError(f"--text: {note}")
+    account.note(note)
 
 
 def _said(content: dict[str, Any], words: Sequence[NewWord], account: Account) -> list[str]:

@@ -10,7 +10,7 @@ from bertjax.errors import UserError
 from bertjax.text.account import Account
 from bertjax.text.chunks import SKIP_HINT, documents
 from bertjax.text.new_words import LEAST, NewWord
-from bertjax.text.sources import Source
+from bertjax.text.sources import Source, without_text
 from bertjax.text.tokenizer import Tokenizer
 
 
@@ -37,8 +37,7 @@ def read(
                 if tokenizer is not None:
                     counts.update(tokenizer.words_of(text))
     if empty:
-        names = ", ".join(source.name for source in sources[:3])
-        raise UserError(f"--text {names}: no document with text: give files with text")
+        raise without_text(sources, account)
     return digest.hexdigest(), counts
 
 

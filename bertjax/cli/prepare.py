@@ -20,7 +20,7 @@ from bertjax.text.account import Account
 from bertjax.text.chunks import SKIP_HINT
 from bertjax.text.overlap import describe_overlap
 from bertjax.text.sample import sample_sentences
-from bertjax.text.sources import Source, find_sources
+from bertjax.text.sources import Source, find_sources, without_text
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.text.tokenizer_training import KINDS, check_size, share_of_marks, train_tokenizer
 
@@ -143,7 +143,10 @@ def _tokenizer(args: argparse.Namespace, sources: list[Source], account: Account
                 f"{nearest(args.tokenizer, KINDS)}"
             )
         return load_tokenizer(Path(args.tokenizer))
-    sentences = list(sample_sentences(sources, args.language, skip_bad=args.skip_bad))
+    sampled = Account(args.skip_bad, SKIP_HINT)  # for now: the build counts them again
+    sentences = list(sample_sentences(sources, args.language, sampled))
+    if not sentences:
+        raise without_text(sources, sampled)
     _log(f"training a {args.tokenizer} tokenizer of {args.vocab_size} pieces")
     strips = args.tokenizer == "wordpiece" and not (args.cased or args.keep_accents)
     share = share_of_marks(sentences) if strips else 0.0
@@ -183,7 +186,8 @@ def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: 
         _log(f"note        {few_held_out(held_out)}")
     if note := lone_sentences(total["documents"], total["sentences"]):
         account.note(note)
-    if note := many_unknown(total["unknown"], total["tokens"]):
+    fix = "take a tokenizer of this language, or train one with --tokenizer wordpiece"
+    if note := many_unknown(total["unknown"], total["tokens"], fix):
         account.note(note)
     closing = "".join(f"{word:<12}{rest}\n" for word, rest in account.lines())
     print(

@@ -64,7 +64,7 @@ def build_corpus_with_beam(
         _run(pipeline, found_anywhere, work)
         return _collect(work, len(sources), account)
 
-    return build_from_parts(spool_parts, sources, out, tokenizer, settings, log)
+    return build_from_parts(spool_parts, sources, out, tokenizer, settings, log, account)
 
 
 def _from_anywhere(source: Source) -> Source:

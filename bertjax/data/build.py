@@ -22,14 +22,14 @@ import numpy as np
 from bertjax.data import manifest
 from bertjax.data.corpus import BERT_PAIR, WORD
 from bertjax.data.dedup import mark_first
-from bertjax.data.documents import Documents
+from bertjax.data.documents import DIGEST_BYTES, Documents
 from bertjax.data.spool import read_part, tokenize_chunks
 from bertjax.data.writer import SplitWriter, write_tfds_metadata
 from bertjax.durable import staged
 from bertjax.errors import UserError
 from bertjax.text.account import Account
 from bertjax.text.chunks import SKIP_HINT
-from bertjax.text.sources import Source
+from bertjax.text.sources import Source, without_text
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 
 
@@ -78,7 +78,7 @@ def build_corpus(
     def spool_parts(stage: Path) -> list[Path]:
         return _tokenize_all(sources, stage, settings, workers, report, account)
 
-    return build_from_parts(spool_parts, sources, out, tokenizer, settings, log)
+    return build_from_parts(spool_parts, sources, out, tokenizer, settings, log, account)
 
 
 def build_from_parts(
@@ -88,6 +88,7 @@ def build_from_parts(
     tokenizer: Tokenizer,
     settings: BuildSettings,
     log: Callable[[str], None],
+    account: Account,
 ) -> dict[str, Any]:
     """Build as `build_corpus` does, whoever tokenizes.
 
@@ -102,9 +103,7 @@ def build_from_parts(
         spool.mkdir()
         paths = spool_parts(stage)
         if (spool / "digests").stat().st_size == 0:
-            names = ", ".join(source.name for source in sources[:3])
-            size = sum(source.stored_bytes for source in sources)
-            raise UserError(f"{names}: no document with text in {size} bytes: give files with text")
+            raise without_text(sources, account)
         content = _write_splits(paths, stage, tokenizer, settings)
         for path in sorted(spool.iterdir()):
             path.unlink()
@@ -133,7 +132,7 @@ def _tokenize_all(
             account.add(part.account)
             digests.write(part.digests)
             paths.append(part.path)
-            count += len(part.digests) // 16
+            count += len(part.digests) // DIGEST_BYTES
             text_bytes += part.text_bytes
             stored_bytes += part.stored_bytes
             report(Progress(count, text_bytes, stored_bytes / max(total, 1)))
@@ -222,8 +221,10 @@ def _held_out_below(digests: Path, share: float) -> int:
             keys = np.frombuffer(block, "<u8")[::2]
             low, high = min(low, int(keys.min())), max(high, int(keys.max()))
     if low == high:
+        equal = digests.stat().st_size // DIGEST_BYTES
+        found = "1 document" if equal == 1 else f"{equal:,} documents that are all equal"
         raise UserError(
-            "the text is 1 document, and a corpus needs at least 2: put a blank line between "
+            f"the text is {found}, and a corpus needs at least 2: put a blank line between "
             "documents, or use --one-document-per-line"
         )
     return min(max(int(share * 2**64), low + 1), high) if share else 0

@@ -72,13 +72,13 @@ def lone_sentences(documents: int, sentences: int) -> str:
     )
 
 
-def many_unknown(unknown: int, tokens: int) -> str:
+def many_unknown(unknown: int, tokens: int, fix: str) -> str:
     """Return what to say of text that its tokenizer does not know; else nothing."""
     if unknown <= _MANY_UNKNOWN * tokens:
         return ""
     return (
         f"{unknown / tokens:.0%} of the tokens are unknown to the tokenizer, and nothing is learnt "
-        "of them: take a tokenizer of this language, or train one with --tokenizer wordpiece"
+        f"of them: {fix}"
     )
 
 

@@ -47,7 +47,7 @@ def read_pairs(path: str) -> list[Pair]:
     account = Account(skip=False, hint="; correct the row or remove it")
     pairs = []
     for source in find_inputs(path, GOOD, account):
-        for place, fields in read_records(source, (GOOD, BAD), Form(), account).rows:
+        for place, fields in read_records(source, (GOOD, BAD), Form(settable=False), account).rows:
             try:
                 if isinstance(fields, Problem):
                     raise fields

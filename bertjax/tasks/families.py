@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
@@ -16,7 +17,8 @@ from bertjax.tasks import (
     squad_file,
     tagging,
 )
-from bertjax.tasks.labels import check_varied, not_learnt
+from bertjax.tasks.label_values import key_of
+from bertjax.tasks.labels import by_key, check_varied, not_learnt
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example, Scores, Task
 from bertjax.text.account import Account, Problem
@@ -88,17 +90,25 @@ def label_names(cfg: FinetuneConfig, examples: Sequence[Example]) -> tuple[str, 
 def learnt_examples(
     examples: Sequence[Example], labels: Sequence[str], account: Account
 ) -> list[Example]:
-    """The examples whose labels the model has learnt; others go to `account`.
+    """The examples whose labels the model has learnt, spelt as learnt; others go to `account`.
 
     Raises:
         UserError: there are others and they may not be left out, or there are only others.
     """
-    kept = []
+    kept, known = [], by_key(labels)
+
+    def learnt(label: str) -> str:
+        return label if label in labels else known.get(key_of(label), label)
+
     for example in examples:
         if not labels or isinstance(example.label, float | None):
             given: tuple[str, ...] = ()
+        elif isinstance(example.label, str):
+            example = replace(example, label=learnt(example.label))
+            given = (example.label,)
         else:
-            given = (example.label,) if isinstance(example.label, str) else tuple(example.label)
+            example = replace(example, label=tuple(map(learnt, example.label)))
+            given = example.label
         strange = next((label for label in given if label not in labels), None)
         if strange is None:
             kept.append(example)

@@ -19,10 +19,12 @@ from bertjax.tasks.label_values import (
     is_bool,
     is_missing,
     is_number,
+    key_of,
     spelt,
     spelt_number,
     visible,
 )
+from bertjax.tasks.labels import by_key
 from bertjax.text.account import Account, Problem
 
 _MARKS = ("-", "–", "?")  # of annotators who did not agree
@@ -206,23 +208,19 @@ def _speller(column: LabelColumn, present: Sequence[Any]) -> Callable[[Any], str
     lower = {word.lower() for word in words}
     one_case = len(lower) < len(words) and lower <= {"true", "false"}  # as two programs write them
     spell = spelt_number if _are_numbers(present) else spelt
-    known = {_key(name): name for name in column.named}
+    known = by_key(column.named)
 
     def label(value: Any) -> str:
         found = str(int(value)) if amid_numbers and is_bool(value) else spell(value)
         found = found.lower() if one_case else found
-        if known and _key(found) not in known:
+        if known and found not in column.named and key_of(found) not in known:
             raise Problem(
                 "another label",
                 f"label {found!r} is not in task.labels: {nearest(found, column.named)}",
             )
-        return known[_key(found)] if known else found
+        return known[key_of(found)] if known and found not in column.named else found
 
     return label
-
-
-def _key(name: str) -> str:
-    return spelt_number(name) if is_number(name) else visible(name)
 
 
 def _refuse_lists(column: LabelColumn, present: Sequence[Any]) -> None:

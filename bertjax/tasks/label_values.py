@@ -16,6 +16,7 @@ from bertjax.text.account import Problem
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")  # 007 is a code and no number
 _NULLS = {"nan", "null", "n/a", "#n/a", "<na>", "nat", r"\n"}  # what libraries write for no value
+_TRUTH = {"true": "1", "false": "0"}
 _SPACES = re.compile(r"\s+")
 # Characters without a width or a shape: soft hyphen, grapheme joiner, zero-width space, marks of
 # direction, word joiner, byte order mark. Joiners (200C, 200D) shape words and emoji: kept inside.
@@ -82,6 +83,17 @@ def spelt_number(value: Any) -> str:
         return str(int(number))
     whole = math.isfinite(number) and number == int(number)
     return str(int(number)) if whole else repr(float(number))
+
+
+def key_of(label: str) -> str:
+    """What one label has in common in all files: its number, or its truth as 1 or 0.
+
+    What JSON writes as true is True to pandas, TRUE in a spreadsheet, and 1 in a column of classes.
+    """
+    if is_number(label):
+        return spelt_number(label)
+    shown = visible(label)
+    return _TRUTH.get(shown.lower(), shown)
 
 
 def as_list(value: Any) -> list[Any] | None:

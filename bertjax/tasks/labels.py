@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from bertjax.errors import UserError
+from bertjax.tasks.label_values import key_of
 from bertjax.tasks.task import Example
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -50,6 +51,11 @@ def label_id(label: str, ids: Mapping[str, int], example: Example) -> int:
     if label not in ids:
         raise UserError(f"{example.place}: {not_learnt(label, tuple(ids))}")
     return ids[label]
+
+
+def by_key(labels: Sequence[str]) -> dict[str, str]:
+    """The labels by what they have in common with other files' (`key_of`)."""
+    return {key_of(label): label for label in labels}
 
 
 def not_learnt(label: str, labels: Sequence[str]) -> str:

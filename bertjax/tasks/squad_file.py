@@ -7,7 +7,8 @@ Hub, an object of the lists `text` and `answer_start`; in JSON Lines, JSON, Parq
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bertjax.config import FinetuneConfig
@@ -24,6 +25,14 @@ from bertjax.text.stored import check_text, read_text
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 _FLAT = ("json", "jsonl", "parquet", "arrow", "saved", "tfds")
 _FIELDS = ("question", "context")
+# What programs count before an answer instead of characters.
+_OTHER_COUNTS: dict[str, Callable[[str], int]] = {
+    "UTF-16 units, as JavaScript and Java do": lambda before: len(before.encode("utf-16-le")) // 2,
+    "bytes of UTF-8": lambda before: len(before.encode()),
+    "line ends as two characters": lambda before: len(before) + before.count("\n"),
+    "line ends as one character": lambda before: len(before) - before.count("\r\n"),
+    "from 1": lambda before: len(before) + 1,
+}
 
 Answer = tuple[int, str]  # its first character in the context, and its text
 Item = tuple[str, "str | Problem", dict[str, Any]]  # where a question stands, its context, itself
@@ -135,6 +144,8 @@ def _of_rows(
         item |= {name: value for name, value in fields.items() if value is not None}
         answers = item.get("answers")
         try:
+            if isinstance(answers, str):
+                raise Problem("not laid out so", "'answers' is written as text: store its lists")
             if isinstance(answers, dict):
                 item["answers"] = _from_lists(answers)
             yield place, _text(fields, "context"), item
@@ -184,10 +195,20 @@ def _checked(
             there = context[start : start + len(text)] if start >= 0 else ""
             said = (
                 f"the answer {text[:60]!r} should stand at character {start} of its context, "
-                f"where {there[:60]!r} does"
+                f"where {there[:60]!r} does{_other_count(context, start, stripped)}"
             )
             account.leave(place, Problem("misplaced answer", said))
     return tuple(kept)
+
+
+def _other_count(context: str, start: int, text: str) -> str:
+    """What else than characters the place of an answer counts, if it fits; or where the text is."""
+    places = [match.start() for match in re.finditer(f"(?={re.escape(text)})", context)]
+    for place in places:
+        for what, count in _OTHER_COUNTS.items():
+            if count(context[:place]) == start:
+                return f"; places seem to count {what}: give {place}"
+    return f"; it stands at {places[0]} alone" if len(places) == 1 else ""
 
 
 def _is_id(value: Any) -> bool:

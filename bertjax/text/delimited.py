@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bertjax.errors import UserError
 from bertjax.text.account import MissingColumn, Problem
@@ -32,6 +32,11 @@ class Form:
     header: bool = True  # the first line names the columns
     separator: str = ""  # of several characters, quotes are literal
     quotes: str = "auto"  # literal: text like any other | doubled, backslash: how a field has one
+    settable: bool = True  # whether a person can say so; of a corpus nobody can
+
+    def fix(self, option: str) -> str:
+        """What to do where the form is not told: set an option where there are any."""
+        return option if self.settable else "give the texts as JSON Lines or Parquet"
 
 
 def read_delimited(
@@ -47,7 +52,7 @@ def read_delimited(
     """
     before = 0
     if match := _EXCEL.match(text):
-        form = Form(form.header, form.separator or match[1], form.quotes)
+        form = replace(form, separator=form.separator or match[1])
         text, before = text[match.end() :], 1
     if not text.strip("\r\n"):
         raise UserError(f"{name}: the file is empty: give one with rows")
@@ -66,7 +71,7 @@ def read_delimited(
             yield place, Problem("ragged", broken[line])
         elif len(cells) != len(names) // (1 if form.header else 2):
             said = f"{len(cells)} fields where the first line has {width}"
-            yield place, Problem("ragged", said + _quote_hint(cells))
+            yield place, Problem("ragged", said + _quote_hint(cells, form))
         elif form.header and [cell.strip() for cell in cells] == names:
             yield place, Problem("header again", "the header once more, amid the rows")
         else:
@@ -80,7 +85,7 @@ def _settled(
     """The form with nothing left to be told by the table; `stand_in`: of returns in fields."""
     separator = form.separator or _separator(text, columns if form.header else (), _USUAL[layout])
     if form.quotes != "auto":
-        return Form(form.header, separator, form.quotes)
+        return replace(form, separator=separator)
     quotes = "literal"
     if '"' in text and len(separator) == 1:
         doubled, backslash = (_is_balanced(text, separator, how) for how in _IN_QUOTES)
@@ -88,11 +93,11 @@ def _settled(
             quotes = "backslash" if backslash and not doubled else "doubled"
             if quotes == "doubled" and not doubled and _is_balanced(text, separator, quotes, " *+"):
                 quotes = "spaced"
-        elif doubled and _needs_quotes(name, text, separator, '""|"[^"]*' + stand_in):
+        elif doubled and _needs_quotes(name, text, separator, '""|"[^"]*' + stand_in, form):
             quotes = "doubled"
-        elif backslash and _needs_quotes(name, text, separator, r"\\\""):
+        elif backslash and _needs_quotes(name, text, separator, r"\\\"", form):
             quotes = "backslash"
-    return Form(form.header, separator, quotes)
+    return replace(form, separator=separator, quotes=quotes)
 
 
 def _separator(text: str, columns: Sequence[str], usual: str) -> str:
@@ -133,7 +138,7 @@ def _is_balanced(text: str, separator: str, how: str, space: str = "") -> bool:
     return re.fullmatch(whole, text, re.DOTALL) is not None
 
 
-def _needs_quotes(name: str, text: str, separator: str, inner: str) -> bool:
+def _needs_quotes(name: str, text: str, separator: str, inner: str, form: Form) -> bool:
     """Whether the balanced quotes of a TSV must be those of a writer, and no text.
 
     Text has quotes around a whole field now and then; only a writer leaves `inner`, a pattern, in
@@ -151,7 +156,7 @@ def _needs_quotes(name: str, text: str, separator: str, inner: str) -> bool:
         if any(field.count('"') % 2 for field in line.split(separator)):
             raise UserError(
                 f"{name}: the quote in {line[:60]!r} may be text, or begin a field that goes on "
-                "to the next quote: set data.quotes=literal or data.quotes=doubled"
+                f"to the next quote: {form.fix('set data.quotes=literal or data.quotes=doubled')}"
             )
     return False
 
@@ -179,9 +184,10 @@ def _quoted(name: str, text: str, form: Form) -> Iterator[Cells]:
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
+        fix = form.fix("set data.quotes=literal if quotes are text, data.layout=tsv for tabs")
         raise UserError(
             f"{name}:{line}: not CSV from here on ({error}): double the quotes inside quoted "
-            "fields, or set data.quotes=literal if quotes are text, data.layout=tsv for tabs"
+            f"fields, or {fix}"
         ) from None
 
 
@@ -203,9 +209,10 @@ def _broken(rows: Sequence[Cells], width: int) -> dict[int, str]:
     return found
 
 
-def _quote_hint(cells: Sequence[str]) -> str:
+def _quote_hint(cells: Sequence[str], form: Form) -> str:
     if sum(cell.count('"') for cell in cells) % 2:
-        return " (a quote is open: set data.quotes=doubled if fields are in quotes)"
+        fix = form.fix("set data.quotes=doubled if fields are in quotes")
+        return f" (a quote is open: {fix})"
     return ""
 
 

@@ -13,14 +13,17 @@ SAMPLE_BYTES = 32 << 20  # SentencePiece takes about 14 times this in memory
 
 
 def sample_sentences(
-    sources: list[Source], language: str, limit: int = SAMPLE_BYTES, skip_bad: bool = False
+    sources: list[Source],
+    language: str,
+    account: Account | None = None,
+    limit: int = SAMPLE_BYTES,
 ) -> Iterator[str]:
     """Yield the sentences of chunks spread evenly over the input, about `limit` bytes at most.
 
     Which chunks are taken depends on the input alone. `language` is en, zh or auto. Raises
-    `UserError` for the first bad document, unless `skip_bad`.
+    `UserError` for the first bad document, unless `account` may leave it out.
     """
-    account = Account(skip_bad, SKIP_HINT)  # for now: the build counts them again
+    account = account or Account(hint=SKIP_HINT)
     for chunk in _spread(sources, limit, account):
         for text in documents(chunk, account):
             yield from split_sentences(text, language_of(text) if language == "auto" else language)

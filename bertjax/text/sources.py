@@ -8,7 +8,7 @@ them. Other layouts are read row by row, a document each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,7 +139,7 @@ class RecordSource:
 
     def _chunks(self, account: Account) -> Iterator[Chunk]:
         source = Input(self.name, self.layout)
-        records = read_records(source, (self.field,), Form(), account)
+        records = read_records(source, (self.field,), Form(settable=False), account)
         if records.schema is not None:
             check_text_column(self.name, records.schema, self.field)
         batch: list[str] = []
@@ -179,7 +179,8 @@ def find_sources(
 ) -> list[Source]:
     """Resolve files, directories, data sets and pipes (`bertjax.text.inputs`) to sources.
 
-    Raises `UserError` for what is missing, unreadable, or empty and may not be left out.
+    Raises `UserError` for what is missing, unreadable, or empty and may not be left out, and where
+    nothing is left.
     """
     account = account or Account(hint=SKIP_HINT)
     text = "lines" if one_document_per_line else "paragraphs"
@@ -202,7 +203,19 @@ def find_sources(
                 )
             else:
                 sources.append(RecordSource(source.name, size, source.layout, field))
+    if not sources and account.left:
+        raise without_text(sources, account)
     return sources
+
+
+def without_text(sources: Sequence[Source], account: Account) -> UserError:
+    """What to raise where no document is left of an input."""
+    if account.left:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in account.left.most_common())
+        return UserError(f"nothing is left of the text: {kinds}, the first: {account.first}")
+    names = ", ".join(source.name for source in sources[:3])
+    size = sum(source.stored_bytes for source in sources)
+    return UserError(f"{names}: no document with text in {size:,} bytes: give files with text")
 
 
 def _stored_bytes(source: Input) -> int:

@@ -39,6 +39,7 @@ _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "",
 }  # fmt: skip
+_OFFICE = ("[Content_Types].xml", "META-INF/manifest.xml")  # in .xlsx and .docx; .ods and .odt
 _PEEK = 1 << 16  # bytes by which line ends are told
 _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
 _MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
@@ -51,7 +52,8 @@ WIDE = (
     "every other byte is 0, as in UTF-16 without a byte order mark: save it as UTF-8, for example "
     "with iconv -f UTF-16LE -t UTF-8"
 )
-_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
+_ESCAPED_BYTE = re.compile("[\udc00\udc80-\udcff]")
+_NUL = "\udc00"  # as bytes that are not UTF-8 are escaped
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -178,8 +180,8 @@ def read_bytes(name: str) -> bytes:
 def read_text(name: str, account: Account) -> str:
     """All of a file as text.
 
-    Where rows may be left out and few lines are not UTF-8, their bytes become half surrogate
-    pairs, which `check_text` refuses row by row.
+    Where rows may be left out and few lines are not UTF-8 or hold byte 0, such bytes become half
+    surrogate pairs, which `check_text` refuses row by row.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or is no text.
@@ -188,15 +190,21 @@ def read_text(name: str, account: Account) -> str:
     if is_wide(data):
         raise UserError(f"{name}: {WIDE}")
     try:
-        return data.decode()
+        text = data.decode()
+        if "\0" not in text:
+            return text
+        place = data.index(0)
     except UnicodeDecodeError as error:
-        line, byte = 1 + data.count(b"\n", 0, error.start), data[error.start]
-    text = data.decode(errors="surrogateescape")
+        place = error.start
+    line, byte = 1 + data.count(b"\n", 0, place), data[place]
+    text = data.decode(errors="surrogateescape").replace("\0", _NUL)
     lines = text.split("\n")
     if account.skip and sum(map(bool, map(_ESCAPED_BYTE.search, lines))) * _MANY_BAD_LINES <= len(
         lines
     ):
         return text
+    if not byte:
+        raise UserError(f"{name}:{line}: byte 0, which no text has: the file is binary, or damaged")
     raise UserError(
         f"{name}:{line}: not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8, {AS_UTF8}"
     )
@@ -214,14 +222,17 @@ def check_text(value: str, what: str) -> None:
     """Raise `Problem` for bytes that were not UTF-8 and for half a surrogate pair."""
     if found := _HALF_PAIR.search(value):
         if _ESCAPED_BYTE.match(found[0]):
-            raise Problem("not UTF-8", f"{what} holds byte 0x{ord(found[0]) & 255:02x}, no UTF-8")
+            byte = ord(found[0]) & 255
+            why = "no UTF-8" if byte else "which no text has"
+            raise Problem("not UTF-8", f"{what} holds byte 0x{byte:02x}, {why}")
         raise Problem("not text", f"{what} holds half a surrogate pair, which is not text")
 
 
 def is_wide(data: bytes) -> bool:
     """Whether bytes look like UTF-16."""
     head = data[:_PEEK]
-    return 0 in head and max(head[::2].count(0), head[1::2].count(0)) * 3 > len(head) > 3
+    fewer, more = sorted((head[::2].count(0), head[1::2].count(0)))
+    return more * 3 > len(head) > max(3, fewer * 3)
 
 
 def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
@@ -252,6 +263,11 @@ def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
 
 
 def _only_member(name: str, archive: zipfile.ZipFile) -> str:
+    if any(info.filename in _OFFICE for info in archive.infolist()):
+        raise UserError(
+            f"{name}: a workbook or document of an office program, whatever its name says: save "
+            "the sheet as CSV, or the text as .txt"
+        )
     names = [
         info.filename
         for info in archive.infolist()

@@ -129,6 +129,8 @@ def test_another_adaptation_is_refused(refuse, adapted, command, tmp_path, corpu
 def test_what_cannot_be_adapted_is_refused(refuse, trained, corpus, domain, text, tmp_path):
     empty, stranger = tmp_path / "empty.txt", tmp_path / "stranger"
     empty.write_text("\n \n")
+    foreign = tmp_path / "foreign.txt"
+    foreign.write_text("\n\n".join(("\u0b95\u0bbe \u0b9a\u0bbf", "\u0b95 \u0b9a", "\u0b9a")))
     tiny_run.prepare(text, stranger, "--vocab-size", "140")
     base = ["adapt", "--workdir", tmp_path / "run", *FEW]
     start = [*base, "--init", trained, "--text", domain]
@@ -136,6 +138,10 @@ def test_what_cannot_be_adapted_is_refused(refuse, trained, corpus, domain, text
         (base, "--init and --text is missing, and"),
         ([*base, "--init", trained], "--text is missing"),
         ([*base, "--init", trained, "--text", empty], "no document with text"),
+        (
+            [*base, "--init", trained, "--text", foreign],
+            "unknown to the tokenizer, and nothing is learnt of them: begin with a model of this",
+        ),
         ([*base, "--init", trained, "--text", "-"], "--text -: the text is read twice"),
         ([*start, "vocabulary.add=999"], "the text has 3 words of several pieces that occur at"),
         ([*start, f"replay.corpus={stranger}"], "was prepared with tokenizer"),

@@ -88,13 +88,27 @@ def test_bad_input_is_refused_and_leaves_nothing(vocab, tmp_path) -> None:
     text.write_text("a")
     refuse("1 document, and a corpus needs at least 2", out, text, *options)
     text.write_text("the same\n\nthe same")
-    refuse("1 document", out, text, *options)
+    refuse("2 documents that are all equal, and a corpus needs", out, text, *options)
     write_text(text, random_documents(9))
     refuse("--held-out 1.0: give a share", out, text, *options, "--held-out", 1.0)
     refuse("--language 'fr': choose", out, text, *options, "--language", "fr")
     refuse("--workers 0", out, text, "--tokenizer", vocab, "--workers", 0)
     refuse("did you mean 'wordpiece'", out, text, "--tokenizer", "wordpeice")
     refuse("is a file: choose another", text / "out", text, *options)  # its parent is a file
+
+
+@pytest.mark.parametrize("tokenizer", ["brought", "wordpiece"])
+def test_where_all_is_left_out_the_kinds_are_said(tokenizer, vocab, tmp_path) -> None:
+    out, options = tmp_path / "out", ("--skip-bad", "--workers", 1)
+    options += ("--tokenizer", vocab if tokenizer == "brought" else tokenizer)
+    empty, bad = tmp_path / "a.csv", tmp_path / "a.jsonl"
+    empty.write_bytes(b"")
+    refuse(r"nothing is left of the text: 1 empty file, the first: .*a\.csv", out, empty, *options)
+    bad.write_text('{"txt": "a"}\n{\n')
+    said = (
+        r"nothing is left of the text: 1 no such field, 1 not JSON, the first: .*a\.jsonl: line 1"
+    )
+    refuse(said, out, bad, *options)
 
 
 def test_bad_byte_late_in_the_input_stops_parallel_workers(vocab, tmp_path) -> None:

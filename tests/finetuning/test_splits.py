@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,29 @@ from bertjax.tasks.task import Example
 
 def made(texts) -> list[Example]:
     return [Example(f"a.tsv:{i}", str(i), (text,), "x") for i, text in enumerate(texts)]
+
+
+SPELT = {"json": (True, False), "title": ("True", "False"), "number": (1, 0), "real": (1.0, 0.0)}
+
+
+@pytest.mark.parametrize("dev", sorted(SPELT))
+@pytest.mark.parametrize("train", sorted(SPELT))
+@pytest.mark.parametrize("family", ["classification", "multi_label"])
+def test_one_label_is_one_in_every_file_however_it_is_spelt(tmp_path, family, train, dev):
+    """As pandas, JSON and a spreadsheet write what is true."""
+    paths = {}
+    for name, (yes, no) in (("train", SPELT[train]), ("dev", SPELT[dev])):
+        labels = [yes, no, yes, no] if family == "classification" else [[yes], [no], [yes], [no]]
+        rows = (json.dumps({"text": f"{name} {i}", "label": x}) for i, x in enumerate(labels))
+        paths[name] = str(tmp_path / f"{name}.jsonl")
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    cfg = FinetuneConfig(
+        task=TaskConfig(family=family), data=ExamplesConfig(label="label", text="text", **paths)
+    )
+    splits = open_splits(cfg)
+    assert [e.label for e in splits.dev] == [e.label for e in splits.train]
+    named = replace(cfg, task=replace(cfg.task, labels=splits.labels))
+    assert [e.label for e in open_splits(named).dev] == [e.label for e in splits.train]
 
 
 texts = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40)

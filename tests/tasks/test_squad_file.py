@@ -116,6 +116,33 @@ def test_bad_questions_are_refused_or_skipped(tmp_path, fields, expected):
     assert squad_file.read(path, config(skip_bad_rows=True)) == ([], 1)
 
 
+@pytest.mark.parametrize(
+    ("context", "count", "expected"),
+    [
+        ("😀 the cat", lambda before: len(before.encode("utf-16-le")) // 2, "UTF-16 units"),
+        ("é the cat", lambda before: len(before.encode()), "bytes of UTF-8"),
+        ("a\nthe cat", lambda before: len(before) + 1, "line ends as two characters"),
+        ("a\r\nthe cat", lambda before: len(before) - 1, "line ends as one character"),
+        ("the cat, a cat", lambda before: len(before) + 1, "from 1"),
+        ("the cat", lambda before: 0, "it stands at 4 alone"),
+        ("a cat, a cat", lambda before: 1, "where ' ca' does"),
+    ],
+)
+def test_what_the_places_of_answers_count_is_found_out(tmp_path, context, count, expected):
+    item = question(answers=[answer("cat", count(context[: context.rindex("cat")]))])
+    path = write(tmp_path / "a.json", item, context=context)
+    with pytest.raises(UserError, match=f"should stand at.*{expected}"):
+        squad_file.read(path, config())
+
+
+def test_answers_written_as_text_are_named(tmp_path):
+    path = tmp_path / "a.jsonl"
+    row = {"id": "1", "question": "q", "context": "c", "answers": "{'text': ['c']}"}
+    path.write_text(json.dumps(row))
+    with pytest.raises(UserError, match="'answers' is written as text: store its lists"):
+        squad_file.read(str(path), config())
+
+
 def test_not_utf8_names_its_line(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b'{"data":\n"\xff"}')

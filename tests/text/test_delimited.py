@@ -137,6 +137,8 @@ def test_an_open_quote_is_named_with_its_remedy():
     assert row == ("a", "1") and "data.quotes=doubled" in str(problem)
     with pytest.raises(UserError, match=r"f:2: not CSV from here on.*data\.quotes=literal"):
         read('text,label\n"b,1\nc,1\n', "csv", "text", "label")
+    with pytest.raises(UserError, match=r"not CSV from here on.*or give the texts as JSON Lines"):
+        read('text,label\n"b,1\nc,1\n', "csv", "text", settable=False)
 
 
 def test_real_tables_are_read_as_they_always_were(shared_data):

@@ -89,6 +89,9 @@ def test_a_lone_return_amid_lines_ends_none(tmp_path):
         ("a.txt", b"\xff\xfe" + b"\x00\xd8" * 9, "begins as UTF-16 and is not"),
         ("a.txt", b"line\ncaf\xe9", r"a\.txt:2: not UTF-8 \(byte 0xe9\).*iconv.*GB18030"),
         ("a.zip", b"PK\x03\x04 no", "damaged or cut short"),
+        ("a.csv", zipped(b"x", **{"[Content_Types].xml": b"y"}), "of an office program, whatever"),
+        ("a.tsv", b"text\tlabel\na\0b\t1\n", r"a\.tsv:2: byte 0, which no text has"),
+        ("a.txt", b"\0" * 99, r"a\.txt:1: byte 0, which no text has"),
     ],
 )
 def test_what_is_no_text_is_refused_in_one_line(tmp_path, name, data, message):
