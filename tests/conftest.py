@@ -39,8 +39,11 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Tracing makes so many objects that a tenth of the time went into looking for cycles among them.
 gc.set_threshold(100_000, 50, 100)
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is. The same examples every time, so that a
+# change is to blame for what fails; `--hypothesis-profile=search` draws new ones.
+_ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", _ANY_PACE)
+settings.register_profile("tests", _ANY_PACE, derandomize=True)
 settings.load_profile("tests")
 
 # Torch is pinned to a build that not every Python has; parity is measured where it is.

@@ -18,7 +18,8 @@ def typed(values: tuple[float, ...]) -> str:
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Require a known name."""
-    require(value in choices, f"{name}={value!r} is not known: {nearest(value, choices)}")
+    if value not in choices:
+        raise UserError(f"{name}={value!r} is not known: {nearest(value, choices)}")
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
