@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 from family import FAMILY
-from tiny_heads import PAD, SHAPES, head_of, task_batch
+from tiny_heads import ENCODERS, PAD, POOLINGS, SHAPES, head_of, task_batch
 from tiny_heads import encoder as with_head
 
 from bertjax import huggingface
@@ -30,6 +30,15 @@ MEMBERS |= {"electra-detector": DETECTOR}
 NAMES = {"input_ids": "tokens", "attention_mask": "segments", "token_type_ids": "token_types"}
 
 
+# Its norms divide by nothing, so that rounding in float32 grows from layer to layer (to 2e-5).
+UNEVEN = {"mobilebert": 1e-4}
+
+
+def is_one(kind: str) -> bool:
+    """Whether it is a member or a pooling of its own, not another shape of a member."""
+    return "-" not in kind or kind in POOLINGS
+
+
 def run(directory: Path, batch: dict, *, grouped: bool = False) -> dict[str, np.ndarray]:
     """What the graph of a directory gives for a batch, by the names of its outputs."""
     session = onnxruntime.InferenceSession(str(directory / onnx_graph.FILE))
@@ -39,13 +48,15 @@ def run(directory: Path, batch: dict, *, grouped: bool = False) -> dict[str, np.
     return dict(zip(names, session.run(names, feed), strict=True))
 
 
-def assert_alike(ours: np.ndarray, theirs: torch.Tensor, batch: dict) -> None:
-    """Within 1e-5 of the scale, where tokens are."""
+def assert_alike(
+    ours: np.ndarray, theirs: torch.Tensor, batch: dict, tolerance: float = 1e-5
+) -> None:
+    """Within `tolerance` of the scale, where tokens are."""
     expected, real = theirs.detach().numpy(), batch["segments"] > 0
     if expected.shape[:2] == real.shape:
         ours, expected = ours[real], expected[real]
     scale = max(1.0, np.abs(expected).max())
-    np.testing.assert_allclose(ours, expected, 0, 1e-5 * scale)
+    np.testing.assert_allclose(ours, expected, 0, tolerance * scale)
 
 
 def their_outputs(directory: Path, batch: dict):
@@ -77,9 +88,14 @@ def test_the_graph_of_every_member_gives_their_logits(member, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", sorted(SHAPES))
-def test_the_graph_of_every_head_gives_their_logits(family, tmp_path):
-    (shape, labels), cfg, head = SHAPES[family], with_head("bert"), head_of("bert")
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [("bert", family) for family in sorted(SHAPES)]
+    + [(kind, "classification") for kind in sorted(ENCODERS) if kind != "bert" and is_one(kind)],
+)
+def test_the_graph_of_a_head_gives_their_logits(kind, family, tmp_path):
+    """Every head of BERT, and every member with that of a class."""
+    (shape, labels), cfg, head = SHAPES[family], with_head(kind), head_of(kind)
     draw = np.random.default_rng(5)
     params = oracle.jax.tree.map(
         lambda like: draw.normal(0, 0.3, like.shape).astype(np.float32),
@@ -103,7 +119,7 @@ def test_the_graph_of_every_head_gives_their_logits(family, tmp_path):
     given = {name: array[None] for name, array in batch.items()} if grouped else batch
     theirs = their_outputs(out, given)
     for name, values in found.items():
-        assert_alike(values, theirs[name], batch)
+        assert_alike(values, theirs[name], batch, UNEVEN.get(kind, 1e-5))
     assert sorted(found) == sorted(name for name in theirs if name.endswith("logits"))
 
 
