@@ -11,13 +11,13 @@ import pytest
 import torch
 import transformers
 from family import FAMILY
+from test_task_heads import random_params
 from tiny_heads import ENCODERS, PAD, POOLINGS, SHAPES, head_of, task_batch
 from tiny_heads import encoder as with_head
 
 from bertjax import huggingface
 from bertjax.errors import UserError
 from bertjax.huggingface import onnx_graph
-from bertjax.model.task import abstract_task_params
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 pytest.importorskip("jax2onnx", reason="needs jax2onnx, installed without its dependencies")
@@ -28,10 +28,6 @@ MEMBERS = {"bert": {}, "roberta": ROBERTA, "pre-norm": ROBERTA | {"norm": "pre"}
 DETECTOR = FAMILY["electra"] | {"replaced_token_head": True}
 MEMBERS |= {"electra-detector": DETECTOR}
 NAMES = {"input_ids": "tokens", "attention_mask": "segments", "token_type_ids": "token_types"}
-
-
-# Its norms divide by nothing, so that rounding in float32 grows from layer to layer (to 2e-5).
-UNEVEN = {"mobilebert": 1e-4}
 
 
 def is_one(kind: str) -> bool:
@@ -48,15 +44,13 @@ def run(directory: Path, batch: dict, *, grouped: bool = False) -> dict[str, np.
     return dict(zip(names, session.run(names, feed), strict=True))
 
 
-def assert_alike(
-    ours: np.ndarray, theirs: torch.Tensor, batch: dict, tolerance: float = 1e-5
-) -> None:
-    """Within `tolerance` of the scale, where tokens are."""
+def assert_alike(ours: np.ndarray, theirs: torch.Tensor, batch: dict) -> None:
+    """Within 1e-5 of the scale, where tokens are."""
     expected, real = theirs.detach().numpy(), batch["segments"] > 0
     if expected.shape[:2] == real.shape:
         ours, expected = ours[real], expected[real]
     scale = max(1.0, np.abs(expected).max())
-    np.testing.assert_allclose(ours, expected, 0, tolerance * scale)
+    np.testing.assert_allclose(ours, expected, 0, 1e-5 * scale)
 
 
 def their_outputs(directory: Path, batch: dict):
@@ -96,11 +90,7 @@ def test_the_graph_of_every_member_gives_their_logits(member, tmp_path):
 def test_the_graph_of_a_head_gives_their_logits(kind, family, tmp_path):
     """Every head of BERT, and every member with that of a class."""
     (shape, labels), cfg, head = SHAPES[family], with_head(kind), head_of(kind)
-    draw = np.random.default_rng(5)
-    params = oracle.jax.tree.map(
-        lambda like: draw.normal(0, 0.3, like.shape).astype(np.float32),
-        abstract_task_params(cfg, head, shape),
-    )
+    params = random_params(cfg, head, shape)
     batch, out = task_batch(cfg, shape), tmp_path / "hf"
     huggingface.export_task_model(
         cfg,
@@ -119,7 +109,7 @@ def test_the_graph_of_a_head_gives_their_logits(kind, family, tmp_path):
     given = {name: array[None] for name, array in batch.items()} if grouped else batch
     theirs = their_outputs(out, given)
     for name, values in found.items():
-        assert_alike(values, theirs[name], batch, UNEVEN.get(kind, 1e-5))
+        assert_alike(values, theirs[name], batch)
     assert sorted(found) == sorted(name for name in theirs if name.endswith("logits"))
 
 
