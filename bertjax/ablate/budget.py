@@ -6,11 +6,7 @@ from dataclasses import replace
 
 from bertjax.config import BudgetConfig, PretrainConfig
 from bertjax.errors import UserError
-from bertjax.flops import training_flops
-from bertjax.objectives.choice import objective_of
-from bertjax.text.special import SpecialIds
-
-_ANY = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)  # which ids they are costs nothing
+from bertjax.train.scale import flops_a_step, tokens_a_step
 
 
 def within_budget(cfg: PretrainConfig, budget: BudgetConfig) -> PretrainConfig:
@@ -35,20 +31,3 @@ def within_budget(cfg: PretrainConfig, budget: BudgetConfig) -> PretrainConfig:
             "or make data.phases.0.batch_size smaller"
         )
     return replace(cfg, train=replace(cfg.train, steps=steps, minutes=0.0))
-
-
-def tokens_a_step(cfg: PretrainConfig) -> float:
-    """Places in the rows of a step, padding included; the mean over the phases."""
-    return sum(p.fraction * p.batch_size * p.seq_len for p in cfg.data.phases)
-
-
-def flops_a_step(cfg: PretrainConfig) -> float:
-    """FLOPs of the model in a step whose rows are full; the mean over the phases."""
-    total = 0.0
-    for i, phase in enumerate(cfg.data.phases):
-        rows, length = phase.batch_size, phase.seq_len
-        predicted = objective_of(cfg, _ANY, phase=i).predictions(length)
-        networks = cfg.in_phase(phase).networks
-        work = training_flops(networks, rows * length, rows * length**2, rows * predicted)
-        total += phase.fraction * work
-    return total

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from bertjax.ablate.blocks import Block, Heading, Rows, Text
-from bertjax.ablate.budget import tokens_a_step
 from bertjax.ablate.grid import Cell, cell_config
 from bertjax.ablate.table import Table
 from bertjax.terminal import count, duration
+from bertjax.train.scale import tokens_a_step
 
 _ALIKE = 0.02  # by which the text that two arms have read may differ without a word
 

@@ -136,7 +136,7 @@ def _of_rate(cfg: PretrainConfig, log: LogSigns) -> Cause:
     if len(losses) < _FEWEST_REPORTS:
         return Cause(
             "learning rate",
-            f"the log has {len(losses)} reports, too few to tell a rate that is too low from a "
+            f"reports in the log: {len(losses)}, too few to tell a rate that is too low from a "
             f"run that is too short: train longer than now with {peak}",
         )
     if _falls_throughout(losses):

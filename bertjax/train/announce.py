@@ -13,6 +13,7 @@ from bertjax.pretrained import Pretrained
 from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import Terminal, count
+from bertjax.train import scale
 from bertjax.train.data import Data
 from bertjax.train.step import attention_of, compute_of
 from bertjax.tree import flatten
@@ -49,8 +50,10 @@ def announce(
         f"data   {_text(cfg, data)}, rows {phases}, {cfg.data.format}\n"
         f"train  {_length(cfg)}, {cfg.optim.optimizer}{_average(cfg)} · "
         + (f"resuming after step {found.step}" if found else "from the start")
-        + f"\n{kept_programs()}"
     )
+    if said := scale.describe(cfg, data.train):
+        terminal.say(f"scale  {said}")
+    terminal.say(kept_programs())
     for name, train, held_out in zip(
         data.train, data.train.values(), data.held_out.values(), strict=True
     ):

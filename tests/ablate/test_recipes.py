@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bertjax.ablate.budget import flops_a_step
 from bertjax.ablate.check import check, differences
 from bertjax.ablate.grid import Cell, cell_config
 from bertjax.cli.ablate import with_fields
 from bertjax.config import AblationConfig
 from bertjax.config_files import load_config_file
+from bertjax.train.scale import flops_a_step
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs" / "ablations").glob("*.py"))
 PIECES = 8_192
