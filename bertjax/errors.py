@@ -13,6 +13,7 @@ from collections.abc import Iterable
 EXIT_BAD_INPUT = 2  # configuration, data, files named by the user
 EXIT_NON_FINITE = 3  # training diverged
 EXIT_DAMAGED = 4  # no checkpoint verifies
+EXIT_DIFFERS = 6  # a replay found another state than the run logged
 EXIT_PREEMPTED = 75  # SIGTERM: saved; a queue may start the same command again
 EXIT_REQUESTED = 76  # SIGUSR1: saved on request, e.g. a scheduler's time-limit warning
 EXIT_INTERRUPTED = 130  # SIGINT (Ctrl-C): saved

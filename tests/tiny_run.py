@@ -122,12 +122,12 @@ def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
 
 
 def metrics(workdir: Path, kind: str | None = None) -> list[dict]:
-    """What was logged, without the fields that depend on the clock."""
+    """What was logged, without what depends on the clock and on the machine."""
     rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
     return [
         {key: value for key, value in row.items() if not key.endswith(_TIME_FIELDS)}
         for row in rows
-        if kind in (None, row["kind"])
+        if kind in (None, row["kind"]) and row["kind"] != "environment"
     ]
 
 

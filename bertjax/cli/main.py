@@ -21,6 +21,7 @@ from bertjax.version import __version__
 VERBS = {
     "prepare": ("bertjax.cli.prepare", "text -> tokenized corpus"),
     "pretrain": ("bertjax.cli.pretrain", "corpus -> run (the same command again resumes it)"),
+    "replay": ("bertjax.cli.replay", "run -> whether its steps, repeated, give the same states"),
     "adapt": ("bertjax.cli.adapt", "model + text of a domain -> run that goes on with it"),
     "finetune": ("bertjax.cli.finetune", "run or Hugging Face directory + labelled files -> model"),
     "evaluate": ("bertjax.cli.evaluate", "fine-tuned runs on a labelled file"),
@@ -42,8 +43,8 @@ VERBS = {
     "info": ("bertjax.cli.info", "what a corpus, a run or a Hugging Face directory holds"),
 }
 
-TAKES_FIELDS = ("pretrain", "adapt", "finetune", "ablate", "bench", "plan")
-TRAINS = ("pretrain", "adapt", "finetune", "ablate", "bench")
+TAKES_FIELDS = ("pretrain", "replay", "adapt", "finetune", "ablate", "bench", "plan")
+TRAINS = ("pretrain", "replay", "adapt", "finetune", "ablate", "bench")
 COMPUTES = (*TRAINS, "evaluate", "predict", "fuse", "probe")
 # bench, which says how long compiling takes, and plan, for chips not here, compile anew.
 COMPILES = (*(verb for verb in COMPUTES if verb != "bench"), "fill-mask", "export", "import")

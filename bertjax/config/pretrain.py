@@ -17,7 +17,7 @@ REMAT = ("none", "dots", "full")
 _OF_THE_HOST = (
     *("corpus", "corpora", "workers", "prefetch", "minutes", "pace", "init", "tensorboard"),
     *("log_every", "eval_every", "eval_rows", "checkpoint_every"),
-    *("keep_checkpoints", "max_bad_steps"),
+    *("keep_checkpoints", "max_bad_steps", "hash_every"),
 )
 
 
@@ -128,6 +128,7 @@ class TrainConfig:
     z_loss: float = 0.0  # weight of log² of the softmax's sum at each prediction (PaLM: 1e-4)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     log_every: int = 10  # steps
+    hash_every: int = 10  # steps; the state's hash, for `bertjax replay`; also at the end; 0: none
     eval_every: int = 1000  # also after the last step
     eval_rows: int = 1024  # held-out rows per evaluation
     checkpoint_every: int = 1000  # also after the last step
@@ -151,6 +152,7 @@ class TrainConfig:
         one_of("train.dropout_prng", self.dropout_prng, ("threefry2x32", "rbg"))
         for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints"):
             within(f"train.{name}", getattr(self, name), 1, 10**9)
+        within("train.hash_every", self.hash_every, 0, 10**9)
         within("train.z_loss", self.z_loss, 0.0, 1.0)
         within("train.eval_rows", self.eval_rows, 1, 10**9)
         within("train.max_bad_steps", self.max_bad_steps, 1, 10**6)

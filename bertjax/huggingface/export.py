@@ -136,7 +136,7 @@ def write_directory(
             (stage / name).parent.mkdir(exist_ok=True)
             text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
             (stage / name).write_text(text, encoding="utf-8")
-        write_weights(stage / FILE, content.tensors)
+        write_weights(stage / FILE, content.tensors, tokenizer.fingerprint)
         shutil.copymode(stage / "config.json", stage / FILE)  # safetensors makes files private
         _write_tokenizer(stage, content.cfg, tokenizer)
         (stage / "README.md").write_text(content.card, encoding="utf-8")

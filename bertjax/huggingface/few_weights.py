@@ -80,7 +80,7 @@ def write_folder(
         card = _card(folder, architecture, fields, out.name, base)
         (stage / "README.md").write_text(card, encoding="utf-8")
         for name, tensors in folder.tensors.items():
-            write_weights(stage / name, tensors)
+            write_weights(stage / name, tensors, tokenizer.fingerprint)
             shutil.copymode(stage / "README.md", stage / name)  # safetensors makes files private
             again = load_file(stage / name)
             if any(again[key].tobytes() != array.tobytes() for key, array in tensors.items()):

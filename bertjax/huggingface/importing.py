@@ -26,7 +26,7 @@ from bertjax.huggingface.names import (
 from bertjax.huggingface.stored_names import canonical, is_encoders, model_type_of, words
 from bertjax.huggingface.systems import SYSTEMS, System
 from bertjax.huggingface.tensors import from_hub, hub_shape
-from bertjax.huggingface.weights import StoredTensor, open_weights
+from bertjax.huggingface.weights import FILE, StoredTensor, bound_tokenizer, open_weights
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.text.tokenizer_files import vocabularies
 from bertjax.tree import flatten, unflatten
@@ -233,6 +233,10 @@ def read_tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
 
     A SentencePiece model alone is left: which ids it stands for depends on the class that
     transformers would wrap it in (XLM-R shifts them all by one).
+
+    Raises:
+        UserError: it has more pieces than the model, or the weights say that they belong to
+            another one.
     """
     for file in vocabularies(directory):
         tokenizer = load_tokenizer(file)
@@ -240,6 +244,13 @@ def read_tokenizer(directory: Path, cfg: ModelConfig) -> Tokenizer | None:
             raise UserError(
                 f"{file} has {tokenizer.vocab_size:,} pieces, config.json says vocab_size="
                 f"{cfg.vocab_size:,}: tokenizer and model do not belong together"
+            )
+        bound = bound_tokenizer(directory)
+        if bound not in (None, tokenizer.fingerprint):
+            raise UserError(
+                f"{file} is tokenizer {tokenizer.fingerprint[:12]}, and {FILE} was exported with "
+                f"{bound[:12]}: its ids may be other words; put the tokenizer of the export back, "
+                "or save the weights again with transformers if the change is meant"
             )
         return tokenizer
     return None

@@ -18,15 +18,19 @@ from bertjax.huggingface.config_json import read_json
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+_BOUND = "tokenizer_sha256"  # in the metadata
 _MAX_INDEX_BYTES = 64 << 20
 _FLOATS = ("F32", "F16", "BF16")
 _OTHER_FORMATS = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".npz", ".pkl", ".onnx")
 
 
-def write_weights(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write contiguous arrays; the metadata says the layout of names is PyTorch's."""
+def write_weights(path: Path, tensors: Mapping[str, np.ndarray], tokenizer: str) -> None:
+    """Write contiguous arrays; the metadata says the layout of names is PyTorch's.
+
+    It also has the fingerprint of the tokenizer, whose ids the rows of the tables are.
+    """
     try:
-        save_file(dict(tensors), path, metadata={"format": "pt"})
+        save_file(dict(tensors), path, metadata={"format": "pt", _BOUND: tokenizer})
     except safetensors.SafetensorError as error:
         raise OSError(None, str(error), str(path)) from None
 
@@ -89,6 +93,21 @@ def open_weights(directory: Path) -> dict[str, StoredTensor]:
                 f"{index} places {name!r} in {file}, which does not hold it: download both again"
             )
     return tensors
+
+
+def bound_tokenizer(directory: Path) -> str | None:
+    """The fingerprint of the tokenizer that the weights were written with; None if not said.
+
+    Only `write_weights` says so, in one file: programs that save the weights anew say nothing.
+    """
+    file = directory / FILE
+    if not file.exists():
+        return None
+    try:
+        with safetensors.safe_open(file, framework="np") as opened:
+            return (opened.metadata() or {}).get(_BOUND)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise _damaged(file, error) from None
 
 
 def _weight_map(index: Path) -> dict[str, str]:

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from bertjax import cluster, sharding
 from bertjax.config import PretrainConfig
 from bertjax.data.batches import Batches
-from bertjax.data.loader import load_batches
 from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.overrides import to_json
@@ -31,13 +29,14 @@ from bertjax.terminal import SILENT, Terminal
 from bertjax.train.announce import announce
 from bertjax.train.checkpoints import Checkpoints
 from bertjax.train.data import Data, open_data
-from bertjax.train.devices import make_mesh, memory_errors
+from bertjax.train.devices import check_kernels, make_mesh, memory_errors, what_computes
 from bertjax.train.pace import make_pace
 from bertjax.train.phase import PhaseWork, make_phases
 from bertjax.train.profile import Profile
 from bertjax.train.report import Diverged, Report
 from bertjax.train.same_run import check_same_run, require_same_everywhere
 from bertjax.train.state import abstract_state, fresh_state, restored_state
+from bertjax.train.state_hash import state_hash
 
 
 def pretrain(
@@ -91,6 +90,7 @@ def pretrain(
         memory_errors(cfg),
     ):
         check_same_run(run, cfg, data, start_from)
+        check_kernels(cfg, mesh)
         trace = Profile(profile, run.profile)
         return _train(cfg, data, mesh, run, start_from, command, trace, stop, terminal)
 
@@ -107,7 +107,7 @@ def _train(
     terminal: Terminal,
 ) -> Run:
     checkpoints = Checkpoints(run, cfg.train.keep_checkpoints)
-    work_of, seed = make_phases(cfg, data, mesh), np.uint32(cfg.seed)
+    work_of = make_phases(cfg, data, mesh)
 
     # Where the run stands: at its newest checkpoint, or at its beginning.
     found = checkpoints.restore(abstract_state(cfg, mesh))
@@ -128,6 +128,7 @@ def _train(
             checkpoints.newest.try_out()
             state = fresh_state(cfg, mesh, start_from.all_params if start_from else None)
         announce(cfg, data, mesh, run, terminal, found, start_from)
+        report.begins(step, what_computes(cfg, mesh))
 
         def meta() -> dict[str, Any]:
             described = {"config": dataclasses.asdict(cfg), "phase": phase, "pace": pace.meta()}
@@ -138,25 +139,19 @@ def _train(
             if pace.meta() is not None and jax.process_index() == 0:
                 replace_file(run.pace, json.dumps(pace.meta()).encode())
 
-        for phase, shape in enumerate(cfg.data.phases):
+        for phase in range(len(cfg.data.phases)):
             if pace.is_over(phase, step):
                 continue
             steps, work = pace.start(phase, step), work_of(phase)
             report.compiling(phase, work.objective)
-            batches = load_batches(
-                work.batches,
-                step - steps.start,
-                len(steps),
-                cfg.data.workers,
-                cfg.data.prefetch,
-                work.rows,
-            )
+            batches = work.load(step - steps.start, len(steps))
             with batches, _diverged(run, checkpoints, work.batches, steps):
                 for batch in batches:
                     trace.before(step, state)
+                    if report.hash_due(step):
+                        report.hashed(step, state_hash(state))
                     with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                        on_devices = sharding.to_devices(mesh, batch, shape.batch_size)
-                        state, metrics = work.step(state, on_devices, seed, pace.position(step))
+                        state, metrics = work.step(state, batch, pace.position(step))
                     step += 1
                     report.took(step, metrics, batch["segments"])
 
@@ -190,6 +185,9 @@ def _train(
 
         # The end, or as far as it came.
         trace.end(step, state)
+        if cfg.train.hash_every and not stopped:
+            report.hashed(step, state_hash(state))
+            report.read()
         save()
         checkpoints.wait()
         report.notes([trace.shortfall] if trace.shortfall else [])

@@ -86,6 +86,11 @@ def make_pace(
     return Timed(cfg, clock) if cfg.train.minutes else Stepped(cfg)
 
 
+def pace_again(cfg: PretrainConfig, meta: dict[str, Any] | None) -> Pace:
+    """The pace of a run that has returned `meta` last, without its clock."""
+    return Stepped(cfg) if meta is None else Recorded(cfg, _stretches(meta))
+
+
 class Stepped:
     """`train.steps` of them."""
 

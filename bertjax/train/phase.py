@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 
 from bertjax import model, sharding
 from bertjax.config import PretrainConfig
+from bertjax.data.assemble import Batch
 from bertjax.data.batches import Batches
+from bertjax.data.loader import BatchStream, load_batches
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.objective import Objective
 from bertjax.train.data import Data, bits_per_byte, unigram_entropy
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once, together
-from bertjax.train.step import TrainStep, make_train_step
+from bertjax.train.state import TrainState
+from bertjax.train.step import make_train_step
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,9 @@ class PhaseWork:
 
     objective: Objective
     batches: Batches
-    rows: slice  # of each batch, those of this process
-    step: TrainStep
+    load: Callable[[int, int], BatchStream]  # (first, stop) -> this process's rows of batches
+    # (state, batch of this process, place in the schedule) -> (state, metrics)
+    step: Callable[[TrainState, Batch, float | None], tuple[TrainState, dict[str, Array]]]
     evaluate: Callable[[model.Params], dict[str, float]]  # of held-out text
 
 
@@ -32,11 +38,13 @@ def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], 
     """Phase -> what it does."""
 
     def phase_work(phase: int) -> PhaseWork:
-        size = cfg.data.phases[phase].batch_size
+        size, seed = cfg.data.phases[phase].batch_size, np.uint32(cfg.seed)
         objective = objective_of(cfg, data.first.special, data.first.vocab_size, phase)
+        batches, held_out = data.training(cfg, phase), data.evaluation(cfg, phase)
+        share = sharding.process_rows(mesh, size, cfg.train.accumulate)
+        train = make_train_step(cfg, objective, mesh)
         step = make_evaluation_step(cfg, objective, mesh)
-        held_out, rows = data.evaluation(cfg, phase), cfg.train.eval_rows
-        at_once = rows_at_once(cfg, mesh, size)
+        rows, at_once = cfg.train.eval_rows, rows_at_once(cfg, mesh, size)
         baselines = {
             name: unigram_entropy(source, rows, objective.never_predicted)
             for name, source in held_out.items()
@@ -50,12 +58,12 @@ def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], 
                 results[name] = found | bits_per_byte(data.held_out[name], objective, found)
             return together(results, cfg.data.shares(phase))
 
-        return PhaseWork(
-            objective,
-            data.training(cfg, phase),
-            sharding.process_rows(mesh, size, cfg.train.accumulate),
-            make_train_step(cfg, objective, mesh),
-            measure,
-        )
+        def load(first: int, stop: int) -> BatchStream:
+            return load_batches(batches, first, stop, cfg.data.workers, cfg.data.prefetch, share)
+
+        def take(state: TrainState, batch: Batch, position: float | None):
+            return train(state, sharding.to_devices(mesh, batch, size), seed, position)
+
+        return PhaseWork(objective, batches, load, take, measure)
 
     return phase_work

@@ -10,15 +10,15 @@ import jax
 from bertjax.errors import UserError
 
 
-def parse_steps(text: str) -> range:
-    """Read `START:STOP`, steps counted from 0, the second not included.
+def parse_steps(text: str, name: str = "--profile") -> range:
+    """Read `START:STOP`, steps counted from 0, the second not included; `name` is the option's.
 
     Raises:
         UserError: it is anything else, or empty.
     """
     first, colon, last = text.partition(":")
     if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
-        raise UserError(f"--profile {text}: give START:STOP with START below STOP, such as 100:110")
+        raise UserError(f"{name} {text}: give START:STOP with START below STOP, such as 100:110")
     return range(int(first), int(last))
 
 

@@ -15,8 +15,10 @@ from bertjax.config import PretrainConfig
 from bertjax.objectives.objective import Objective
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.log import MetricsFile, TensorBoard
+from bertjax.runs.record import Record, read_record
 from bertjax.terminal import Terminal, duration
 from bertjax.train.pace import Pace
+from bertjax.train.state_hash import shown
 from bertjax.train.window import Window
 
 
@@ -49,12 +51,14 @@ class Report:
         self.tokens = 0  # real ones seen, over all starts of the run
         self.window = Window()
         self._pending: tuple[int, dict[str, Array]] | None = None  # of a step not yet read
+        self._hash: tuple[int, Array] | None = None  # of a state, not yet read
         self._compiling_since: float | None = None  # until the first step of a shape has ended
         self._writers: list[MetricsFile | TensorBoard] = []
         if jax.process_index() == 0:
             if cfg.train.tensorboard:  # first, as it may not be installed
                 self._writers.append(TensorBoard(run.path / "tensorboard", step))
             self._writers.append(MetricsFile(run.metrics, step))
+        self._record = read_record(run.metrics) if self._writers else Record()
 
     def restore(self, meta: Mapping[str, Any]) -> None:
         """Go on from what `meta` returned."""
@@ -76,6 +80,20 @@ class Report:
         self._compiling_since = time.monotonic()
         self.terminal.progress(f"compiling the step for {shape.batch_size} rows of {shape.seq_len}")
 
+    def begins(self, step: int, environment: Mapping[str, str]) -> None:
+        """Log what computes the steps after `step`, where the log does not say so already."""
+        if self._record.environment_of(step + 1) != environment:
+            self.write("environment", step, environment)
+
+    def hash_due(self, step: int) -> bool:
+        """Whether the hash of the state after `step` steps is to be logged."""
+        every = self.cfg.train.hash_every
+        return every > 0 and step % every == 0
+
+    def hashed(self, step: int, value: Array) -> None:
+        """Note the hash of the state after `step` steps; logged when steps are read next."""
+        self._hash = (step, value)
+
     def took(self, step: int, metrics: dict[str, Array], segments: np.ndarray) -> None:
         """Note a step that was started, the `step`-th, and read the one before it.
 
@@ -88,9 +106,15 @@ class Report:
 
     def read(self, final: bool = False) -> None:
         """Wait for the step that is not yet read, and log what is due; `final`: in any case."""
-        if self._pending is None:
-            return
-        (step, metrics), self._pending = self._pending, None
+        if self._pending is not None:
+            self._read_step(*self._pending, final)
+        if self._hash is not None:
+            (step, value), self._hash = self._hash, None
+            if step not in self._record.hashes:  # else a life before this one logged it
+                self.write("state", step, {"hash": shown(jax.device_get(value))})
+
+    def _read_step(self, step: int, metrics: dict[str, Array], final: bool) -> None:
+        self._pending = None
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         self.window.add_metrics(values)
         self.tokens += int(values["tokens"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from bertjax.errors import UserError
 from bertjax.overrides import from_json
 from bertjax.pretrained import Pretrained
 from bertjax.runs.directory import RunDirectory
+from bertjax.runs.environment import code_digest
 from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes
 from bertjax.train.data import Data
 from bertjax.tree import flatten
@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "train.attention",
     "train.checkpoint_every",
     "train.eval_every",
+    "train.hash_every",
     "train.keep_checkpoints",
     "train.log_every",
     "train.max_bad_steps",
@@ -59,7 +60,7 @@ def require_same_everywhere(cfg: PretrainConfig, data: Data, workdir: str | Path
     }
     cluster.require_agreement(
         {
-            "bertjax": f"{__version__} with code {_digest_of_code()}",
+            "bertjax": f"{__version__} with code {code_digest()}",
             "jax": jax.__version__,
             **{name: value for name, value in fields.items() if name not in own},
             "corpus identity": _shortened(data.identity),
@@ -67,14 +68,6 @@ def require_same_everywhere(cfg: PretrainConfig, data: Data, workdir: str | Path
             "--workdir": str(Path(workdir).absolute()),
         }
     )
-
-
-def _digest_of_code() -> str:
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def check_same_run(

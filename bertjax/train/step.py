@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from bertjax import model, sharding
 from bertjax.config import Phase, PretrainConfig
 from bertjax.model import networks
-from bertjax.model.attention import choose
+from bertjax.model.attention import Call, choose
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.objective import Batch, Objective, loss
 from bertjax.optim.average import moving_average
@@ -60,13 +60,23 @@ def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> t
         UserError: `train.attention` names one that cannot compute them on these devices, for the
             model or its generator.
     """
-    calls = [
-        compute.call(phase.seq_len, network.head_size, network.attention_dropout > 0, window)
-        for network in cfg.in_phase(phase).networks
-        for window in dict.fromkeys(spec.window for spec in network.layer_specs)
-    ]
-    of_model, *_ = [choose(compute.attention, call) for call in calls]
+    calls = attention_calls(cfg, compute, phase)
+    of_model, *_ = [choose(compute.attention, call) for call, _ in calls]
     return of_model
+
+
+def attention_calls(
+    cfg: PretrainConfig, compute: model.Compute, phase: Phase
+) -> list[tuple[Call, int]]:
+    """The kinds of calls of attention in rows of `phase`, and their heads; the model's first."""
+    return [
+        (
+            compute.call(phase.seq_len, one.head_size, one.attention_dropout > 0, window),
+            one.num_heads,
+        )
+        for one in cfg.in_phase(phase).networks
+        for window in dict.fromkeys(spec.window for spec in one.layer_specs)
+    ]
 
 
 def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> TrainStep:

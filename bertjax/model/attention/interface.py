@@ -10,7 +10,7 @@ from bertjax.model.attention import kernels
 from bertjax.model.attention.local import local
 from bertjax.model.attention.reference import Window, reference
 
-_BTNH = PartitionSpec(("data", "fsdp"), None, "tensor", None)
+BTNH = PartitionSpec(("data", "fsdp"), None, "tensor", None)
 _BT = PartitionSpec(("data", "fsdp"), None)
 
 
@@ -69,5 +69,5 @@ def attend(
     if jax.sharding.get_abstract_mesh().empty:
         return on_device(q_BTNH, k_BTNH, v_BTNH, segments_BT)
     return jax.shard_map(
-        on_device, in_specs=(_BTNH, _BTNH, _BTNH, _BT), out_specs=_BTNH, check_vma=False
+        on_device, in_specs=(BTNH, BTNH, BTNH, _BT), out_specs=BTNH, check_vma=False
     )(q_BTNH, k_BTNH, v_BTNH, segments_BT)

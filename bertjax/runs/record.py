@@ -1,0 +1,38 @@
+"""What a run's log says of its states and of what computed them: the evidence of a replay."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Record:
+    """The hashes of the states of a run, and the environments it went through."""
+
+    hashes: dict[int, str] = field(default_factory=dict)  # steps behind the state -> its hash
+    environments: dict[int, dict[str, str]] = field(default_factory=dict)  # from a step on -> it
+
+    def environment_of(self, state: int) -> dict[str, str]:
+        """What computed the state after so many steps; of state 0, the first."""
+        begun = [step for step in self.environments if step < max(1, state)]
+        return self.environments[max(begun)] if begun else {}
+
+
+def read_record(metrics: Path) -> Record:
+    """Read a metrics.jsonl; torn lines are passed over, and a file that is not there is empty."""
+    record = Record()
+    if not metrics.exists():
+        return record
+    for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            kind, step = row.pop("kind"), row.pop("step")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if kind == "state":
+            record.hashes[step] = row["hash"]
+        elif kind == "environment":
+            record.environments[step] = row
+    return record
