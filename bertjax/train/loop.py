@@ -36,7 +36,7 @@ from bertjax.train.profile import Profile
 from bertjax.train.report import Diverged, Report
 from bertjax.train.same_run import check_same_run, require_same_everywhere
 from bertjax.train.state import abstract_state, fresh_state, restored_state
-from bertjax.train.state_hash import state_hash
+from bertjax.train.state_hash import begin_hash
 
 
 def pretrain(
@@ -149,7 +149,7 @@ def _train(
                 for batch in batches:
                     trace.before(step, state)
                     if report.hash_due(step):
-                        report.hashed(step, state_hash(state))
+                        report.hashed(step, begin_hash(state))
                     with jax.profiler.StepTraceAnnotation("train", step_num=step):
                         state, metrics = work.step(state, batch, pace.position(step))
                     step += 1
@@ -186,7 +186,7 @@ def _train(
         # The end, or as far as it came.
         trace.end(step, state)
         if cfg.train.hash_every and not stopped:
-            report.hashed(step, state_hash(state))
+            report.hashed(step, begin_hash(state))
             report.read()
         save()
         checkpoints.wait()

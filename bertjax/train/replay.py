@@ -35,7 +35,7 @@ from bertjax.train.state import (
     fresh_state,
     restored_state,
 )
-from bertjax.train.state_hash import shown, state_hash
+from bertjax.train.state_hash import begin_hash, end_hash
 
 
 class Comparison(NamedTuple):
@@ -192,7 +192,7 @@ def _states(
     """The `wanted` states, from `state` after `step` steps on: the steps behind each, its hash."""
     work_of, last = make_phases(cfg, data, mesh), wanted[-1]
     if step in wanted:
-        yield step, shown(state_hash(state))
+        yield step, end_hash(begin_hash(state))
     for phase in range(len(cfg.data.phases)):
         if step == last or pace.is_over(phase, step):
             continue
@@ -202,6 +202,6 @@ def _states(
                 state, _ = work.step(state, batch, pace.position(step))
                 step += 1
                 if step in wanted:
-                    yield step, shown(state_hash(state))
+                    yield step, end_hash(begin_hash(state))
                 if step == last or pace.is_over(phase, step):
                     break

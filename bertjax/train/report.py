@@ -18,7 +18,7 @@ from bertjax.runs.log import MetricsFile, TensorBoard
 from bertjax.runs.record import Record, read_record
 from bertjax.terminal import Terminal, duration
 from bertjax.train.pace import Pace
-from bertjax.train.state_hash import shown
+from bertjax.train.state_hash import Hashes, end_hash
 from bertjax.train.window import Window
 
 
@@ -51,7 +51,7 @@ class Report:
         self.tokens = 0  # real ones seen, over all starts of the run
         self.window = Window()
         self._pending: tuple[int, dict[str, Array]] | None = None  # of a step not yet read
-        self._hash: tuple[int, Array] | None = None  # of a state, not yet read
+        self._hash: tuple[int, Hashes] | None = None  # of a state, not yet read
         self._compiling_since: float | None = None  # until the first step of a shape has ended
         self._writers: list[MetricsFile | TensorBoard] = []
         if jax.process_index() == 0:
@@ -90,9 +90,9 @@ class Report:
         every = self.cfg.train.hash_every
         return every > 0 and step % every == 0
 
-    def hashed(self, step: int, value: Array) -> None:
+    def hashed(self, step: int, hashes: Hashes) -> None:
         """Note the hash of the state after `step` steps; logged when steps are read next."""
-        self._hash = (step, value)
+        self._hash = (step, hashes)
 
     def took(self, step: int, metrics: dict[str, Array], segments: np.ndarray) -> None:
         """Note a step that was started, the `step`-th, and read the one before it.
@@ -109,9 +109,9 @@ class Report:
         if self._pending is not None:
             self._read_step(*self._pending, final)
         if self._hash is not None:
-            (step, value), self._hash = self._hash, None
+            (step, hashes), self._hash = self._hash, None
             if step not in self._record.hashes:  # else a life before this one logged it
-                self.write("state", step, {"hash": shown(jax.device_get(value))})
+                self.write("state", step, {"hash": end_hash(hashes)})
 
     def _read_step(self, step: int, metrics: dict[str, Array], final: bool) -> None:
         self._pending = None

@@ -114,6 +114,7 @@ def test_a_flipped_bit_is_named_at_its_step(seed, trained):
     assert found.first_difference.step == at and found.changed == ()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_corrupted_is_told(run, capfd):
     """The state flips in the run itself, and all that comes after is computed from it."""
     config = shutil.copy(run / "config.json", run.with_name("config.json"))
@@ -139,6 +140,7 @@ def test_another_library_is_told_from_corruption(run, capfd):
     assert "state of step 11" in said and "perhaps what computes here otherwise (jax: 0.4.1" in said
 
 
+@pytest.mark.slow
 def test_another_number_of_devices_is_told_from_corruption(trained):
     said = finish(start(["replay", str(trained), "0:6"], devices=2), EXIT_DIFFERS)
     assert "other  devices: 8 × cpu in the run, 2 × cpu here" in said
@@ -156,6 +158,7 @@ def test_the_environment_that_counts_is_that_of_the_state(run):
         assert "jax: 0.4.1 in the run" in "; ".join(again(run, 10, 12).changed)
 
 
+@pytest.mark.slow
 def test_a_run_by_the_clock_is_repeated_without_one(run, corpus):
     shutil.rmtree(run)
     (recipe := run.with_name("recipe.py")).write_text(tiny_run.RECIPE)
@@ -183,6 +186,7 @@ def test_what_cannot_be_repeated_is_refused(run, capfd):
     refused([*words, "8:9"], capfd, "logged no hashes of its states", "train.hash_every=10")
 
 
+@pytest.mark.slow
 def test_a_run_from_other_weights_needs_them_only_at_its_start(run, trained, capfd):
     shutil.rmtree(run)
     shutil.copy(trained / "config.json", config := run.with_name("config.json"))
