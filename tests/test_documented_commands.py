@@ -53,6 +53,8 @@ def test_a_shown_command_is_taken(page, command, monkeypatch):
         own, of_run = split_fields(args.overrides)
         apply_overrides(AdaptConfig(), own)
         apply_overrides(PretrainConfig(), of_run)
+    elif verb == "replay":  # of a run, whose config it takes
+        apply_overrides(PretrainConfig(), args.overrides)
     elif verb == "ablate" and args.config:
         with_fields(load_recipe(args.config, AblationConfig), args.overrides)
     elif verb in TAKES_FIELDS and args.config:
