@@ -19,6 +19,7 @@ from bertjax.config import ModelConfig
 from bertjax.durable import staged
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import first_position, to_hub_config
+from bertjax.huggingface.exported_keys import EXPORTED_KEYS
 from bertjax.huggingface.importing import import_model
 from bertjax.huggingface.model_card import CardFacts, model_card
 from bertjax.huggingface.names import Architecture, architecture_of, hub_tensors
@@ -130,6 +131,8 @@ def write_directory(
     be the same. Raises UserError as `export_model` does.
     """
     out = Path(out).absolute()
+    unlisted = content.config.keys() - EXPORTED_KEYS
+    assert not unlisted, f"config.json would have {sorted(unlisted)}, which EXPORTED_KEYS lacks"
     _check_tokenizer(content.cfg, tokenizer, check_lines)
     with staged(out) as stage:
         for name, value in {"config.json": content.config, **content.beside}.items():
