@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_model
 from family import FAMILY
+from golden import require_golden
 from tiny_model import MODEL, RUN, SPECIAL, by_path, largest_difference, mesh
 
 from bertjax import model, sharding
@@ -111,6 +112,14 @@ def test_no_mesh_and_no_way_of_computing_changes_what_is_learnt(name, way):
         # Of keys' biases the true gradient is zero.
         scale = max(np.abs(gradient).max(), 1e-2 * largest)
         np.testing.assert_allclose(ours[path], gradient, 0, 2e-5 * scale, err_msg=path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEMBERS)
+def test_losses_and_gradients_are_those_that_were(name):
+    gradients, losses = plainly(name)
+    squares = sum(np.square(x, dtype=np.float64).sum() for x in by_path(gradients).values())
+    require_golden(name, {"gradient_norm": np.sqrt(squares)} | losses)
 
 
 @pytest.mark.parametrize("name", MEMBERS)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 import tiny_model
+from golden import require_golden
 from jax.sharding import PartitionSpec
 from tiny_model import ROWS, RUN, SPECIAL, by_path, largest_difference, run_config
 
@@ -60,6 +61,12 @@ def test_the_loss_falls_and_the_rate_follows_the_schedule():
     assert int(state.step) == STEPS and int(state.skipped) == 0
     assert metrics[-1]["next_sentence_loss"] < metrics[0]["next_sentence_loss"]
     assert int(metrics[0]["tokens"]) == (batch(0)["segments"] != 0).sum()
+
+
+def test_five_steps_are_those_that_were():
+    _, metrics = five_steps()
+    names = ("masked_lm_loss", "next_sentence_loss", "gradient_norm", "masked_lm_accuracy")
+    require_golden("five steps", {name: [one[name] for one in metrics] for name in names})
 
 
 def test_the_reported_rate_is_the_one_applied_after_a_skipped_step():
