@@ -20,6 +20,7 @@ DOORS = [
     ROOT / "bertjax" / "cli" / "probe.py",
     ROOT / "bertjax" / "cli" / "reading.py",
     ROOT / "bertjax" / "finetuning" / "splits.py",
+    ROOT / "bertjax" / "train" / "replay.py",
     *(ROOT / "bertjax" / "fuse").glob("*.py"),
 ]
 CALLS = {"UserError": 0, "DamagedFile": 0, "Problem": 1, "note": 0}  # and which argument is said
