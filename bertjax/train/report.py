@@ -110,8 +110,7 @@ class Report:
             self._read_step(*self._pending, final)
         if self._hash is not None:
             (step, hashes), self._hash = self._hash, None
-            if step not in self._record.hashes:  # else a life before this one logged it
-                self.write("state", step, {"hash": end_hash(hashes)})
+            self._read_hash(step, end_hash(hashes))
 
     def _read_step(self, step: int, metrics: dict[str, Array], final: bool) -> None:
         self._pending = None
@@ -129,6 +128,15 @@ class Report:
         else:
             self._tick(step, values)
         self._compiling_since = None
+
+    def _read_hash(self, step: int, found: str) -> None:
+        logged = self._record.hashes.get(step)  # by a life before this one
+        if logged is None:
+            self.write("state", step, {"hash": found})
+        elif logged != found:
+            self.notes(
+                [f"state {step} was restored as {found} and logged as {logged}: see bertjax replay"]
+            )
 
     def pause(self) -> None:
         """Go on timing from now: something other than a step was done."""

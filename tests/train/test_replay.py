@@ -151,6 +151,17 @@ def test_another_number_of_devices_is_told_from_corruption(trained):
     assert "other  train.mesh: 8 data × 1 fsdp × 1 tensor in the run, 2 data" in said
 
 
+def test_a_state_that_is_restored_otherwise_than_it_was_logged_is_said(run, capfd):
+    again = ["pretrain", "--config", str(run / "config.json"), "--workdir", str(run)]
+    before = (run / "metrics.jsonl").read_text()
+    assert main(again) == 0
+    assert "was restored as" not in capfd.readouterr().err
+    assert (run / "metrics.jsonl").read_text() == before
+    with_log(run, lambda row: row | {"hash": "0"} if row["step"] == 24 and "hash" in row else row)
+    assert main(again) == 0
+    assert "note   state 24 was restored as" in capfd.readouterr().err
+
+
 def test_the_environment_that_counts_is_that_of_the_state(run):
     """A run that went on elsewhere: what computes the first of its states otherwise is named."""
     moved = {"kind": "environment", "step": 10, "jax": "0.4.1"}
