@@ -143,8 +143,8 @@ def write_directory(
         shutil.copymode(stage / "config.json", stage / FILE)  # safetensors makes files private
         _write_tokenizer(stage, content.cfg, tokenizer)
         (stage / "README.md").write_text(content.card, encoding="utf-8")
-        _compare_weights(stage, content.tensors, read_back(stage))
         _verify_ids(stage, tokenizer, check_lines)
+        _compare_weights(stage, content.tensors, read_back(stage))
         if content.program is not None:
             rows = _rows(tokenizer, check_lines, content.cfg.max_positions)
             write_onnx(stage / GRAPH, content.program, rows)
