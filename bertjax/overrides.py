@@ -12,6 +12,7 @@ import difflib
 import functools
 import json
 import math
+import os
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -46,7 +47,7 @@ def apply_overrides(config: T, items: Sequence[str], **sections: Any) -> T:
         if instead := no_option(name):
             no_fields.append((name, text, instead))
         else:
-            _assign(type(config), tree, name, text)
+            _assign(type(config), tree, name, os.path.expanduser(text))
     made = _decode(type(config), tree, "")
     for name, text, instead in no_fields:
         if not holds_anyway(made, name, text):

@@ -57,7 +57,7 @@ def load_recipe(given: str | Path, expected: type[T], name: str = "--config") ->
     Raises:
         UserError: no recipe of that kind has the name, or `load_config` refuses the file.
     """
-    shelf, path = _SHELVES[expected], Path(given)
+    shelf, path = _SHELVES[expected], Path(given).expanduser()
     known = recipes(shelf)
     if not isinstance(given, Path) and path.suffix not in (".py", ".json") and "/" not in given:
         if given not in known:

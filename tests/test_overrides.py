@@ -189,6 +189,12 @@ def test_bad_values_say_what_would_do(item, message):
     assert message in refused(item)
 
 
+def test_home_is_where_it_is_in_a_shell(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = apply_overrides(PretrainConfig(), ["data.corpus=~/c"])
+    assert config.data.corpus == "/home/me/c"
+
+
 def test_lists_of_plain_values_need_no_brackets():
     def seeds(text: str) -> tuple[int, ...]:
         return apply_overrides(FinetuneConfig(), [f"tune.seeds={text}"]).tune.seeds

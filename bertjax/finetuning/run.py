@@ -83,7 +83,7 @@ def finetune(
         UserError: bad config or data, or a directory that holds another run.
     """
     if not isinstance(start, Start):
-        architecture, start = open_start(Path(start), "start")
+        architecture, start = open_start(Path(start).expanduser(), "start")
         cfg = replace(cfg, **adopt_encoder(cfg, architecture))
     if cfg.task.family == "tagging":
         start = replace(start, tokenizer=start.tokenizer.for_words())

@@ -31,7 +31,11 @@ model = {architecture}.from_pretrained({name})"""
 _USES = {
     "fill-mask": _PIPELINE + "({masked})",
     "text-classification": _PIPELINE + '("A text.")',
-    "token-classification": _PIPELINE + '("Words of a sentence.")',
+    "token-classification": """from transformers import pipeline
+
+# Of a word the first piece alone was trained, so the other strategies ask pieces that were not.
+tag = pipeline({purpose}, model={name}, aggregation_strategy="first")
+tag("Words of a sentence.")""",
     "question-answering": _CLASS,
     "text-generation": _CLASS,
     "multiple-choice": _CLASS,

@@ -132,7 +132,7 @@ def open_run(
     holds the lock for all. Raises UserError if another run has the lock, if the directory holds
     anything but a run of that kind, or if it cannot be written.
     """
-    run = RunDirectory(Path(path).absolute())
+    run = RunDirectory(Path(path).expanduser().absolute())
     if jax.process_index() != 0:
         yield run
         return

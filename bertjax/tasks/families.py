@@ -15,6 +15,7 @@ from bertjax.tasks import (
     regression,
     span_qa,
     squad_file,
+    tagged_examples,
     tagging,
 )
 from bertjax.tasks.label_values import key_of
@@ -27,7 +28,7 @@ _READERS = {
     "classification": classification.read,
     "multi_label": multi_label.read,
     "regression": regression.read,
-    "tagging": tagging.read,
+    "tagging": tagged_examples.read,
     "span_qa": squad_file.read,
     "multiple_choice": multiple_choice.read,
 }

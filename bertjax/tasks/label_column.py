@@ -29,6 +29,7 @@ from bertjax.text.account import Account, Problem
 
 _MARKS = ("-", "–", "?")  # of annotators who did not agree
 _MARKS_AMID_NUMBERS = (*_MARKS, "na", "none", "_")
+_LARGEST = 3.4028234663852886e38  # of the numbers in which a model computes
 _SWITCH = {"1": True, "0": False, "true": True, "false": False, "": False}
 
 
@@ -302,9 +303,10 @@ def _number(value: Any) -> float:
         number = float(visible(value)) if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if is_bool(value) or not math.isfinite(number):
+    if is_bool(value) or not abs(number) <= _LARGEST:
         shown = visible(value) if isinstance(value, str) else value
-        fix = ": write decimals with a point" if isinstance(value, str) and "," in value else ""
-        said = f"label {shown!r} is no finite number, as regression needs{fix}"
+        said = f"label {shown!r} is no finite number of 32 bits, as regression needs"
+        if isinstance(value, str) and "," in value:
+            said += ": write decimals with a point and thousands without a mark"
         raise Problem("no number", said)
     return number

@@ -12,7 +12,8 @@ from bertjax.text.account import Account
 
 _FEW = 10  # rows, in which as many classes as rows are no surprise
 _SEPARATORS = ",;|"
-_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+")
+_COMMA_NUMBER = re.compile(r"[-+]?\d+(,\d+)+(\.\d*)?")
+_PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 # Letters of Cyrillic and Greek that no eye tells from Latin ones.
 _LOOKALIKES = str.maketrans(
     "АВЕКМНОРСТХІЈЅасеорхуіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧον", "ABEKMHOPCTXIJSaceopxyijsABEZHIKMNOPTYXov"
@@ -35,18 +36,7 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
         if len(found) > 1:
             shown = " and ".join(ascii(text) for text in sorted(found)[:3])
             account.note(f"{place}: {shown} are one label, {label!r}")
-    for group in _alike(counts).values():
-        if len(group) > 1:
-            how = "look alike"
-            if len({label.casefold() for label in group}) == 1:
-                how = "differ only in case"
-            elif all(label.isascii() and label.isdecimal() for label in group):
-                how = "differ only in zeros before them"
-            shown = ", ".join(
-                f"{ascii(label) if how == 'look alike' else repr(label)} ({counts[label]:,})"
-                for label in sorted(group)
-            )
-            account.note(f"{place}: the labels {shown} {how} and are kept apart")
+    note_alike(place, "labels", counts, account)
     bracketed = [label for label in counts if _BRACKETED.fullmatch(label)]
     if bracketed:
         account.note(
@@ -59,11 +49,12 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
             f"{place}: the label {joined[0]!r} joins other labels: for several a row set "
             "task.family=multi_label and data.label_separator"
         )
-    if counts and all(map(_COMMA_NUMBER.fullmatch, counts)):
+    commas = [label for label in counts if _COMMA_NUMBER.fullmatch(label)]
+    if commas and all(map(_PLAIN_NUMBER.fullmatch, counts.keys() - set(commas))):
         account.note(
-            f"{place}: the labels are numbers with a comma, such as {min(counts)!r}: write "
-            "decimals with a point, for task.family=regression; several labels a row are "
-            "task.family=multi_label"
+            f"{place}: the labels are numbers with a comma, such as {min(commas)!r}: write "
+            "decimals with a point and thousands without a mark, for task.family=regression; "
+            "several labels a row are task.family=multi_label"
         )
     rows = counts.total()
     if rows >= _FEW and len(counts) * 2 > rows:
@@ -84,11 +75,35 @@ def note_doubts(place: str, values: Sequence[Any], labels: Sequence[Any], accoun
             )
 
 
+def note_alike(place: str, what: str, counts: Counter[str], account: Account) -> None:
+    """Note labels, or `what` else they are, that differ in little but are kept apart."""
+    for group in _alike(counts).values():
+        if len(group) > 1:
+            how = "look alike"
+            if len({label.casefold() for label in group}) == 1:
+                how = "differ only in case"
+            elif all(label.isascii() and label.isdecimal() for label in group):
+                how = "differ only in zeros before them"
+            shown = ", ".join(
+                f"{ascii(label) if how == 'look alike' else repr(label)} ({counts[label]:,})"
+                for label in sorted(group)
+            )
+            account.note(f"{place}: the {what} {shown} {how} and are kept apart")
+
+
 def note_joined(place: str, labels: Collection[str], separator: str, account: Account) -> None:
-    """Note labels of a multi_label column that may be several, with another separator between."""
+    """Note labels of a multi_label column that may be several: cut wrongly, or not cut."""
+    opened = {label for label in labels if label.startswith(("[", "(", "{"))}
+    closed = {label for label in labels if label.endswith(("]", ")", "}"))}
+    if opened - closed and closed - opened:
+        account.note(
+            f"{place}: the labels {min(opened - closed)!r} and {min(closed - opened)!r} have a "
+            "bracket each: write lists as JSON or Python do, with quotes"
+        )
     for other in _SEPARATORS:
         joined = [label for label in labels if other in label]
-        if other != separator and joined and len(joined) * 2 >= len(labels):
+        known = [label for label in joined if _parts_known(label, other, labels)]
+        if other != separator and joined and (known or len(joined) * 2 >= len(labels)):
             account.note(
                 f"{place}: the label {min(joined)!r} may be several: if so, set "
                 f"data.label_separator='{other}'"
@@ -103,9 +118,10 @@ def _alike(counts: Counter[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _joins(label: str, counts: Counter[str]) -> bool:
-    for separator in _SEPARATORS:
-        parts = [part.strip() for part in label.split(separator)]
-        if len(parts) > 1 and all(part in counts for part in parts):
-            return True
-    return False
+def _joins(label: str, labels: Collection[str]) -> bool:
+    return any(_parts_known(label, separator, labels) for separator in _SEPARATORS)
+
+
+def _parts_known(label: str, separator: str, labels: Collection[str]) -> bool:
+    parts = [part.strip() for part in label.split(separator)]
+    return len(parts) > 1 and all(part in labels for part in parts)

@@ -18,28 +18,22 @@ import numpy as np
 from bertjax.config import FinetuneConfig
 from bertjax.config.finetune import IOBES_SPELLINGS
 from bertjax.errors import UserError
-from bertjax.tasks.conll import Sentence
 from bertjax.tasks.encode import truncate
 from bertjax.tasks.labels import label_id
-from bertjax.tasks.tables import row_account
 from bertjax.tasks.tag_schemes import (
     OUTSIDE,
     all_tags,
     allowed_transitions,
     is_tag,
     not_told,
-    problem,
     respelt,
     spans,
-    spelling_of,
     split,
     tags_of,
 )
 from bertjax.tasks.tag_scores import score_tags, tag_metrics
-from bertjax.tasks.tagged_files import read_sentences
 from bertjax.tasks.task import Example, Rows, label_of
 from bertjax.tasks.word_text import text_of_words
-from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
 _FORBIDDEN = -1e9
@@ -50,55 +44,6 @@ class WordScores(NamedTuple):
 
     probabilities: np.ndarray  # float64 [W, C]
     path: np.ndarray | None  # int64 [W], the best tags of a CRF
-
-
-def read(
-    path: str, cfg: FinetuneConfig, labelled: bool = True, account: Account | None = None
-) -> tuple[list[Example], int]:
-    """Sentences with their tags in `task.train_scheme`, and how many bad ones were left out.
-
-    Raises:
-        UserError: the file cannot be read, or a sentence is bad (its line says where) and is not
-            to be skipped.
-    """
-    account = account or row_account(cfg.data)
-    account.hint = (
-        ": correct the file, set data.layout, data.text, data.label or task.scheme to what it "
-        "holds, or leave such sentences out with data.skip_bad_rows=true"
-    )
-    learnt = cfg.task.learnt_scheme
-    scheme = cfg.task.standard_scheme
-    kept: list[tuple[Sentence, tuple[str, ...] | None]] = []
-    seen: set[str] = set()  # tags as the file spells them
-    for sentence in read_sentences(path, cfg, labelled, account):
-        wrong, tags = sentence.problem, sentence.tags
-        if not wrong and tags is not None:
-            wrong = _problem(sentence, scheme, learnt)
-        if wrong:
-            account.leave(sentence.place, wrong)
-            continue
-        if tags is not None and scheme != "none":  # also into the scheme's standard spelling
-            seen.update(tags)
-            tags = tuple(tags_of(spans(tags), len(tags), learnt))
-        kept.append((sentence, tags))
-    spelt = (spelling_of(seen),) if scheme == "IOBES" else ()
-    examples = [Example(s.place, s.id, s.words, tags, spelt, s.source) for s, tags in kept]
-    return examples, account.count
-
-
-def _problem(sentence: Sentence, scheme: str, learnt: str) -> Problem | None:
-    """What is wrong with a sentence's tags, if anything is."""
-    tags, path = sentence.tags or (), sentence.place.rpartition(":")[0]
-    found = problem(tags, scheme)
-    if found is not None:
-        place = f"{path}:{sentence.lines[found[0]]}"
-        return Problem("bad tags", f"{found[1]}, which {scheme} does not allow", place)
-    if learnt == "IO" and spans(tags_of(spans(tags), len(tags), "IO")) != spans(tags):
-        return Problem(
-            "bad tags",
-            "neighbouring entities of one type, which task.train_scheme=IO would join",
-        )
-    return None
 
 
 def label_names(

@@ -73,7 +73,7 @@ def pretrain(
     if isinstance(start_from, str | Path):
         train = dataclasses.replace(cfg.train, init=str(start_from))
         cfg = dataclasses.replace(cfg, train=train)
-        start_from = open_pretrained(Path(start_from), "start_from")
+        start_from = open_pretrained(Path(start_from).expanduser(), "start_from")
     if start_from is not None:
         for path in cfg.data.paths:
             start_from.check_corpus(Path(path))
@@ -81,7 +81,7 @@ def pretrain(
     elif not cfg.train.init:  # else the run has it from the model it was started from
         cfg = cfg.with_trained_heads()
     cfg, data = open_data(cfg)
-    require_same_everywhere(cfg, data, workdir)
+    require_same_everywhere(cfg, data, Path(workdir).expanduser())
     mesh = make_mesh(cfg)
     sharding.connect(mesh)
     with (

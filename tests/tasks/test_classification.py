@@ -304,7 +304,7 @@ def test_regression(tmp_path, tokenizer):
     ]
 
 
-@pytest.mark.parametrize("value", ["good", "nan", "inf", "1,5"])
+@pytest.mark.parametrize("value", ["good", "nan", "inf", "1,5", "1e300", "-3.5e38"])
 def test_bad_numbers(tmp_path, value):
     path = tmp_path / "a.tsv"
     path.write_text(f"text\tlabel\nw1\t1\nw2\t{value}\n")

@@ -173,6 +173,11 @@ def test_a_list_is_several_labels(values):
         (["NA", "EU", "EU"], "1 rows have the label 'NA', which is taken for a class"),
         (["01", "1", "2"], r"'01' \(1\), '1' \(1\) differ only in zeros before them"),
         (["0,5", "1,5", "0,5"], "numbers with a comma, such as '0,5'"),
+        (["1,0", "1.0", "2.0", "2.0"], "numbers with a comma, such as '1,0'"),
+        (
+            ["999", "1,000,000", "1000", "999"],
+            "such as '1,000,000': write decimals",
+        ),
         (["1", "１", "0"], r"'1' \(1\), '\\uff11' \(1\) look alike"),
         (["good", "gооd", "bad"], r"'g\\u043e\\u043ed' \(1\) look alike"),
     ],
@@ -196,7 +201,9 @@ def test_plain_labels_are_not_remarked_upon():
 
 @pytest.mark.parametrize(
     ("values", "note"), [(["x;y", "y", "x; z"], r"'x; z' may be several: .*label_separator=';'"),
-                         (["x,y", "y", "x;z"], "")],
+                         (["x,y", "y", "x;z"], ""),
+                         (["x|y", "y", "x", "z", "u", "v"], r"'x\|y' may be several"),
+                         (["[sports, art]", "[art]", "art"], r"'\[art' and 'art\]' have|art\]'")],
 )  # fmt: skip
 def test_another_separator_of_labels_is_noted(values, note):
     account = Account()

@@ -13,9 +13,11 @@ from bertjax.errors import UserError
 from bertjax.finetuning.settle import settle
 from bertjax.finetuning.splits import Splits
 from bertjax.tasks.tag_schemes import all_tags, problem
-from bertjax.tasks.tagging import Tagging, WordScores, label_names, read
+from bertjax.tasks.tagged_examples import read
+from bertjax.tasks.tagging import Tagging, WordScores, label_names
 from bertjax.tasks.task import Example
 from bertjax.tasks.unlabelled import read_unlabelled
+from bertjax.text.account import Account
 from bertjax.text.tokenizer import load_tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "new", "york", "##er", "paul", "in", "a"]
@@ -197,6 +199,26 @@ def test_bad_files_name_the_line_or_are_counted(tmp_path, text, message):
     if text.strip():
         examples, skipped = read_examples(str(path), config(skip_bad_rows=True))
         assert (len(examples), skipped) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "note"),
+    [
+        ("PER\u200b", ""),
+        ("PER\u00a0", ""),
+        ("per", "types of tags 'PER' (2), 'per' (1) differ only in case"),
+        ("\u0420ER", "types of tags 'PER' (2), '\\u0420ER' (1) look alike"),
+    ],
+)
+def test_types_of_tags_are_compared_as_labels_are(tmp_path, other, note):
+    path, account = tmp_path / "x.conll", Account()
+    path.write_text(f"a\tB-PER\nb\tO\n\nc\tB-{other}\nd\tI-{other}\n\ne\tB-PER\n")
+    examples, _ = read(str(path), config("IOB2"), account=account)
+    types = {tag[2:] for example in examples for tag in example.label if tag != "O"}
+    assert types == ({"PER", other} if note else {"PER"})
+    assert [said for said in account.notes if "types of tags" in said] == (
+        [f"{path}: the {note.replace('(1)', '(2)')} and are kept apart"] if note else []
+    )
 
 
 def test_spellings_wide_spaces_and_what_cannot_be_learnt(tmp_path):
