@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, TransferConfig
 from bertjax.errors import UserError
 from bertjax.finetuning.material import Start
 from bertjax.finetuning.run import finetune
@@ -33,7 +33,7 @@ class FineTuned:
 
     name: str
     cfg: FinetuneConfig
-    examples: Sequence[Sequence[Example]]  # of training and of dev
+    examples: Sequence[Sequence[Example]]  # of training and of dev, and unlabelled ones
 
     left_out, takes_detector = 0, True
 
@@ -58,13 +58,17 @@ class FineTuned:
                 f"tune.folds={cfg.tune.folds}: use a task of {' or '.join(_FAMILIES)} without folds"
             )
         splits = open_splits(cfg)
-        return cls(cls.name_of(typed), cfg, (splits.train, splits.dev))
+        parts = (splits.train, splits.dev, splits.unlabelled)
+        return cls(cls.name_of(typed), cfg, tuple(part for part in parts if part))
 
     def material(self) -> Any:
         """How it is trained, and the examples; where these lie may change."""
         texts = repr([[(e.texts, e.label) for e in split] for split in self.examples])
         cfg = json.loads(to_json(self.cfg))
-        cfg["data"] = {k: v for k, v in cfg["data"].items() if k not in ("train", "dev", "test")}
+        places = ("train", "dev", "test", "unlabelled")
+        cfg["data"] = {k: v for k, v in cfg["data"].items() if k not in places}
+        if self.cfg.transfer == TransferConfig():  # which grids of before do not know
+            del cfg["transfer"]
         return [cfg, hashlib.sha256(texts.encode()).hexdigest()]
 
     def measure(self, found: Pretrained) -> Scores:
