@@ -18,7 +18,7 @@ from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives import domains, task_losses
 from bertjax.objectives.consistency import divergence
 
-Batch = dict[str, Array]
+Batch = dict[str, Any]  # arrays by name; `unlabelled` is another batch
 _BESIDE = 2  # keeps dropout of the unlabelled rows apart from the two draws of `tune.rdrop`
 
 
@@ -76,7 +76,7 @@ def _loss(
 
     def apart(ours: dict[str, Any]) -> Array:
         """What keeps the states of labelled and unlabelled rows together."""
-        beside: Any = batch["unlabelled"]
+        beside = batch["unlabelled"]
         theirs = outputs(jax.random.fold_in(key, _BESIDE), batch | beside)
         real = batch["example_weights"], beside["example_weights"]
         if shape.discriminator:

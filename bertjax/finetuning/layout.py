@@ -73,9 +73,7 @@ class Lengths(NamedTuple):
         return self.rows.max(1)
 
 
-def training_forms(
-    cfg: FinetuneConfig, parts: Sequence[Rows], devices: int
-) -> tuple[Form, ...]:
+def training_forms(cfg: FinetuneConfig, parts: Sequence[Rows], devices: int) -> tuple[Form, ...]:
     """Forms of the batches that train all models of a run on `parts`, or on some of their rows."""
     passes = 3 * cfg.tune.epochs * cfg.tune.models if cfg.tune.layers != 0 else 0
     cost = _cost(cfg, passes, _COMPILED_STEP)

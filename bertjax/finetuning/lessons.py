@@ -118,9 +118,7 @@ def taught(material: Material, train: Encoded, lesson: Lesson) -> Encoded:
     pool, tagging = material.encoded["unlabelled"], material.cfg.task.family == "tagging"
     kept = np.array([line["row"] for line in lesson.lines], np.int64)
     labels = [tuple(x["label"]) if tagging else x["label"] for x in lesson.lines]
-    given = [
-        replace(pool.examples[i], label=label) for i, label in zip(kept, labels, strict=True)
-    ]
+    given = [replace(pool.examples[i], label=label) for i, label in zip(kept, labels, strict=True)]
     found = material.encode([*train.examples, *given])
     by_class = lesson.about.get("class_weights", {})
     own, of_pseudo = lesson.about["labelled_weight"], lesson.about["pseudo_weight"]
@@ -210,10 +208,7 @@ def _said(material: Material, rows: Rows, scores: Sequence[Scores]) -> Said:
         (s.probabilities.argmax(1) if s.path is None else s.path)[at]
         for s, at in zip(scores, places, strict=True)
     ]
-    sure = [
-        s.probabilities[at, said]
-        for s, at, said in zip(scores, places, classes, strict=True)
-    ]
+    sure = [s.probabilities[at, said] for s, at, said in zip(scores, places, classes, strict=True)]
     return Said(*map(np.concatenate, (owners, places, classes, sure)))
 
 
@@ -239,7 +234,7 @@ def _lines(
 
 
 def _by_class(labels: Sequence[str], said: Said, taken: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Of every class how often it is said, how often taken, and how sure the teacher is of those."""
+    """How often each class is said and taken in, and how sure the teacher is of what is taken."""
     found = {}
     for c, label in enumerate(labels):
         sure = said.confidence[taken & (said.classes == c)]

@@ -33,7 +33,7 @@ from bertjax.finetuning.layout import Form
 from bertjax.finetuning.material import Encoded
 from bertjax.finetuning.progress import Progress
 from bertjax.finetuning.settle import method_of
-from bertjax.finetuning.step import Pace, Steps, TuneState
+from bertjax.finetuning.step import Batch, Pace, Steps, TuneState
 from bertjax.finetuning.unfreezing import lowest_depth
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
@@ -218,7 +218,7 @@ class Training:
         total = self.per_epoch * cfg.tune.epochs
         self.progress.begin(self.member.name, step, total, cfg.tune.batch_size)
         for plan in plans[step % self.per_epoch :]:
-            batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
+            batch: Batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
             if self.beside is not None:
                 other = self.predictor.batch(*self.beside.rows_and_plan(step), cfg.tune.batch_size)
                 batch = batch | {"unlabelled": other}

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
+
 from bertjax import model
 from bertjax.durable import staged, write_json
 from bertjax.finetuning.layout import Form
@@ -63,7 +65,9 @@ def train_by_rounds(
             history.append({"round": number, "ended": reason, **lesson.about})
             break
         learnt = taught(material, train, lesson)
-        begin = parameters(teacher) if transfer.student == "continued" else None
+        begin = None
+        if transfer.student == "continued":
+            begin = jax.device_get(parameters(teacher))  # which lie on one device of several
         found.append(_done(student, fit, learnt, material.student_forms, begin))
         history.append({"round": number, "dev": found[-1]["dev"], **lesson.about})
         teacher = student

@@ -1,4 +1,4 @@
-"""Which examples train, which choose the best epoch, which are only scored, which have no labels."""
+"""Which examples train, which choose the best epoch, which are scored, which have no labels."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer_by_rates
 from bertjax.optim.schedules import Turns
 
-Batch = dict[str, Array]
+Batch = dict[str, Any]  # arrays by name; `unlabelled` is another batch
 
 
 class TuneState(NamedTuple):

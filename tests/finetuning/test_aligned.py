@@ -138,9 +138,12 @@ def test_a_run_resumes_bit_for_bit_and_keeps_no_discriminator(files, tmp_path):
     ours, theirs = (open_saved(tmp_path / name) for name in "ab")
     a, b = (flatten(run.parameters(run.best)) for run in (ours, theirs))
     assert all(a[path].tobytes() == b[path].tobytes() for path in a)
-    assert a.keys() == flatten(
-        parameters.initial_parameters(ours.cfg, task_shape(ours.cfg), start().params, 0)[0]
-    ).keys()
+    assert (
+        a.keys()
+        == flatten(
+            parameters.initial_parameters(ours.cfg, task_shape(ours.cfg), start().params, 0)[0]
+        ).keys()
+    )
     assert not any(path.startswith(DISCRIMINATOR) for path in a)
     content = json.loads((tmp_path / "a" / "results.json").read_text())
     assert content["transfer"] == "dann" and content["cut"]["unlabelled"]["of"] == 30

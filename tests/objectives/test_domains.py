@@ -39,10 +39,13 @@ def test_the_mixture_is_that_of_scikit_learns_kernels(n, m):
     draw = np.random.default_rng(0)
     x, y = draw.normal(0, 1, (n, 4)), draw.normal(0.5, 2, (m, 4))
     junk = draw.normal(9, 9, (2, 4))  # rows that only fill the batch
-    filled = [np.concatenate([part, junk]).astype(np.float32) for part in (x, y)]
-    real = [np.repeat([1.0, 0.0], [count, 2]).astype(np.float32) for count in (n, m)]
-    found = jax.jit(domains.squared_mmd)(*filled, *real)
-    assert float(found) == pytest.approx(by_pairs(x, y), abs=1e-6)
+    filled = [np.concatenate([part, junk]) for part in (x, y)]
+    real = [np.repeat([1.0, 0.0], [count, 2]) for count in (n, m)]
+    with jax.enable_x64(True):
+        found = jax.jit(domains.squared_mmd)(*filled, *real)
+        assert float(found) == pytest.approx(by_pairs(x, y), abs=1e-12)
+    found = jax.jit(domains.squared_mmd)(*(part.astype(np.float32) for part in filled), *real)
+    assert float(found) == pytest.approx(by_pairs(x, y), rel=1e-5)
     slopes = jax.grad(domains.squared_mmd, argnums=(0, 1))(*filled, *real)
     for slope in slopes:
         assert np.abs(slope[:-2]).min() > 0 and not np.any(slope[-2:])
