@@ -51,7 +51,8 @@ def _learnt_from(saved: SavedRun) -> str:
 def chosen(saved: SavedRun, member: Member) -> str:
     """Which of the run's models this is, and what chose it."""
     entry, models = _entry(saved, member), saved.results["models"]
-    of = f"{member.name}, epoch {entry['best_epoch']} of {entry['epochs']}"
+    in_round = f"round {entry['round']}, " if "round" in entry else ""
+    of = f"{member.name}, {in_round}epoch {entry['best_epoch']} of {entry['epochs']}"
     metric = saved.results["metric"]
     if "soup" in saved.results:
         return f"{member.name}: {saved.results['convention']['selection']}"

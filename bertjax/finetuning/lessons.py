@@ -46,6 +46,15 @@ class Lesson:
     lines: list[dict[str, Any]]  # those of pseudo_labels.jsonl
     about: dict[str, Any]  # the content of lesson.json
 
+    def teaches_as(self, other: Lesson) -> bool:
+        """Whether a student learns the same from both, however sure their teachers are."""
+
+        def taught(lesson: Lesson) -> list[Any]:
+            rows = [(line["row"], line["label"], line["weight"]) for line in lesson.lines]
+            return [rows, *(lesson.about.get(n) for n in ("labelled_weight", "class_weights"))]
+
+        return taught(self) == taught(other)
+
     def write(self, folder: Path) -> None:
         """Both files, the rows last: where they are, the other is."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,9 @@ def train_by_rounds(
         found.append(_done(student, fit, learnt, material.student_forms, begin))
         history.append({"round": number, "dev": found[-1]["dev"], **lesson.about})
         teacher = student
-    best = first_best([result["dev"][metric] for result in found]) or 0
+    scores = [result["dev"][metric] for result in found]
+    best = first_best(scores) or 0
+    say(f"{member.name} · round {best} is kept, {metric} {scores[best]:.4f} on dev")
     return _keep(member, found[best] | {"round": best, "rounds": history})
 
 
@@ -85,8 +87,8 @@ def _nothing_new(lesson: Lesson, before: Lesson | None, fresh: bool) -> str:
     """Why another round would change nothing; nothing where it would."""
     if not lesson.lines:
         return "no row is taken in"
-    if fresh and before is not None and lesson == before:
-        return "the same rows as in the round before"
+    if fresh and before is not None and lesson.teaches_as(before):
+        return "the same rows and labels as in the round before"
     return ""
 
 

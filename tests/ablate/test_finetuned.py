@@ -60,6 +60,8 @@ def test_a_cell_scores_as_its_run_does_when_it_is_fine_tuned(grid, cfg, task, tm
     assert scores.headline == pytest.approx(accuracy)
     more = check(with_fields(cfg, [f'probes.finetune=["{task} tune.seeds=0"]'])).probes[-1]
     assert more.cfg.tune.seeds == (0,) and more.material() != probe.material()
+    known, _ = probe.material()  # grids of before know neither of these
+    assert "transfer" not in known and "unlabelled" not in known["data"]
 
 
 def test_a_task_whose_examples_are_not_simply_right_is_refused(cfg, task):

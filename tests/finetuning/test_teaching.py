@@ -22,8 +22,11 @@ from bertjax.finetuning.run import finetune
 from bertjax.finetuning.saved import open_saved
 from bertjax.finetuning.settle import settle, task_shape
 from bertjax.finetuning.splits import open_splits
+from bertjax.fuse.held_out import of_file
+from bertjax.fuse.voices import voices_of
 from bertjax.model.task import TaskShape
 from bertjax.objectives import task_losses
+from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten
 
 
@@ -100,6 +103,13 @@ def test_what_was_taken_in_is_written_down(unbroken, files):
     )["accuracy"] == pytest.approx(max(dev))
 
 
+def test_what_a_teacher_labelled_is_no_held_out_row(unbroken, files):
+    saved, path = open_saved(unbroken), str(files / "more.tsv")
+    examples, _ = read_examples(path, saved.cfg)
+    with pytest.raises(UserError, match="a model was trained on each of its 96 rows"):
+        of_file(path, examples, voices_of([saved], every=False))
+
+
 @pytest.mark.slow
 def test_the_first_teacher_is_a_run_without_unlabelled_rows(unbroken, files, tmp_path):
     cfg = config(files / "train.tsv", files / "dev.tsv", tune={"epochs": 3, "batch_size": 8})
@@ -115,7 +125,7 @@ def test_the_first_teacher_is_a_run_without_unlabelled_rows(unbroken, files, tmp
 
 @pytest.mark.slow
 def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, files, tmp_path):
-    """In the teacher, at the end of its last epoch, in a student, and at the end of its first."""
+    """In the teacher, between it and its student, in the student, and at the end of an epoch."""
     cfg = settings(files)
     for steps in (5, 43, 5, 26):
         done = finetune(cfg, tmp_path / "run", start(), stop=stop_after(steps))
@@ -244,6 +254,17 @@ def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
     (model,) = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
     assert [entry.get("ended") for entry in model["rounds"]] == [None, "no row is taken in"]
     assert model["round"] == 0
+
+
+def test_a_lesson_is_another_if_it_teaches_otherwise():
+    line = {"row": 3, "id": "3", "label": "good", "confidence": 0.9, "weight": 0.1}
+    lesson = Lesson([line], {"labelled_weight": 1.0, "of": 9})
+    surer = Lesson([line | {"confidence": 0.99}], {"labelled_weight": 1.0, "of": 9, "more": 1})
+    assert lesson.teaches_as(surer)
+    for change in ({"row": 4}, {"label": "bad"}, {"weight": 0.2}):
+        assert not lesson.teaches_as(Lesson([line | change], lesson.about))
+    assert not lesson.teaches_as(Lesson([line], lesson.about | {"class_weights": {"good": 2.0}}))
+    assert not lesson.teaches_as(Lesson([], lesson.about))
 
 
 @pytest.mark.parametrize(
