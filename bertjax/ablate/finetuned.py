@@ -23,6 +23,7 @@ from bertjax.pretrained import Pretrained
 from bertjax.probe.scores import Scores
 from bertjax.shipped import load_recipe
 from bertjax.tasks.task import Example
+from bertjax.text.stored import text_lines
 
 _FAMILIES = ("classification", "multiple_choice")  # whose examples are right or wrong
 
@@ -81,7 +82,7 @@ class FineTuned:
             with tempfile.TemporaryDirectory() as place:
                 run = replace(own, tune=replace(own.tune, seeds=(seed,)))
                 finetune(run, place, start)
-                lines = (Path(place) / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+                lines = text_lines((Path(place) / "dev.jsonl").read_text(encoding="utf-8"))
             rows = [json.loads(line) for line in lines]
             right.append([row["prediction"] == row["label"] for row in rows])
         seeds = f"mean of {len(right)} seeds" if len(right) > 1 else "one seed"

@@ -24,6 +24,7 @@ from bertjax.durable import replace_file, write_json
 from bertjax.errors import UserError
 from bertjax.finetuning.material import Encoded, Material
 from bertjax.tasks.task import Example, Rows, Scores
+from bertjax.text.stored import text_lines
 from bertjax.transfer import label_shift
 from bertjax.transfer.pseudo_labels import chosen, mass_ratio, row_weights
 
@@ -66,7 +67,7 @@ class Lesson:
     def read(cls, folder: Path) -> Lesson | None:
         """What `write` wrote; None where there is none yet."""
         try:
-            lines = (folder / _LABELS).read_text(encoding="utf-8").splitlines()
+            lines = text_lines((folder / _LABELS).read_text(encoding="utf-8"))
             about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
             return cls([json.loads(line) for line in lines], about)
         except (OSError, ValueError):
@@ -226,8 +227,9 @@ def _lines(
 ) -> list[dict[str, Any]]:
     """A line for every row of which something is taken; of tags those that are not are null."""
     lines = []
-    for row in np.unique(said.owners[taken]).tolist():
-        (at,) = np.nonzero(taken & (said.owners == row))
+    kept = np.flatnonzero(taken)
+    rows, begins = np.unique(said.owners[kept], return_index=True)  # owners ascend
+    for row, at in zip(rows.tolist(), np.split(kept, begins[1:]), strict=False):
         line: dict[str, Any] = {"row": row, "id": examples[row].id}
         names = [labels[c] for c in said.classes[at]]
         if tags:

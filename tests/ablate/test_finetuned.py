@@ -32,6 +32,7 @@ def task(tmp_path, text):
     """Which of two words a sentence has."""
     sentences = [line for line in text.read_text().splitlines() if "old" in line or "quiet" in line]
     rows = [f"{'old' if 'old' in line else 'quiet'}\t{line}" for line in sentences]
+    rows[100] += "\u2028A line separator is no end of a row."
     for name, part in (("train", rows[:100]), ("dev", rows[100:150])):
         (tmp_path / f"{name}.tsv").write_text("\n".join(["label\ttext", *part]) + "\n")
     places = {name: str(tmp_path / f"{name}.tsv") for name in ("train", "dev")}

@@ -19,6 +19,7 @@ from bertjax.finetuning.gradients import weighted_mean
 from bertjax.finetuning.lessons import Lesson
 from bertjax.finetuning.material import Material
 from bertjax.finetuning.run import finetune
+from bertjax.finetuning.same_run import start_of
 from bertjax.finetuning.saved import open_saved
 from bertjax.finetuning.settle import settle, task_shape
 from bertjax.finetuning.splits import open_splits
@@ -132,7 +133,8 @@ def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, files, tmp_
         assert done.stopped == "SIGTERM"
         assert not (tmp_path / "run" / "seed-0" / "result.json").exists()
     assert (tmp_path / "run" / "seed-0" / "round-1" / "pseudo_labels.jsonl").exists()
-    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    _, own = start_of(tmp_path / "run")  # where that of --init is gone
+    assert finetune(cfg, tmp_path / "run", own).stopped is None
     assert_same(tmp_path / "run", unbroken)
 
 
@@ -160,7 +162,7 @@ def test_killed_where_something_is_half_there_it_goes_on(unbroken, files, tmp_pa
 
 @pytest.mark.slow
 def test_weights_and_shares_and_students_that_go_on(files, tmp_path):
-    """Two seeds of continued students by weighted rows, with the shares that EM finds."""
+    """A continued student of weighted rows, with the shares that EM finds."""
     cfg = settings(
         files,
         method="weighted_pseudo_labels",
@@ -171,19 +173,17 @@ def test_weights_and_shares_and_students_that_go_on(files, tmp_path):
         student="continued",
         rounds=1,
     )
-    cfg = replace(cfg, tune=replace(cfg.tune, seeds=(0, 1)))
     assert finetune(cfg, tmp_path / "run", start()).stopped is None
     content = json.loads((tmp_path / "run" / "results.json").read_text())
-    for model in content["models"]:
-        about = model["rounds"][1]
-        assert about["taken"] == 96 and about["labelled"] == 128
-        assert about["labelled_weight"] == pytest.approx(224 / 128)
-        assert about["pseudo_weight"] == pytest.approx(0.5 * 224 / 96)
-        assert about["mass_ratio"] == pytest.approx(96 * 0.5 / 128)
-        assert sum(about["target_shares"].values()) == pytest.approx(1)
-        labels = [e.label for e in open_splits(cfg).train]
-        mean = np.mean([about["class_weights"][label] for label in labels])
-        assert mean == pytest.approx(1)  # on the labelled rows
+    about = content["models"][0]["rounds"][1]
+    assert about["taken"] == 96 and about["labelled"] == 128
+    assert about["labelled_weight"] == pytest.approx(224 / 128)
+    assert about["pseudo_weight"] == pytest.approx(0.5 * 224 / 96)
+    assert about["mass_ratio"] == pytest.approx(96 * 0.5 / 128)
+    assert sum(about["target_shares"].values()) == pytest.approx(1)
+    labels = [e.label for e in open_splits(cfg).train]
+    mean = np.mean([about["class_weights"][label] for label in labels])
+    assert mean == pytest.approx(1)  # on the labelled rows
 
 
 def test_weights_of_rows_are_no_part_of_what_the_sum_is_divided_by(files):
@@ -250,10 +250,19 @@ def test_bbse_says_what_it_cannot_tell(files):
 
 def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
     cfg = settings(files, threshold=1.0, rounds=3)
+    cfg = replace(cfg, tune=replace(cfg.tune, epochs=1))
     assert finetune(cfg, tmp_path / "run", start()).stopped is None
     (model,) = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
     assert [entry.get("ended") for entry in model["rounds"]] == [None, "no row is taken in"]
     assert model["round"] == 0
+
+
+def test_a_lesson_is_read_as_it_was_written(tmp_path):
+    line = {"row": 3, "id": "a\u2028b", "label": ["x\x85", None], "confidence": [0.1 + 0.2, None]}
+    lesson = Lesson([line, line | {"row": 4}], {"labelled_weight": 1 / 3})
+    assert Lesson.read(tmp_path) is None
+    lesson.write(tmp_path)
+    assert Lesson.read(tmp_path) == lesson
 
 
 def test_a_lesson_is_another_if_it_teaches_otherwise():
