@@ -61,7 +61,7 @@ def test_of_each_class_at_most_so_many_the_surest_first():
 
 
 @pytest.mark.parametrize(("mean", "expected"), [("joint", 4 / 3), ("each", 2.5)])
-def test_the_two_losses_of_the_slides_by_hand(mean, expected):
+def test_the_two_losses_by_hand(mean, expected):
     """Losses 1 and 2 with W1 = 1, and 10 with W2 = 0.1: (1 + 2 + 1) / 3, and 1.5 + 1."""
     own, pseudo = row_weights(2, 1, (1.0, 0.1), mean)
     found = np.mean([own * 1, own * 2, pseudo * 10])
