@@ -13,14 +13,16 @@ from bertjax.adapt.run import split_fields
 from bertjax.cli.ablate import with_fields
 from bertjax.cli.main import TAKES_FIELDS, VERBS, _check_options, _Parser, _without_dashes
 from bertjax.config import AblationConfig, AdaptConfig, FinetuneConfig, PretrainConfig
+from bertjax.config.transfer import TRANSFER_METHODS
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
 from bertjax.shipped import load_recipe
 
+_METHOD = "transfer.method"
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 FIELD = re.compile(
-    r"`((?:data|train|model|optim|masking|replaced_tokens|task|head|tune)\.[a-z_\d.]+=[^`\s]+)`"
+    r"`((?:data|train|model|optim|masking|replaced_tokens|task|head|tune|transfer)\.[a-z_\d.]+=[^`\s]+)`"
 )
 
 
@@ -68,6 +70,13 @@ def test_a_shown_field_is_one_that_alone_changes_a_recipe(page):
     recipes = [
         *(load_recipe(name, PretrainConfig) for name in ("bert_base",)),
         *(load_recipe(name, FinetuneConfig) for name in ("classification", "ner_conll")),
+    ]
+    beside = "data.unlabelled=more.txt"
+    recipes += [
+        apply_overrides(
+            load_recipe("classification", FinetuneConfig), [beside, f"{_METHOD}={name}"]
+        )
+        for name in TRANSFER_METHODS[1:]
     ]
     for shown in FIELD.findall(page.read_text(encoding="utf-8")):
         name, _, values = shown.partition("=")

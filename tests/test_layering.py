@@ -46,6 +46,7 @@ ALLOWED = {
     "finetune_recipes": BASE,
     "metrics": {"errors"},
     "tasks": BASE | {"metrics", "text"},
+    "transfer": set(),
     "predict": BASE | {"model", "probe", "text"},
     "probe": BASE | {"linear", "model", "shapes", "tasks", "text"},
     "statistics": {"errors"},
@@ -126,6 +127,7 @@ ALLOWED = {
         "sharding",
         "tasks",
         "text",
+        "transfer",
     },
     "loaded": WITH_ARRAYS
     | {"finetuning", "fuse", "model", "predict", "pretrained", "probe", "runs", "tasks", "text"},
@@ -168,6 +170,7 @@ NO_JAX = {
     "metrics",
     "statistics",
     "linear",
+    "transfer",
 }
 
 

@@ -21,6 +21,7 @@ DOORS = [
     ROOT / "bertjax" / "cli" / "reading.py",
     ROOT / "bertjax" / "finetuning" / "splits.py",
     ROOT / "bertjax" / "train" / "replay.py",
+    ROOT / "bertjax" / "finetuning" / "lessons.py",
     *(ROOT / "bertjax" / "fuse").glob("*.py"),
 ]
 CALLS = {"UserError": 0, "DamagedFile": 0, "Problem": 1, "note": 0}  # and which argument is said

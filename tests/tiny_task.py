@@ -63,9 +63,8 @@ def config(train: Path, dev: Path | str = "", **changes) -> FinetuneConfig:
         optim=OptimConfig(learning_rate=5e-3, bias_correction=True),
         tune=TuneConfig(epochs=3, batch_size=16, log_every=2),
     )
-    for section, fields in changes.items():
-        cfg = replace(cfg, **{section: replace(getattr(cfg, section), **fields)})
-    return cfg
+    changed = {name: replace(getattr(cfg, name), **fields) for name, fields in changes.items()}
+    return replace(cfg, **changed)
 
 
 @lru_cache

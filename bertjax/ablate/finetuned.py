@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, TransferConfig
 from bertjax.errors import UserError
 from bertjax.finetuning.material import Start
 from bertjax.finetuning.run import finetune
@@ -23,6 +23,7 @@ from bertjax.pretrained import Pretrained
 from bertjax.probe.scores import Scores
 from bertjax.shipped import load_recipe
 from bertjax.tasks.task import Example
+from bertjax.text.stored import text_lines
 
 _FAMILIES = ("classification", "multiple_choice")  # whose examples are right or wrong
 
@@ -33,7 +34,7 @@ class FineTuned:
 
     name: str
     cfg: FinetuneConfig
-    examples: Sequence[Sequence[Example]]  # of training and of dev
+    examples: Sequence[Sequence[Example]]  # of training and of dev, and unlabelled ones
 
     left_out, takes_detector = 0, True
 
@@ -58,13 +59,17 @@ class FineTuned:
                 f"tune.folds={cfg.tune.folds}: use a task of {' or '.join(_FAMILIES)} without folds"
             )
         splits = open_splits(cfg)
-        return cls(cls.name_of(typed), cfg, (splits.train, splits.dev))
+        parts = (splits.train, splits.dev, splits.unlabelled)
+        return cls(cls.name_of(typed), cfg, tuple(part for part in parts if part))
 
     def material(self) -> Any:
         """How it is trained, and the examples; where these lie may change."""
         texts = repr([[(e.texts, e.label) for e in split] for split in self.examples])
         cfg = json.loads(to_json(self.cfg))
-        cfg["data"] = {k: v for k, v in cfg["data"].items() if k not in ("train", "dev", "test")}
+        places = ("train", "dev", "test", "unlabelled")
+        cfg["data"] = {k: v for k, v in cfg["data"].items() if k not in places}
+        if self.cfg.transfer == TransferConfig():  # which grids of before do not know
+            del cfg["transfer"]
         return [cfg, hashlib.sha256(texts.encode()).hexdigest()]
 
     def measure(self, found: Pretrained) -> Scores:
@@ -77,7 +82,7 @@ class FineTuned:
             with tempfile.TemporaryDirectory() as place:
                 run = replace(own, tune=replace(own.tune, seeds=(seed,)))
                 finetune(run, place, start)
-                lines = (Path(place) / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+                lines = text_lines((Path(place) / "dev.jsonl").read_text(encoding="utf-8"))
             rows = [json.loads(line) for line in lines]
             right.append([row["prediction"] == row["label"] for row in rows])
         seeds = f"mean of {len(right)} seeds" if len(right) > 1 else "one seed"

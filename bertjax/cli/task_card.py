@@ -33,15 +33,26 @@ def task_card(saved: SavedRun, member: Member, name: str) -> CardFacts:
         results={},
         evaluation=_evaluation(saved, member),
         task=_task(saved),
-        data=f"{saved.cfg.data.train} ({saved.results['cut']['train']['of']:,} examples)",
+        data=_learnt_from(saved),
         datasets=_datasets(saved.cfg.data.train),
     )
+
+
+def _learnt_from(saved: SavedRun) -> str:
+    """The training file, and the one without labels where there is one."""
+    data, cut = saved.cfg.data, saved.results["cut"]
+    said = f"{data.train} ({cut['train']['of']:,} examples)"
+    if not data.unlabelled:
+        return said
+    many = cut["unlabelled"]["of"]
+    return f"{said} and {data.unlabelled} ({many:,} without labels, {saved.cfg.transfer.method})"
 
 
 def chosen(saved: SavedRun, member: Member) -> str:
     """Which of the run's models this is, and what chose it."""
     entry, models = _entry(saved, member), saved.results["models"]
-    of = f"{member.name}, epoch {entry['best_epoch']} of {entry['epochs']}"
+    in_round = f"round {entry['round']}, " if "round" in entry else ""
+    of = f"{member.name}, {in_round}epoch {entry['best_epoch']} of {entry['epochs']}"
     metric = saved.results["metric"]
     if "soup" in saved.results:
         return f"{member.name}: {saved.results['convention']['selection']}"

@@ -39,6 +39,7 @@ from bertjax.config.pretrain import (
     ReplacedTokensConfig,
     TrainConfig,
 )
+from bertjax.config.transfer import TransferConfig
 from bertjax.config.tune import TuneConfig
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "ReplayConfig",
     "TaskConfig",
     "TrainConfig",
+    "TransferConfig",
     "TuneConfig",
     "WeightedCorpus",
     "crossed",

@@ -8,6 +8,7 @@ from bertjax.config.checks import one_of, require, within
 from bertjax.config.few_weights import AdapterConfig, LoraConfig
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
+from bertjax.config.transfer import TransferConfig
 from bertjax.config.tune import TuneConfig
 from bertjax.errors import nearest
 
@@ -20,6 +21,7 @@ TASK_FAMILIES = (
     "multiple_choice",
 )
 SENTENCE_FAMILIES = ("classification", "multi_label", "regression", "multiple_choice")
+UNLABELLED_FAMILIES = ("classification", "tagging")  # that learn from rows without labels
 CLASSES = ("classification", "multi_label", "multiple_choice", "tagging")  # of which each has odds
 TAG_SCHEMES = ("none", "IO", "IOB1", "IOB2", "IOBES")
 IOBES_SPELLINGS = {"IOBES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
@@ -112,6 +114,7 @@ class ExamplesConfig:
     train: str = ""  # a file, a directory, a pattern of names, or tfds:NAME:SPLIT
     dev: str = ""  # empty: a share of train is held out
     test: str = ""  # empty: none
+    unlabelled: str = ""  # rows without labels, read as those of predict, for transfer.method
     dev_share: float = 0.1  # of train, by hash of the example, when there is no dev
     layout: str = ""  # tsv csv jsonl json parquet arrow conll conllu cluener squad; empty: is told
     header: bool = True  # tsv and csv: the first line names the columns
@@ -203,6 +206,7 @@ class FinetuneConfig:
     tune: TuneConfig = field(default_factory=TuneConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)  # with tune.method=lora
     adapter: AdapterConfig = field(default_factory=AdapterConfig)  # with houlsby and pfeiffer
+    transfer: TransferConfig = field(default_factory=TransferConfig)  # of data.unlabelled
 
     def __post_init__(self) -> None:
         require(
@@ -266,6 +270,7 @@ class FinetuneConfig:
             f"{self.model.max_positions} positions: shorten the rows or use windows",
         )
         self._check_craft()
+        self._check_transfer()
 
     def _check_craft(self) -> None:
         family = self.task.family
@@ -287,4 +292,38 @@ class FinetuneConfig:
             f"data.both_orders=true with task.family={family} and data.text_pair="
             f"{self.data.text_pair!r}: only pairs of texts have another order; name the second "
             "text, or leave it out",
+        )
+
+    def _check_transfer(self) -> None:
+        family, transfer = self.task.family, self.transfer
+        method = f"transfer.method={transfer.method}"
+        require(
+            (transfer.method == "none") == (not self.data.unlabelled),
+            f"data.unlabelled={self.data.unlabelled} with {method}: give both or neither; a method "
+            "says what a file of rows without labels is used for",
+        )
+        require(
+            transfer.method == "none" or family in UNLABELLED_FAMILIES,
+            f"{method} with task.family={family}: only {' and '.join(UNLABELLED_FAMILIES)} learn "
+            "from rows without labels; leave it out",
+        )
+        require(
+            not transfer.aligned or self.tune.layers != 0,
+            f"{method} with tune.layers=0: the encoder's states do not move, so that they cannot "
+            "be drawn together; train layers, or use transfer.method=self_training",
+        )
+        require(
+            transfer.layer <= self.model.num_layers,
+            f"transfer.layer={transfer.layer} but the encoder has {self.model.num_layers} layers: "
+            "use at most that many",
+        )
+        require(
+            family == "classification" or transfer.shift == "none",
+            f"transfer.shift={transfer.shift} with task.family={family}: a row has tags of many "
+            "classes; leave it out",
+        )
+        require(
+            transfer.shift == "none" or not (self.task.balanced or self.task.class_weights),
+            f"transfer.shift={transfer.shift} with task.balanced or task.class_weights: both weigh "
+            "classes; give one of them",
         )

@@ -10,6 +10,7 @@ from bertjax.finetuning.material import Encoded, Material, Start
 from bertjax.model.task import TaskShape
 from bertjax.runs.compiled import kept_programs
 from bertjax.terminal import count
+from bertjax.transfer.pseudo_labels import MASS
 
 
 def describe_model(
@@ -60,4 +61,26 @@ def describe_data(
                 f"unk    {name}: {encoded.unknown:.1%} of the tokens are {unknown}, which the "
                 "tokenizer puts for what it does not know"
             )
-    return "\n".join([*lines, *material.splits.report()])
+    return "\n".join([*lines, *_describe_pool(cfg, material, train), *material.splits.report()])
+
+
+def _describe_pool(cfg: FinetuneConfig, material: Material, train: Encoded) -> list[str]:
+    """What the unlabelled rows are for, and whether there are as many as the rule asks for."""
+    transfer, n, m = cfg.transfer, len(train.examples), len(material.splits.unlabelled)
+    if transfer.method == "none":
+        return []
+    lines = [f"pool   {n:,} labelled and {m:,} unlabelled rows: {transfer.method}"]
+    if transfer.aligned:
+        lines[0] += f", weight {transfer.weight:g}, a batch of both kinds a step"
+        return lines
+    rounds = "1 round" if transfer.rounds == 1 else f"{transfer.rounds} rounds"
+    lines[0] += f", {rounds}, those that a teacher is {transfer.threshold:g} sure of or more"
+    if transfer.method == "weighted_pseudo_labels":
+        ratio = transfer.labelled_weight / transfer.pseudo_weight
+        low, high = (mass * ratio for mass in MASS)
+        held = "holds" if low <= m / n <= high else "does not hold"
+        lines.append(
+            f"rule   m/n from {low:g} to {high:g} with W1={transfer.labelled_weight:g} and "
+            f"W2={transfer.pseudo_weight:g}: {held}, as m/n is {m / n:.3g} if all rows are taken in"
+        )
+    return lines

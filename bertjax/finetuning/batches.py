@@ -42,6 +42,24 @@ def training_plan(
     return [plans[i] for i in shuffled]
 
 
+class Beside:
+    """Batches of other rows, one for each step of a run: all of them in turn, shuffled anew."""
+
+    def __init__(self, rows: Rows, forms: Sequence[Form], batch_size: int, seed: int):
+        self.rows, self.forms, self.size, self.seed = rows, forms, batch_size, seed
+        self._turn, self._plans = 0, self._dealt(0)
+
+    def rows_and_plan(self, step: int) -> tuple[Rows, Plan]:
+        """What a step has beside its own batch: a pure function of the step."""
+        turn, place = divmod(step, len(self._plans))  # as many in every turn
+        if turn != self._turn:
+            self._turn, self._plans = turn, self._dealt(turn)
+        return self.rows, self._plans[place]
+
+    def _dealt(self, turn: int) -> list[Plan]:
+        return training_plan(self.rows, self.forms, self.size, self.seed, turn)
+
+
 def evaluation_plan(rows: Rows, forms: Sequence[Form], batch_size: int) -> list[Plan]:
     """All rows once, in batches of as many groups as their form has room for."""
     lengths = Lengths.of([rows])
@@ -72,7 +90,7 @@ def make_batch(rows: Rows, plan: Plan, batch_size: int, pad: int) -> dict[str, n
     padding), int32 [B, T] `places` (of a row's tokens, on lines end to end; -1 for padding),
     float32 [B] `example_weights` (0 where there is no row), and the targets of `Rows`: `fixed`
     [B, ...], `ragged` [B, T] padded with -1; of a frozen encoder also float32 [L, W, S, D]
-    `states`.
+    `states`, and of rows that do not count alike float32 [B] `loss_weights`.
     """
     (lines, width, longest), count = plan.form, batch_size * rows.group
     indices = row_indices(rows, plan)
@@ -95,7 +113,8 @@ def make_batch(rows: Rows, plan: Plan, batch_size: int, pad: int) -> dict[str, n
         "places": _padded(places, count, longest),
         "example_weights": (np.arange(count) < len(indices)).astype(np.float32),
     }
-    for name, values in rows.fixed.items():
+    weights = {} if rows.weights is None else {"loss_weights": rows.weights}
+    for name, values in (rows.fixed | weights).items():
         target = np.zeros((count, *values.shape[1:]), values.dtype)
         target[: len(indices)] = values[indices]
         batch[name] = target

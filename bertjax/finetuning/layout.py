@@ -73,10 +73,16 @@ class Lengths(NamedTuple):
         return self.rows.max(1)
 
 
-def training_forms(cfg: FinetuneConfig, rows: Rows, devices: int) -> tuple[Form, ...]:
-    """Forms of the batches that train all models of a run on `rows`, or on some of them."""
+def training_forms(cfg: FinetuneConfig, parts: Sequence[Rows], devices: int) -> tuple[Form, ...]:
+    """Forms of the batches that train all models of a run on `parts`, or on some of their rows."""
     passes = 3 * cfg.tune.epochs * cfg.tune.models if cfg.tune.layers != 0 else 0
     cost = _cost(cfg, passes, _COMPILED_STEP)
+    return choose_forms(Lengths.of(parts), cfg.tune.batch_size, devices, cost)
+
+
+def beside_forms(cfg: FinetuneConfig, rows: Rows, devices: int) -> tuple[Form, ...]:
+    """The one form of the batches that stand beside others: two would double the programs."""
+    cost = Cost(cfg.model, 0, math.inf)
     return choose_forms(Lengths.of([rows]), cfg.tune.batch_size, devices, cost)
 
 

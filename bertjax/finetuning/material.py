@@ -9,7 +9,7 @@ import numpy as np
 
 from bertjax import model
 from bertjax.config import FinetuneConfig
-from bertjax.finetuning.layout import evaluation_forms, training_forms
+from bertjax.finetuning.layout import beside_forms, evaluation_forms, training_forms
 from bertjax.finetuning.splits import Splits, folds
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Rows
@@ -54,14 +54,23 @@ class Material:
     def __init__(self, cfg: FinetuneConfig, splits: Splits, tokenizer: Tokenizer, devices: int):
         self.cfg, self.splits, self.tokenizer = cfg, splits, tokenizer
         self.task = task_of(cfg, splits.labels)
-        parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
+        names = ("train", "dev", "test", "unlabelled")
+        parts = {name: getattr(splits, name) for name in names}
         self.encoded = {name: self.encode(part) for name, part in parts.items() if part}
+        idle = {"train"} if not cfg.tune.folds else set()
+        if not cfg.transfer.by_rounds:
+            idle.add("unlabelled")
         evaluated = [
             encoded.rows
             for name, encoded in self.encoded.items()
-            if name != "train" or cfg.tune.folds or cfg.tune.layers == 0
+            if name not in idle or cfg.tune.layers == 0
         ]
-        self.training_forms = training_forms(cfg, self.encoded["train"].rows, devices)
+        self.training_forms = training_forms(cfg, [self.encoded["train"].rows], devices)
+        if cfg.transfer.by_rounds:  # of students, whatever they are given of the unlabelled rows
+            both = [self.encoded[name].rows for name in ("train", "unlabelled")]
+            self.student_forms = training_forms(cfg, both, devices)
+        if cfg.transfer.aligned:
+            self.beside_forms = beside_forms(cfg, self.encoded["unlabelled"].rows, devices)
         self.evaluation_forms = evaluation_forms(
             cfg, evaluated, devices, passes=(cfg.tune.epochs + 1) * cfg.tune.models
         )

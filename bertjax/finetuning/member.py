@@ -1,6 +1,6 @@
 """Train one model of a fine-tuning run: one seed, and one fold where there are folds.
 
-member directory (`seed-0/`, `seed-0-fold-3/`)
+member directory (`seed-0/`, `seed-0-fold-3/`; of a round of teaching `seed-0/round-1/`)
   checkpoints/          the newest state, for resuming
   best/                 parameters of the best epoch; of few weights those that were trained
   metrics.jsonl         loss as it went, losses and dev metrics of each epoch
@@ -27,13 +27,13 @@ from bertjax.config import FinetuneConfig
 from bertjax.durable import finite, write_json
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetuning import parameters
-from bertjax.finetuning.batches import Plan, training_plan
+from bertjax.finetuning.batches import Beside, Plan, training_plan
 from bertjax.finetuning.inference import Predictor
 from bertjax.finetuning.layout import Form
 from bertjax.finetuning.material import Encoded
 from bertjax.finetuning.progress import Progress
 from bertjax.finetuning.settle import method_of
-from bertjax.finetuning.step import Pace, Steps, TuneState
+from bertjax.finetuning.step import Batch, Pace, Steps, TuneState
 from bertjax.finetuning.unfreezing import lowest_depth
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
@@ -50,11 +50,13 @@ class Member:
     seed: int
     fold: int | None
     run: Path
+    round: int | None = None  # of a teacher or student, from which the model of the run is taken
 
     @property
     def name(self) -> str:
-        """`seed-0` or `seed-0-fold-3`."""
-        return f"seed-{self.seed}" + ("" if self.fold is None else f"-fold-{self.fold}")
+        """`seed-0`, `seed-0-fold-3` or `seed-0/round-1`."""
+        fold = "" if self.fold is None else f"-fold-{self.fold}"
+        return f"seed-{self.seed}{fold}" + ("" if self.round is None else f"/round-{self.round}")
 
     @property
     def directory(self) -> Path:
@@ -67,6 +69,11 @@ class Member:
         return self.directory / "checkpoints"
 
     @property
+    def best(self) -> Path:
+        """Store of the best epoch's parameters."""
+        return self.directory / "best"
+
+    @property
     def result(self) -> Path:
         """Written when the model is done."""
         return self.directory / "result.json"
@@ -74,7 +81,7 @@ class Member:
 
 def read_result(member: Member) -> dict[str, Any] | None:
     """The result of a model that is done; None while it is not, or where it was damaged."""
-    if not (member.directory / "best").is_dir():
+    if not member.best.is_dir():
         return None
     try:
         return json.loads(member.result.read_text(encoding="utf-8"))
@@ -118,14 +125,15 @@ class Training:
         forms: Sequence[Form],
         steps: Steps,
         progress: Progress,
+        beside: Beside | None = None,
     ):
         self.cfg, self.task, self.member = cfg, task, member
         self.train, self.dev = train, dev
         self.predictor, self.forms, self.steps = predictor, forms, steps
-        self.progress = progress
-        member.directory.mkdir(exist_ok=True)
+        self.progress, self.beside = progress, beside
+        member.directory.mkdir(exist_ok=True, parents=True)
         self.newest = CheckpointStore(member.newest, keep=1)
-        self.best = CheckpointStore(member.directory / "best", keep=1)
+        self.best = CheckpointStore(member.best, keep=1)
         self.per_epoch = len(self._plan(0))
         self.held_out = "dev" if member.fold is None else "the held-out fold"
         self.metric = cfg.task.metric or task.metrics[0]
@@ -210,7 +218,10 @@ class Training:
         total = self.per_epoch * cfg.tune.epochs
         self.progress.begin(self.member.name, step, total, cfg.tune.batch_size)
         for plan in plans[step % self.per_epoch :]:
-            batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
+            batch: Batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
+            if self.beside is not None:
+                other = self.predictor.batch(*self.beside.rows_and_plan(step), cfg.tune.batch_size)
+                batch = batch | {"unlabelled": other}
             what = f"the first step of {plan.form.lines}×{plan.form.width} tokens"
             with self.progress.first_of(plan.form, what):
                 state, metrics = self.steps.train(state, self.kept, key, batch, pace)
@@ -253,7 +264,8 @@ class Training:
         self.progress.step(step, values["loss"])
 
     def _evaluate(self, state: TuneState, step: int, log: MetricsFile) -> None:
-        params, name = parameters.join(state.params, self.kept), self.member.name
+        trained, name = parameters.without_discriminator(state.params), self.member.name
+        params = parameters.join(trained, self.kept)
         what = f"the prediction of {len(self.dev.examples):,} examples of {self.held_out}"
         self.progress.waiting(name, what)
         with self.progress.first_of("prediction", what):
@@ -274,7 +286,7 @@ class Training:
             self.best_scores = scores
             meta = {"epoch": epoch, "dev": entry["dev"]}
             whole = method_of(self.cfg) is None
-            self.best.save(step, {"params": params if whole else state.params}, meta)
+            self.best.save(step, {"params": params if whole else trained}, meta)
 
     def _save(self, state: TuneState, step: int) -> None:
         loss = (self.loss, self.losses)

@@ -12,6 +12,7 @@ from bertjax import model
 from bertjax.config import FinetuneConfig
 from bertjax.facts import Facts
 from bertjax.finetuning.settle import method_of
+from bertjax.model.domains import DISCRIMINATOR
 from bertjax.model.parameters import parameter_count
 from bertjax.model.task import TaskShape, abstract_task_params, describe_task, init_task
 from bertjax.tree import flatten, unflatten
@@ -97,6 +98,11 @@ def separate(
 def join(trained: Any, kept: Any) -> model.Params:
     """The inverse of `separate`."""
     return unflatten(flatten(trained) | flatten(kept))
+
+
+def without_discriminator(trained: Any) -> Any:
+    """What is kept of a model: all but what told labelled and unlabelled rows apart."""
+    return {part: leaf for part, leaf in trained.items() if part != DISCRIMINATOR}
 
 
 def shared(cfg: FinetuneConfig, shape: TaskShape, encoder: model.Params) -> Any:

@@ -34,7 +34,7 @@ def summarise(
     convention says so, and numbers of other conventions are never averaged with them.
     """
     models: list[dict[str, Any]] = [
-        {"name": member.name, **{k: result[k] for k in _KEPT}}
+        {"name": member.name, **{k: result[k] for k in (*_KEPT, *_OF_ROUNDS) if k in result}}
         for member, result in zip(members, found, strict=True)
     ]
     return {
@@ -54,6 +54,7 @@ def summarise(
             else cfg.data.truncation,
         },
         "method": cfg.tune.method,
+        **({"transfer": cfg.transfer.method} if cfg.data.unlabelled else {}),
         "weights": weight_counts(cfg, task_shape(cfg), start.params),
         "models": models,
         "splits": {},
@@ -105,6 +106,7 @@ _KEPT = (
     "seed", "fold", "best_epoch", "epochs", "steps", "tokens", "dev",
     "seconds_per_epoch", "history",
 )  # fmt: skip
+_OF_ROUNDS = ("round", "rounds")  # which was kept, and what each was taught and scored
 
 
 def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,8 @@ ft/sst2/
   origin.json           fingerprints of the weights and examples it was started with
   initial/              those weights, until all models are trained (bertjax.finetuning.same_run)
   base.json             of few weights: the encoder that they belong to (bertjax.finetuning.stored)
-  seed-0/ ...           one directory a model (bertjax.finetuning.member)
+  seed-0/ ...           one directory a model (bertjax.finetuning.member), with one in it for each
+                        round of teaching (bertjax.finetuning.lessons)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
   curve.png, confusion-dev.png ...   losses and metric by epoch; what is taken for what, by split
@@ -30,12 +31,14 @@ from bertjax.durable import write_json
 from bertjax.errors import UserError, nearest
 from bertjax.finetuning import parameters, plots, results
 from bertjax.finetuning.announce import describe_data, describe_model
-from bertjax.finetuning.batches import training_plan
+from bertjax.finetuning.batches import Beside, training_plan
 from bertjax.finetuning.features import frozen_states
 from bertjax.finetuning.inference import Predictor
-from bertjax.finetuning.material import Material, Start
+from bertjax.finetuning.layout import Form
+from bertjax.finetuning.material import Encoded, Material, Start
 from bertjax.finetuning.member import Interrupted, Member, Training, read_result
 from bertjax.finetuning.progress import Progress
+from bertjax.finetuning.rounds import train_by_rounds
 from bertjax.finetuning.same_run import (
     check_same_run,
     drop_start,
@@ -44,7 +47,13 @@ from bertjax.finetuning.same_run import (
     require_checkpoint,
 )
 from bertjax.finetuning.saved import open_start
-from bertjax.finetuning.settle import adopt_encoder, method_of, settle, task_shape
+from bertjax.finetuning.settle import (
+    adopt_encoder,
+    method_of,
+    settle,
+    task_shape,
+    training_shape,
+)
 from bertjax.finetuning.splits import folds, open_splits
 from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.finetuning.stored import best_parameters, note_base
@@ -148,21 +157,53 @@ class FinetuneRun:
         if done is not None:
             return done
         require_checkpoint(self.cfg, member, self.start)
-        cfg, material = self.cfg, self.material
-        train, dev = material.parts(member.fold)
-        forms = material.training_forms
-        plan = training_plan(train.rows, forms, cfg.tune.batch_size, member.seed, 0)
-        initial, fresh = parameters.initial_parameters(
-            cfg, self.shape, self.start.params, member.seed
+        material = self.material
+        train, _ = material.parts(member.fold)
+        if not self.cfg.transfer.by_rounds:
+            return self._fit(member, train, material.training_forms, None, stop)
+        return train_by_rounds(
+            material,
+            member,
+            partial(self._fit, stop=stop),
+            lambda each: best_parameters(self.cfg, each, self.start.params),
+            lambda params, rows: self.predictor().scores(params, material.task, rows),
+            self.terminal.say,
         )
-        trained, kept = parameters.separate(cfg, self.shape, initial, fresh)
-        steps = make_steps(cfg, self.shape, self.mesh)
-        if member == self.members()[0]:
-            of_model = describe_model(cfg, self.shape, self.start, fresh)
+
+    def _fit(
+        self,
+        member: Member,
+        train: Encoded,
+        forms: Sequence[Form],
+        begin: model.Params | None,
+        stop: Stop,
+    ) -> dict[str, Any]:
+        """Train one model, or one round of it, from `begin` or from the run's start."""
+        cfg, material = self.cfg, self.material
+        dev, shape = material.parts(member.fold)[1], training_shape(cfg)
+        initial, fresh = parameters.initial_parameters(cfg, shape, self.start.params, member.seed)
+        trained, kept = parameters.separate(cfg, shape, begin or initial, fresh)
+        steps = make_steps(cfg, shape, self.mesh)
+        if replace(member, round=None) == self.members()[0] and not member.round:
+            of_model = describe_model(cfg, shape, self.start, fresh)
             self.terminal.say(f"run    {self.directory.path}\n{of_model}")
+            plan = training_plan(train.rows, forms, cfg.tune.batch_size, member.seed, 0)
             self.terminal.say(describe_data(cfg, material, train, dev, len(plan)))
+        beside = None
+        if cfg.transfer.aligned:
+            rows, size = material.encoded["unlabelled"].rows, cfg.tune.batch_size
+            beside = Beside(rows, material.beside_forms, size, member.seed)
         training = Training(
-            cfg, material.task, member, train, dev, self.predictor(), forms, steps, self.progress
+            cfg,
+            material.task,
+            member,
+            train,
+            dev,
+            self.predictor(),
+            forms,
+            steps,
+            self.progress,
+            beside,
         )
         result = training.run(trained, kept, stop)
         self.known[member] = training.best_scores
@@ -223,7 +264,7 @@ class FinetuneRun:
         """By split, what each model says of the examples; `out_of_fold` has one list a seed."""
         material, task = self.material, self.material.task
         scores: dict[str, list[list[Scores]]] = {
-            name: [] for name in material.encoded if name != "train"
+            name: [] for name in ("dev", "test") if name in material.encoded
         }
         held_out: list[list[Scores]] = []
         predictor = self.predictor()

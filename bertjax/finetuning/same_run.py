@@ -26,7 +26,10 @@ from bertjax.text.tokenizer import load_tokenizer
 
 # What may differ when a run is resumed: how often it says something, and where its examples are.
 # What is in them is compared by fingerprint.
-_MAY_CHANGE = ("tune.log_every", "data.train", "data.dev", "data.test", "data.layout")
+_MAY_CHANGE = (
+    "tune.log_every",
+    *("data.train", "data.dev", "data.test", "data.unlabelled", "data.layout"),
+)
 
 WEIGHTS = "weights (--init)"
 
@@ -39,6 +42,8 @@ def check_same_run(
         before = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
         refuse_changes(directory, before, cfg, _MAY_CHANGE)
     parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
+    if splits.unlabelled:  # runs of before say nothing of any
+        parts["unlabelled"] = splits.unlabelled
     origin = {f"{name} examples": examples_fingerprint(part) for name, part in parts.items()}
     if not start.is_of_run:
         origin[WEIGHTS] = fingerprint(start.params)
@@ -53,7 +58,8 @@ def keep_start(directory: RunDirectory, cfg: FinetuneConfig, start: Start) -> No
     Those of a single model that is trained whole do.
     """
     store = CheckpointStore(directory.initial, keep=1)
-    needed = cfg.tune.models > 1 or cfg.tune.layers != -1 or cfg.tune.method != "full"
+    several = cfg.tune.models > 1 or cfg.transfer.by_rounds
+    needed = several or cfg.tune.layers != -1 or cfg.tune.method != "full"
     if needed and start.params and store.latest_verified_step() is None:
         store.save(0, {"params": start.params}, {})
         store.wait()

@@ -72,3 +72,13 @@ def task_shape(cfg: FinetuneConfig) -> TaskShape:
         rows = tuple(tuple(row) for row in transition.tolist())
         rules = TagRules(tuple(start.tolist()), rows, tuple(end.tolist()))
     return TaskShape(task.family, classes, task.class_weights, rules)
+
+
+def training_shape(cfg: FinetuneConfig) -> TaskShape:
+    """`task_shape`, with what a step of training needs beside: the states of `transfer.layer`."""
+    shape, transfer = task_shape(cfg), cfg.transfer
+    if not transfer.aligned:
+        return shape
+    layer = cfg.model.num_layers if transfer.layer == -1 else transfer.layer
+    width = transfer.width if transfer.method == "dann" else 0
+    return replace(shape, features=layer, discriminator=width)

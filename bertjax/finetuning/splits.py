@@ -1,10 +1,10 @@
-"""Which examples train, which choose the best epoch, which are only scored."""
+"""Which examples train, which choose the best epoch, which are scored, which have no labels."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from bertjax.tasks.families import label_names, learnt_examples, read_examples
 from bertjax.tasks.label_values import visible
 from bertjax.tasks.tables import row_account
 from bertjax.tasks.task import Example
-from bertjax.text.account import Account
+from bertjax.tasks.unlabelled import read_unlabelled
+from bertjax.text.account import Account, Problem
 
 _HOLD_OUT, _FOLDS = 1, 2  # keep the draws of the two apart
 _SPLIT_SEED = 0  # the same split for every seed of a model, so that their scores compare
@@ -24,7 +25,7 @@ _SHOWN = 8  # labels in a line
 
 @dataclass(frozen=True)
 class Splits:
-    """The labelled examples of a run."""
+    """The examples of a run."""
 
     train: list[Example]
     dev: list[Example]
@@ -32,6 +33,7 @@ class Splits:
     labels: tuple[str, ...]
     family: str = ""  # of the task
     accounts: dict[str, Account] = field(default_factory=dict)  # of what was read, by split
+    unlabelled: list[Example] = field(default_factory=list)  # none of them in train or dev
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -97,7 +99,44 @@ def open_splits(cfg: FinetuneConfig) -> Splits:
             examples[:] = learnt_examples(examples, labels, accounts[name])
     if cfg.tune.folds:
         folds(train, cfg.tune.folds)  # or it is refused before anything is written
-    return Splits(train, apart["dev"], apart["test"], labels, cfg.task.family, accounts)
+    found = Splits(train, apart["dev"], apart["test"], labels, cfg.task.family, accounts)
+    return replace(found, unlabelled=_unlabelled(cfg, found)) if cfg.data.unlabelled else found
+
+
+def _unlabelled(cfg: FinetuneConfig, splits: Splits) -> list[Example]:
+    """The rows that `data.unlabelled` names but those with the texts of labelled ones.
+
+    Raises:
+        UserError: a row has the text of one of dev and may not be left out, or none is left.
+    """
+    path, account = cfg.data.unlabelled, row_account(cfg.data)
+    splits.accounts["unlabelled"] = account
+    task = replace(cfg.task, labels=splits.labels)  # by which tags in columns are known
+    examples, _ = read_unlabelled(path, replace(cfg, task=task), account)
+    account.hint = ": take such rows out, or leave them out with data.skip_bad_rows=true"
+    keys = {name: set(map(text_key, getattr(splits, name))) for name in ("train", "dev", "test")}
+    in_dev = [example for example in examples if text_key(example) in keys["dev"]]
+    if in_dev:
+        said = (
+            f"its text is in dev too, as those of {len(in_dev):,} of {len(examples):,} rows are, "
+            "and what is learnt from cannot choose the best epoch"
+        )
+        account.leave(in_dev[0].place, Problem("in dev", said), len(in_dev))
+    apart = [example for example in examples if text_key(example) not in keys["dev"]]
+    kept = [example for example in apart if text_key(example) not in keys["train"]]
+    if not kept:
+        raise UserError(
+            f"data.unlabelled={path}: each of its {len(examples)} rows has the text of a labelled "
+            "one, so that there is nothing new in it: give other rows"
+        )
+    if known := len(apart) - len(kept):
+        account.note(f"{known:,} of {len(examples):,} rows are labelled in data.train: left out")
+    if scored := sum(text_key(example) in keys["test"] for example in kept):
+        account.note(
+            f"{scored:,} of {len(kept):,} rows are in data.test too: its score is of texts that "
+            "were learnt from without their labels"
+        )
+    return kept
 
 
 def hold_out(examples: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:

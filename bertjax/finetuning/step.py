@@ -24,7 +24,7 @@ from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer_by_rates
 from bertjax.optim.schedules import Turns
 
-Batch = dict[str, Array]
+Batch = dict[str, Any]  # arrays by name; `unlabelled` is another batch
 
 
 class TuneState(NamedTuple):
@@ -66,8 +66,9 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     """Compile-once functions, whatever the number of epochs.
 
     `train(state, kept, key, batch, pace)` donates the state; its metrics are the scalars `loss`
-    (the task's own mean; with `tune.rdrop` and what that adds), `gradient_norm` and `bad_steps`. A
-    step that is not finite changes nothing.
+    (the task's own mean, with what `tune.rdrop` and `transfer.method` add), `gradient_norm` and
+    `bad_steps`. A step that is not finite changes nothing. With a method that is aligned the batch
+    holds another one, `unlabelled`.
     """
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
     compute, method = compute_of(cfg, mesh), method_of(cfg)
@@ -89,7 +90,10 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
 
     def train(state: TuneState, kept, key: Array, batch: Batch, pace: Pace):
         step_key = jax.random.fold_in(key, state.step)
-        value, grads = value_and_grad(cfg, shape, compute, state.params, kept, batch, step_key)
+        progress = state.step / pace.turns.last
+        value, grads = value_and_grad(
+            cfg, shape, compute, state.params, kept, batch, step_key, progress
+        )
         update = rule(state.params, pace)
         if cfg.tune.unfreeze:  # so that neither the norm nor the moments know of the others
             grads = jax.tree.map(jnp.multiply, grads, moves(state.params, pace))

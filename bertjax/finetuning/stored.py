@@ -49,7 +49,7 @@ def best_weights(cfg: FinetuneConfig, member: Member, encoder: model.Params) -> 
     wanted = flatten(abstract_task_params(cfg.model, cfg.head, shape, method_of(cfg)))
     for path in flatten(kept):
         del wanted[path]
-    store = CheckpointStore(member.directory / "best", keep=1)
+    store = CheckpointStore(member.best, keep=1)
     found = store.restore({"params": unflatten(wanted)})
     if found is None:
         raise UserError(

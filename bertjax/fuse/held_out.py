@@ -43,7 +43,8 @@ def of_file(path: str, examples: Sequence[Example], voices: Sequence[Voice]) -> 
         if isinstance(splits, str):
             notes.append(f"whether {run.path} was trained on rows of {path} is not known: {splits}")
             continue
-        trained |= set(map(text_key, splits.train))
+        # A text that a teacher labelled was learnt too.
+        trained |= set(map(text_key, [*splits.train, *splits.unlabelled]))
         chose |= set(map(text_key, splits.dev))
     kept = [example for example in examples if text_key(example) not in trained]
     if not kept:

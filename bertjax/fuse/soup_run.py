@@ -39,7 +39,7 @@ def write_soup(
     run.tokenizer.save(directory.tokenizer, run.cfg.model.max_positions)
     params, scores = pot.params(chosen), pot.scores(tuple(chosen))
     entry = _entry(pot, chosen, metric_values(run.task.score(pot.examples, scores)))
-    store = CheckpointStore(member.directory / "best", keep=1)
+    store = CheckpointStore(member.best, keep=1)
     store.save(entry["steps"], {"params": params}, {"epoch": entry["best_epoch"]})
     store.wait()
     write_json(member.result, {name: x for name, x in entry.items() if name != "name"})

@@ -17,7 +17,8 @@ from bertjax.facts import Facts
 from bertjax.model import heads, layers
 from bertjax.model.compute import EXACT, Compute
 from bertjax.model.crf import TagRules
-from bertjax.model.encoder import Encoder, Params, facts_of, params_of
+from bertjax.model.domains import DISCRIMINATOR, Discriminator
+from bertjax.model.encoder import Encoded, Encoder, Params, facts_of, params_of
 from bertjax.model.keys import Keys
 from bertjax.model.task_heads import TaskHead, pool
 from bertjax.model.tuning.method import Method
@@ -45,6 +46,9 @@ class TaskShape:
     classes: int  # labels; endings of a multiple_choice; 1 for regression, 2 for span_qa
     class_weights: tuple[float, ...] = ()  # in the loss, one a label; empty: all 1
     tag_rules: TagRules | None = None  # tagging with a CRF: what the scheme allows; None: all
+    # The layer whose states are put out as `features`, 0 for the embeddings; None: none is.
+    features: int | None = None
+    discriminator: int = 0  # width of what tells from them which kind a row is; 0: there is none
 
     def __post_init__(self) -> None:
         weights = self.class_weights
@@ -108,13 +112,17 @@ class TaskModel(Encoder):
         if has_transform(cfg, head):  # under its name in pretraining, whose weights it begins with
             self.masked_lm = heads.Transform(cfg, compute.dtype, rngs)
         self.head = TaskHead(cfg, head, shape.outputs, shape.tag_rules, compute.dtype, rngs)
+        if shape.discriminator:
+            setattr(self, DISCRIMINATOR, Discriminator(cfg, shape.discriminator, rngs))
         if method is not None:
             for block in {id(block): block for block in self.blocks}.values():
                 method.insert(cfg, block, compute.dtype, rngs)
 
     def states(self, batch: dict[str, Array], key: Array | None) -> list[Array]:
         """What the head sees of the encoder: its last hidden state, or those that are fused."""
-        encoded = self.encode(batch, key)
+        return self._seen(self.encode(batch, key))
+
+    def _seen(self, encoded: Encoded) -> list[Array]:
         if self.head.cfg.fusion == "none":
             return [encoded.hidden_BTD]
         # Pre-norm states grow from layer to layer; the last norm makes them comparable.
@@ -124,10 +132,13 @@ class TaskModel(Encoder):
         """What `apply_task` returns."""
         head, real_BT = self.head.cfg, real_tokens(batch)
         key_encoder, key_head = layers.split_key(key, 2)
+        outputs: dict[str, Any] = {}
         if "states" in batch:
             states = list(jnp.unstack(batch["states"], axis=2))
         else:
-            states = self.states(batch, key_encoder)
+            encoded = self.encode(batch, key_encoder)
+            states = self._seen(encoded)
+            outputs |= self._of_rows(encoded, batch)
         if "places" in batch:
             states = [heads.gather_places(state, batch["places"]) for state in states]
         x = self.head.features(states, real_BT)
@@ -139,10 +150,26 @@ class TaskModel(Encoder):
             x = pool("mean", pooler(x), real_BT) if late else pooler(pool(head.pooling, x, real_BT))
         if has_transform(self.cfg, head):
             x = self.masked_lm.transformed(x)
-        outputs: dict[str, Any] = {"logits": self.head.classify(x, key_head)}
+        outputs["logits"] = self.head.classify(x, key_head)
         if head.crf:
             outputs["crf"] = self.head.crf()
         return outputs
+
+    def _of_rows(self, encoded: Encoded, batch: dict[str, Array]) -> dict[str, Array]:
+        """`features` and `domain`, where the shape asks for them."""
+        if self.shape.features is None:
+            return {}
+        is_last = self.shape.features == self.cfg.num_layers
+        x = encoded.hidden_BTD if is_last else self.finish(encoded.states[self.shape.features])
+        if "places" in batch:
+            x = heads.gather_places(x, batch["places"])
+        alone = self.head.cfg.pooling in ("cls", "last") and self.shape.family in SENTENCE_FAMILIES
+        pooling = self.head.cfg.pooling if alone else "mean"
+        features_BD = pool(pooling, x, real_tokens(batch)).astype(jnp.float32)
+        if not self.shape.discriminator:
+            return {"features": features_BD}
+        told_B = getattr(self, DISCRIMINATOR)(features_BD, batch["reversal"])
+        return {"features": features_BD, "domain": told_B}
 
 
 @lru_cache(maxsize=64)
@@ -227,7 +254,10 @@ def apply_task(
     Returns:
         `logits` float32: [B, outputs] for sentences ([B, 1] for an ending of a choice), [B, W, C]
         for tagging, at the words' positions; [B, T, 2] for span_qa, start and end, padding and
-        question not masked. With `head.crf` also `crf`, the field's `Potentials`.
+        question not masked. With `head.crf` also `crf`, the field's `Potentials`. With
+        `shape.features` also `features` float32 [B, D], a layer's states of each row as the head
+        pools them (of [CLS], of the last token, else their mean); with `shape.discriminator`
+        also its logits `domain` float32 [B], for which the batch holds the scalar `reversal`.
     """
     return nnx.merge(_graph(cfg, head, shape, compute, method), params)(batch, key)
 

@@ -115,7 +115,8 @@ class Tagging:
                 if ids is not None:
                     free = np.zeros(len(chosen), bool)
                     if self.has_rules and len(chosen) < len(words):
-                        free[:] = not_told(example.label, chosen.tolist(), self.scheme)
+                        told = [tag or OUTSIDE for tag in example.label]
+                        free[:] = not_told(told, chosen.tolist(), self.scheme)
                     rows.ragged["tags"].append(np.where(free, -1, ids[chosen]).astype(np.int32))
                 rows.details.append((chosen, len(words)))
                 owners.append(i)
@@ -272,8 +273,9 @@ class Tagging:
         return found
 
     def _tag_ids(self, example: Example) -> np.ndarray:
-        """int32 [W]."""
-        return np.array([label_id(tag, self._ids, example) for tag in example.label], np.int32)
+        """int32 [W]; −1 for a word whose tag is None: not told, and in the loss any."""
+        ids = [-1 if tag is None else label_id(tag, self._ids, example) for tag in example.label]
+        return np.array(ids, np.int32)
 
 
 def _heads(sizes: np.ndarray, white: np.ndarray) -> np.ndarray:

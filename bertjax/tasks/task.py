@@ -59,6 +59,7 @@ class Rows:
     group: int = 1  # consecutive rows that make one decision: the endings of a choice
     cut_tokens: int = 0  # left out by truncation
     cut_examples: int = 0  # that lost any
+    weights: np.ndarray | None = None  # float32 [R], of each row in the loss; None: 1 each
 
     def select(self, kept: np.ndarray) -> Rows:
         """The rows of some examples (ascending), which are numbered anew."""
@@ -76,6 +77,7 @@ class Rows:
             of(self.details),
             of(self.states),
             self.group,
+            weights=None if self.weights is None else self.weights[chosen],
         )
 
 

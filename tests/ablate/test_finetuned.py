@@ -32,6 +32,7 @@ def task(tmp_path, text):
     """Which of two words a sentence has."""
     sentences = [line for line in text.read_text().splitlines() if "old" in line or "quiet" in line]
     rows = [f"{'old' if 'old' in line else 'quiet'}\t{line}" for line in sentences]
+    rows[100] += "\u2028A line separator is no end of a row."
     for name, part in (("train", rows[:100]), ("dev", rows[100:150])):
         (tmp_path / f"{name}.tsv").write_text("\n".join(["label\ttext", *part]) + "\n")
     places = {name: str(tmp_path / f"{name}.tsv") for name in ("train", "dev")}
@@ -60,6 +61,8 @@ def test_a_cell_scores_as_its_run_does_when_it_is_fine_tuned(grid, cfg, task, tm
     assert scores.headline == pytest.approx(accuracy)
     more = check(with_fields(cfg, [f'probes.finetune=["{task} tune.seeds=0"]'])).probes[-1]
     assert more.cfg.tune.seeds == (0,) and more.material() != probe.material()
+    known, _ = probe.material()  # grids of before know neither of these
+    assert "transfer" not in known and "unlabelled" not in known["data"]
 
 
 def test_a_task_whose_examples_are_not_simply_right_is_refused(cfg, task):

@@ -199,9 +199,9 @@ def test_a_batch_that_its_form_has_no_room_for_gets_a_larger_one():
 def test_one_row_length_can_be_asked_for():
     rows = rows_of([*sentences(4000), *[500] * 10])
     cfg = FinetuneConfig(tune=TuneConfig(epochs=30))
-    assert len(training_forms(cfg, rows, 1)) == 2
+    assert len(training_forms(cfg, [rows], 1)) == 2
     one = replace(cfg, tune=replace(cfg.tune, row_lengths=1))
-    assert [form.longest for form in training_forms(one, rows, 1)] == [504]
+    assert [form.longest for form in training_forms(one, [rows], 1)] == [504]
     assert [form.longest for form in evaluation_forms(one, [rows], 1, passes=99)] == [504]
 
 

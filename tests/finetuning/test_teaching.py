@@ -1,0 +1,451 @@
+"""Runs whose models label rows for one another: what is taken in, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tiny_task import config, start, write_table
+
+from bertjax.config import TransferConfig
+from bertjax.errors import UserError
+from bertjax.finetuning import lessons
+from bertjax.finetuning.batches import make_batch, training_plan
+from bertjax.finetuning.gradients import weighted_mean
+from bertjax.finetuning.lessons import Lesson
+from bertjax.finetuning.material import Material
+from bertjax.finetuning.run import finetune
+from bertjax.finetuning.same_run import start_of
+from bertjax.finetuning.saved import open_saved
+from bertjax.finetuning.settle import settle, task_shape
+from bertjax.finetuning.splits import open_splits
+from bertjax.fuse.held_out import of_file
+from bertjax.fuse.voices import voices_of
+from bertjax.model.task import TaskShape
+from bertjax.objectives import task_losses
+from bertjax.tasks.families import read_examples
+from bertjax.tree import flatten
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("teaching")
+    for name, rows, seed in (("train", 128, 0), ("dev", 24, 1), ("more", 96, 2)):
+        write_table(folder / f"{name}.tsv", rows, seed)
+    lines = (folder / "more.tsv").read_text().splitlines()[1:]
+    (folder / "more.txt").write_text("\n".join(line.split("\t")[0] for line in lines) + "\n")
+    return folder
+
+
+def settings(files, **transfer):
+    taught = {"method": "self_training", "threshold": 0.6, "rounds": 2} | transfer
+    return config(
+        files / "train.tsv",
+        files / "dev.tsv",
+        data={"unlabelled": str(files / "more.txt")},
+        tune={"epochs": 3, "batch_size": 8},
+        **({"transfer": taught} if taught["method"] != "none" else {}),
+    )
+
+
+def stop_after(steps: int):
+    left = iter([None] * steps)
+    return lambda: next(left, "SIGTERM")
+
+
+def assert_same(ours: Path, theirs: Path):
+    """Weights, lessons and results, but for the time they took."""
+    a, b = (open_saved(path) for path in (ours, theirs))
+    for one, other in zip(a.members, b.members, strict=True):
+        x, y = (flatten(jax.device_get(run.parameters(m))) for run, m in ((a, one), (b, other)))
+        assert all(x[name].tobytes() == y[name].tobytes() for name in x)
+    for results in (a.results, b.results):
+        for entry in results["models"]:
+            entry.pop("seconds_per_epoch")
+    assert a.results == b.results
+    lines = [sorted(path.rglob("pseudo_labels.jsonl")) for path in (ours, theirs)]
+    assert lines[0] and all(x.read_bytes() == y.read_bytes() for x, y in zip(*lines, strict=True))
+
+
+@pytest.fixture(scope="module")
+def unbroken(files, tmp_path_factory):
+    path = tmp_path_factory.mktemp("unbroken") / "run"
+    assert finetune(settings(files), path, start()).stopped is None
+    return path
+
+
+def test_what_was_taken_in_is_written_down(unbroken, files):
+    content = json.loads((unbroken / "results.json").read_text())
+    (model,) = content["models"]
+    assert content["transfer"] == "self_training"
+    texts = (files / "more.txt").read_text().splitlines()
+    for entry in model["rounds"][1:]:
+        folder = unbroken / "seed-0" / f"round-{entry['round']}"
+        lines = [json.loads(x) for x in (folder / "pseudo_labels.jsonl").read_text().splitlines()]
+        assert len(lines) == entry["taken"] > 0 and entry["of"] == 96
+        assert all(line["confidence"] >= 0.6 and line["weight"] == 1.0 for line in lines)
+        assert [line["id"] for line in lines] == sorted({x["id"] for x in lines}, key=int)
+        for label, about in entry["classes"].items():
+            own = [line["confidence"] for line in lines if line["label"] == label]
+            assert about["taken"] == len(own) <= about["said"]
+            assert about["confidence"] == pytest.approx(np.mean(own) if own else None)
+    right = [line["label"] in texts[line["row"]].split() for line in lines]
+    assert np.mean(right) > 0.7  # its rows are known by number
+    dev = [entry["dev"]["accuracy"] for entry in model["rounds"] if "dev" in entry]
+    assert model["round"] == int(np.argmax(dev)) and model["dev"]["accuracy"] == max(dev)
+    assert not list((unbroken / "seed-0").glob("round-*/best"))
+    saved = open_saved(unbroken)
+    assert saved.task.score(
+        splits := open_splits(settings(files)).dev, saved.scores([saved.best], splits)[0]
+    )["accuracy"] == pytest.approx(max(dev))
+
+
+def test_what_a_teacher_labelled_is_no_held_out_row(unbroken, files):
+    saved, path = open_saved(unbroken), str(files / "more.tsv")
+    examples, _ = read_examples(path, saved.cfg)
+    with pytest.raises(UserError, match="a model was trained on each of its 96 rows"):
+        of_file(path, examples, voices_of([saved], every=False))
+
+
+@pytest.mark.slow
+def test_the_first_teacher_is_a_run_without_unlabelled_rows(unbroken, files, tmp_path):
+    cfg = config(files / "train.tsv", files / "dev.tsv", tune={"epochs": 3, "batch_size": 8})
+    assert finetune(cfg, tmp_path / "plain", start()).stopped is None
+
+    def losses(folder):
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line)["loss"] for line in lines if '"train"' in line]
+
+    plain = losses(tmp_path / "plain" / "seed-0")
+    assert plain and plain == losses(unbroken / "seed-0" / "round-0")
+
+
+@pytest.mark.slow
+def test_stopped_anywhere_it_ends_as_the_unbroken_run_does(unbroken, files, tmp_path):
+    """In the teacher, between it and its student, in the student, and at the end of an epoch."""
+    cfg = settings(files)
+    for steps in (5, 43, 5, 26):
+        done = finetune(cfg, tmp_path / "run", start(), stop=stop_after(steps))
+        assert done.stopped == "SIGTERM"
+        assert not (tmp_path / "run" / "seed-0" / "result.json").exists()
+    assert (tmp_path / "run" / "seed-0" / "round-1" / "pseudo_labels.jsonl").exists()
+    _, own = start_of(tmp_path / "run")  # where that of --init is gone
+    assert finetune(cfg, tmp_path / "run", own).stopped is None
+    assert_same(tmp_path / "run", unbroken)
+
+
+@pytest.mark.slow
+def test_killed_where_something_is_half_there_it_goes_on(unbroken, files, tmp_path, monkeypatch):
+    """After a lesson's first file, and after the best round's weights were copied."""
+    run, real = tmp_path / "run", lessons.replace_file
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lessons, "replace_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(settings(files), run, start())
+    monkeypatch.setattr(lessons, "replace_file", real)
+    assert (run / "seed-0" / "round-1" / "lesson.json").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("bertjax.finetuning.rounds.write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(settings(files), run, start())
+    assert (run / "seed-0" / "best").is_dir()
+    assert finetune(settings(files), run, start()).stopped is None
+    assert_same(run, unbroken)
+
+
+@pytest.mark.slow
+def test_weights_and_shares_and_students_that_go_on(files, tmp_path):
+    """A continued student of weighted rows, with the shares that EM finds."""
+    cfg = settings(
+        files,
+        method="weighted_pseudo_labels",
+        threshold=0.0,
+        pseudo_weight=0.5,
+        mean="each",
+        shift="em",
+        student="continued",
+        rounds=1,
+    )
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    content = json.loads((tmp_path / "run" / "results.json").read_text())
+    about = content["models"][0]["rounds"][1]
+    assert about["taken"] == 96 and about["labelled"] == 128
+    assert about["labelled_weight"] == pytest.approx(224 / 128)
+    assert about["pseudo_weight"] == pytest.approx(0.5 * 224 / 96)
+    assert about["mass_ratio"] == pytest.approx(96 * 0.5 / 128)
+    assert sum(about["target_shares"].values()) == pytest.approx(1)
+    labels = [e.label for e in open_splits(cfg).train]
+    mean = np.mean([about["class_weights"][label] for label in labels])
+    assert mean == pytest.approx(1)  # on the labelled rows
+
+
+def test_weights_of_rows_are_no_part_of_what_the_sum_is_divided_by(files):
+    """The batch of a lesson: a mean over all rows of W times the loss."""
+    cfg = settings(files, method="weighted_pseudo_labels")
+    splits = open_splits(cfg)
+    cfg = settle(cfg, splits)
+    material = Material(cfg, splits, start().tokenizer, 1)
+    train = material.encoded["train"]
+    lines = [{"row": i, "id": str(i), "label": "good", "confidence": 1.0} for i in (0, 5, 7)]
+    about = {"labelled_weight": 1.0, "pseudo_weight": 0.1, "class_weights": {"good": 2, "bad": 3}}
+    found = lessons.taught(material, train, Lesson(lines, about))
+    assert [e.id for e in found.examples[128:]] == ["0", "5", "7"]
+    expected = [{"good": 2, "bad": 3}[e.label] for e in train.examples] + [0.1] * 3
+    np.testing.assert_allclose(found.rows.weights, expected, rtol=1e-6)
+    (plan, *_) = training_plan(found.rows, material.student_forms, 131, 0, 0)
+    batch = make_batch(found.rows, plan, 136, 0)
+    assert batch["loss_weights"].dtype == np.float32 and batch["loss_weights"].shape == (136,)
+    np.testing.assert_allclose(batch["loss_weights"][:131], np.float32(expected)[plan.groups])
+    kept = found.rows.select(np.array([0, 129]))
+    np.testing.assert_allclose(kept.weights, [expected[0], 0.1], rtol=1e-6)
+
+
+def test_the_loss_of_weighted_rows_by_hand():
+    """Losses of 1, 2 and 10 with weights 1, 1 and 0.1: 4 / 3."""
+    logits = np.array([[0.0, np.log(np.e**nll - 1)] for nll in (1.0, 2.0, 10.0, 5.0)], np.float32)
+    batch = {
+        "label": np.zeros(4, np.int32),
+        "example_weights": np.array([1, 1, 1, 0], np.float32),
+        "loss_weights": np.array([1, 1, 0.1, 0], np.float32),
+    }
+    shape = TaskShape("classification", 2)
+    found = weighted_mean(shape, {"logits": logits}, batch)
+    assert float(found) == pytest.approx(4 / 3, abs=1e-6)
+    plain = {name: value for name, value in batch.items() if name != "loss_weights"}
+    total, count = task_losses.loss(shape, {"logits": logits}, plain)
+    assert float(weighted_mean(shape, {"logits": logits}, plain)) == float(total / count)
+
+
+def test_bbse_says_what_it_cannot_tell(files):
+    cfg = settings(files, method="weighted_pseudo_labels", shift="bbse")
+    splits = open_splits(cfg)
+    cfg = settle(cfg, splits)
+    material = Material(cfg, splits, start().tokenizer, 1)
+    train, dev = material.parts(None)
+    shares = lessons.class_shares(material, train)
+    assert shares == pytest.approx(
+        {c: np.mean([e.label == c for e in train.examples]) for c in ("good", "bad")}
+    )
+    rows = np.full((96, 2), [0.9, 0.1])
+    same = np.full((24, 2), [0.9, 0.1])
+    with pytest.raises(UserError, match=r"transfer.shift=bbse: .* has no inverse, .*: use "):
+        lessons.prepare(material, train, list(rows), (dev, list(same)), shares)
+    ids = np.array([material.task.labels.index(e.label) for e in dev.examples])
+    told = np.where(np.eye(2)[ids] > 0, 0.8, 0.2)
+    rows[:24] = [0.3, 0.7]  # a quarter of all, by a model that is right of dev
+    lesson = lessons.prepare(material, train, list(rows), (dev, list(told)), shares)
+    expected = np.array([0.75, 0.25]) / np.bincount(ids, minlength=2) * 24
+    source = [shares[c] for c in material.task.labels]
+    expected *= source
+    found = [lesson.about["target_shares"][c] for c in material.task.labels]
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-6)
+
+
+def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
+    cfg = settings(files, threshold=1.0, rounds=3)
+    cfg = replace(cfg, tune=replace(cfg.tune, epochs=1))
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    (model,) = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
+    assert [entry.get("ended") for entry in model["rounds"]] == [None, "no row is taken in"]
+    assert model["round"] == 0
+
+
+def test_a_lesson_is_read_as_it_was_written(tmp_path):
+    line = {"row": 3, "id": "a\u2028b", "label": ["x\x85", None], "confidence": [0.1 + 0.2, None]}
+    lesson = Lesson([line, line | {"row": 4}], {"labelled_weight": 1 / 3})
+    assert Lesson.read(tmp_path) is None
+    lesson.write(tmp_path)
+    assert Lesson.read(tmp_path) == lesson
+
+
+def test_a_lesson_is_another_if_it_teaches_otherwise():
+    line = {"row": 3, "id": "3", "label": "good", "confidence": 0.9, "weight": 0.1}
+    lesson = Lesson([line], {"labelled_weight": 1.0, "of": 9})
+    surer = Lesson([line | {"confidence": 0.99}], {"labelled_weight": 1.0, "of": 9, "more": 1})
+    assert lesson.teaches_as(surer)
+    for change in ({"row": 4}, {"label": "bad"}, {"weight": 0.2}):
+        assert not lesson.teaches_as(Lesson([line | change], lesson.about))
+    assert not lesson.teaches_as(Lesson([line], lesson.about | {"class_weights": {"good": 2.0}}))
+    assert not lesson.teaches_as(Lesson([], lesson.about))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (
+            "dev",
+            r"a.txt:2: its text is in dev too, as those of 2 of 4 rows are, .*: take such rows",
+        ),
+        ("train", r"data.unlabelled=.*: each of its 2 rows has the text of a labelled one"),
+    ],
+)
+def test_rows_of_dev_are_not_learnt_from(files, tmp_path, rows, says):
+    known = (files / f"{rows}.tsv").read_text().splitlines()
+    texts = [line.split("\t")[0] for line in known[1:3]]
+    more = ["a new river good"] if rows == "dev" else []
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join([*more, *texts, *more]).upper() + "\n")
+    cfg = settings(files)
+    cfg = replace(cfg, data=replace(cfg.data, unlabelled=str(path)))
+    with pytest.raises(UserError, match=says) as caught:
+        finetune(cfg, tmp_path / "run", start())
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    if rows == "dev":
+        splits = open_splits(replace(cfg, data=replace(cfg.data, skip_bad_rows=True)))
+        assert len(splits.unlabelled) == 2 and splits.accounts["unlabelled"].count == 2
+
+
+def test_rows_of_train_are_left_out_and_of_test_are_noted(files, tmp_path):
+    texts = [line.split("\t")[0] for line in (files / "train.tsv").read_text().splitlines()[1:4]]
+    more = (files / "more.tsv").read_text().splitlines()
+    (tmp_path / "a.txt").write_text("\n".join([*texts, *(x.split("\t")[0] for x in more[1:]), ""]))
+    (tmp_path / "test.tsv").write_text("\n".join([*more[:6], ""]))
+    cfg = settings(files)
+    data = replace(cfg.data, unlabelled=str(tmp_path / "a.txt"), test=str(tmp_path / "test.tsv"))
+    splits = open_splits(replace(cfg, data=data))
+    assert len(splits.unlabelled) == 96
+    lines = "\n".join(splits.report())
+    assert "unlabelled: 3 of 99 rows are labelled in data.train: left out" in lines
+    assert "unlabelled: 5 of 96 rows are in data.test too" in lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"transfer": {"method": "self_training"}}, "give both or neither"),
+        ({"data": {"unlabelled": "a.txt"}}, "give both or neither"),
+        ({"transfer": {"rounds": 2}}, "transfer.rounds=2 with transfer.method=none"),
+        ({"transfer": {"method": "mmd", "shift": "em"}}, "use transfer.method=weighted_pseudo"),
+        ({"transfer": {"method": "mmd", "width": 9}}, "use transfer.method=dann, or leave it out"),
+        ({"transfer": {"method": "magic"}}, "transfer.method='magic' is not known"),
+        ({"transfer": {"method": "self_training", "threshold": 1.1}}, "transfer.threshold=1.1"),
+        (
+            {
+                "data": {"unlabelled": "a.txt"},
+                "transfer": {"method": "mmd"},
+                "task": {"family": "regression"},
+            },
+            "only classification and tagging learn from rows without labels",
+        ),
+        (
+            {
+                "data": {"unlabelled": "a.txt"},
+                "transfer": {"method": "mmd"},
+                "tune": {"layers": 0},
+            },
+            "transfer.method=mmd with tune.layers=0",
+        ),
+        (
+            {"data": {"unlabelled": "a.txt"}, "transfer": {"method": "dann", "layer": 3}},
+            "transfer.layer=3 but the encoder has 2 layers",
+        ),
+        (
+            {
+                "data": {"unlabelled": "a.txt"},
+                "transfer": {"method": "weighted_pseudo_labels", "shift": "em"},
+                "task": {"balanced": True},
+            },
+            "both weigh classes",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes, says):
+    with pytest.raises(UserError, match=says) as caught:
+        config(Path("x"), **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_runs_of_before_have_no_such_section(files):
+    cfg = config(files / "train.tsv")
+    assert cfg.transfer == TransferConfig() and task_shape(cfg).features is None
+
+
+def tagged(path: Path, sentences: int, seed: int) -> Path:
+    """Words and tags: `good` is an entity, and so is `bad river`."""
+    draw = np.random.default_rng(seed)
+    blocks = []
+    for _ in range(sentences):
+        lines = []
+        for _ in range(draw.integers(2, 6)):
+            kind = draw.integers(4)
+            lines += [["river O"], ["good B-x"], ["bad B-y", "river I-y"], ["city O"]][kind]
+        blocks.append("\n".join([*lines, ""]))
+    path.write_text("\n".join(blocks))
+    return path
+
+
+def tagger(folder, **head):
+    for name, count, seed in (("train", 40, 0), ("dev", 12, 1), ("more", 40, 2)):
+        tagged(folder / f"{name}.conll", count, seed)
+    return config(
+        folder / "train.conll",
+        folder / "dev.conll",
+        data={
+            "unlabelled": str(folder / "more.conll"),
+            "text": "1",
+            "label": "2",
+            "skip_bad_rows": True,  # sentences of dev
+        },
+        task={"family": "tagging", "scheme": "IOB2"},
+        tune={"epochs": 2},
+        transfer={"method": "self_training", "threshold": 0.5},
+        head=head,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crf", [False, True])
+def test_a_tagger_takes_in_words(tmp_path, crf):
+    cfg = tagger(tmp_path, crf=crf)
+    assert finetune(cfg, tmp_path / "run", start()).stopped is None
+    (model,) = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
+    round_ = tmp_path / "run" / "seed-0" / "round-1"
+    lines = [json.loads(x) for x in (round_ / "pseudo_labels.jsonl").read_text().splitlines()]
+    about = model["rounds"][1]
+    assert about["taken"] == len(lines) > 0
+    examples = open_splits(cfg).unlabelled
+    taken = {label: 0 for label in about["classes"]}
+    for line in lines:
+        assert len(line["label"]) == len(examples[line["row"]].texts)
+        for tag, sure in zip(line["label"], line["confidence"], strict=True):
+            assert (tag is None) == (sure is None)
+            if tag is not None:
+                assert sure >= 0.5
+                taken[tag] += 1
+    assert taken == {label: entry["taken"] for label, entry in about["classes"].items()}
+    said = sum(entry["said"] for entry in about["classes"].values())
+    assert said == sum(len(e.texts) for e in examples)
+
+
+def test_words_that_were_cut_off_or_not_sure_have_no_tag(tmp_path):
+    cfg = tagger(tmp_path)
+    cfg = replace(cfg, data=replace(cfg.data, max_length=8))  # six pieces of a sentence
+    splits = open_splits(cfg)
+    cfg = settle(cfg, splits)
+    material = Material(cfg, splits, start().tokenizer.for_words(), 1)
+    train, pool = material.encoded["train"], material.encoded["unlabelled"]
+    outside, good = (material.task.labels.index(tag) for tag in ("O", "B-x"))
+    outputs = []
+    for words, _ in pool.rows.details:
+        said = np.full((len(words), len(material.task.labels)), 0.02)
+        said[:, outside] = 0.9
+        said[0] = np.where(np.arange(said.shape[1]) == good, 0.45, 0.1)  # below the threshold
+        outputs.append({"probabilities": said})
+    scores = material.task.merge(pool.rows, outputs)
+    lesson = lessons.prepare(material, train, scores, (material.encoded["dev"], []), {})
+    kept = sum(len(words) for words, _ in pool.rows.details)
+    cut = sum(total - len(words) for words, total in pool.rows.details)
+    assert cut > 0 and lesson.about["classes"]["O"]["taken"] == kept - len(pool.examples)
+    assert lesson.about["classes"]["B-x"]["said"] == len(pool.examples)
+    assert all(line["label"][0] is None and line["label"][1] == "O" for line in lesson.lines)
+    found = lessons.taught(material, train, lesson)
+    tags = found.rows.ragged["tags"][len(train.rows.tokens)]
+    assert tags[0] == -1 and set(tags[1:].tolist()) == {outside}

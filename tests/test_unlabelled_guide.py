@@ -1,0 +1,46 @@
+"""The guide's commands, run as they stand on a small encoder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import tiny_task
+
+from bertjax import huggingface
+from bertjax.cli.export import check_lines
+from bertjax.cli.main import main
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = ROOT / "docs" / "guides" / "unlabelled.md"
+
+
+def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    facts = huggingface.CardFacts("tiny", "", "{}", {}, 0, "", 0, {})
+    cfg = tiny_task.config(Path("x")).model
+    huggingface.export_model(
+        cfg, tiny_task.encoder(), tiny_task.tokenizer(), Path("hf/base"), facts, check_lines()
+    )
+    for name, rows, seed in (("train", 24, 0), ("dev", 8, 1), ("more", 40, 2)):
+        tiny_task.write_table(Path(f"{name}.tsv"), rows, seed)
+    lines = Path("more.tsv").read_text().splitlines()[1:]
+    Path("more.txt").write_text("\n".join(line.split("\t")[0] for line in lines) + "\n")
+    commands = re.findall(r"^ {4}bertjax (.*)", GUIDE.read_text(encoding="utf-8"), re.M)
+    assert len(commands) == 5
+    few = ["tune.epochs=1", "tune.batch_size=8"]
+    for command in commands:
+        more = few if command.startswith("finetune") else []
+        assert main([*shlex.split(command), *more]) == 0, command
+    said = capfd.readouterr()
+    assert "pool   24 labelled and 40 unlabelled rows: self_training" in said.err
+    assert "rule   m/n from 50 to 100 with W1=1 and W2=0.1: does not hold, as m/n is" in said.err
+    assert "transfer.threshold" in said.out
+    (model,) = json.loads(Path("ft/weighted/results.json").read_text())["models"]
+    assert sum(entry["taken"] for entry in model["rounds"][1]["classes"].values()) == 40
