@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.tasks.tagged_records import words_of
 from bertjax.tasks.tagged_examples import read
+from bertjax.tasks.tagged_records import words_of
 from bertjax.tasks.tagging import Tagging, WordScores
 from bertjax.tasks.unlabelled import read_unlabelled
 from bertjax.tasks.word_text import text_of_words
