@@ -15,7 +15,8 @@ BACKENDS = ("auto", "reference", "cudnn", "triton", "splash")
 REMAT = ("none", "dots", "full")
 # Options of `data` and `train` that no compiled program depends on.
 _OF_THE_HOST = (
-    *("corpus", "corpora", "workers", "prefetch", "minutes", "pace", "init", "tensorboard"),
+    *("corpus", "corpora", "workers", "prefetch", "minutes", "pace", "init"),
+    *("tensorboard", "trackio"),
     *("log_every", "eval_every", "eval_rows", "checkpoint_every"),
     *("keep_checkpoints", "max_bad_steps", "hash_every"),
 )
@@ -136,6 +137,7 @@ class TrainConfig:
     max_bad_steps: int = 10  # non-finite steps in a row before giving up
     init: str = ""  # run or Hugging Face directory to take weights from; `--init` sets it
     tensorboard: bool = False  # needs the extra: pip install bertjax[tensorboard]
+    trackio: bool = False  # likewise: pip install bertjax[trackio]
 
     def __post_init__(self) -> None:
         within("train.steps", self.steps, 1, 10**9)

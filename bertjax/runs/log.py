@@ -1,14 +1,24 @@
-"""What a run writes down as it goes: a JSON line in metrics.jsonl, TensorBoard."""
+"""What a run writes down as it goes: a JSON line in metrics.jsonl, TensorBoard, trackio."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from bertjax.durable import finite, replace_file
 from bertjax.errors import UserError
+
+
+class Writer(Protocol):
+    """Where numbers of a run go."""
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Note the values of a step; `kind` is what they are about: train, evaluation."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
 
 
 class MetricsFile:
@@ -67,10 +77,41 @@ class TensorBoard:
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Write every number as `kind/name`."""
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._writer.add_scalar(f"{kind}/{name}", value, step)
+        for name, value in _numbers(kind, values).items():
+            self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flush and close."""
         self._writer.close()
+
+
+class Trackio:
+    """Numbers for trackio, from the extra `bertjax[trackio]`.
+
+    A run is called as its directory, its project as the directory above. What is logged again after
+    a kill stands beside what was there: trackio takes nothing back.
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any]):
+        try:
+            import trackio
+        except ImportError:
+            raise UserError(
+                "train.trackio=true needs trackio: pip install 'bertjax[trackio]', or set "
+                "train.trackio=false"
+            ) from None
+        project, name = path.parent.name, path.name
+        self._run = trackio.init(project, name, config=config, resume="allow", embed=False)
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Write every number as `kind/name`."""
+        if found := _numbers(kind, values):
+            self._run.log(found, step=step)
+
+    def close(self) -> None:
+        """Wait until all is sent."""
+        self._run.finish()
+
+
+def _numbers(kind: str, values: dict[str, Any]) -> dict[str, int | float]:
+    return {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, int | float)}

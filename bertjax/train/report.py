@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -14,7 +15,7 @@ from jax import Array
 from bertjax.config import PretrainConfig
 from bertjax.objectives.objective import Objective
 from bertjax.runs.directory import RunDirectory
-from bertjax.runs.log import MetricsFile, TensorBoard
+from bertjax.runs.log import MetricsFile, TensorBoard, Trackio, Writer
 from bertjax.runs.record import Record, read_record
 from bertjax.terminal import Terminal, duration
 from bertjax.train.pace import Pace
@@ -53,10 +54,12 @@ class Report:
         self._pending: tuple[int, dict[str, Array]] | None = None  # of a step not yet read
         self._hash: tuple[int, Hashes] | None = None  # of a state, not yet read
         self._compiling_since: float | None = None  # until the first step of a shape has ended
-        self._writers: list[MetricsFile | TensorBoard] = []
+        self._writers: list[Writer] = []
         if jax.process_index() == 0:
             if cfg.train.tensorboard:  # first, as it may not be installed
                 self._writers.append(TensorBoard(run.path / "tensorboard", step))
+            if cfg.train.trackio:
+                self._writers.append(Trackio(run.path, dataclasses.asdict(cfg)))
             self._writers.append(MetricsFile(run.metrics, step))
         self._record = read_record(run.metrics) if self._writers else Record()
 

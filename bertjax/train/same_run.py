@@ -41,6 +41,7 @@ MAY_CHANGE = (
     "train.remat",
     "train.scan_layers",
     "train.tensorboard",
+    "train.trackio",
 )
 
 # What may differ between the processes of a run: where each finds its data and how it reads it.
