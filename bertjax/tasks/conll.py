@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bertjax.config import ExamplesConfig
 from bertjax.errors import UserError
+from bertjax.tasks.blank import is_no_word
 from bertjax.text.account import Problem
 from bertjax.text.stored import check_text
 
@@ -137,7 +138,7 @@ def _problem(
     if len(fields) < need or (width and len(fields) != width):
         wanted = f"the lines above have {width}" if width else f"need {need}"
         return Problem("ragged", f"{len(fields)} columns, {wanted}", place)
-    if not _field(fields, columns.word):
+    if is_no_word(_field(fields, columns.word)):
         return Problem("without a word", f"no word in column {columns.word}", place)
     if columns.treebank and labelled and columns.tag == 4 and fields[3] == "_":
         return Problem("without a tag", "no tag in column 4 ('_')", place)

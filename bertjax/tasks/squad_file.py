@@ -13,6 +13,7 @@ from typing import Any
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
+from bertjax.tasks.blank import is_blank
 from bertjax.tasks.tables import labelled_inputs, row_account
 from bertjax.tasks.task import Example
 from bertjax.text.account import Account, Problem
@@ -226,7 +227,7 @@ def _field(node: Any, name: str, kind: type, where: str = "it") -> Any:
 def _text(node: Any, name: str, where: str = "it") -> str:
     """A text that is not blank."""
     value = _field(node, name, str, where)
-    if not value.strip():
+    if is_blank(value):
         raise Problem("blank text", f"{where} has a blank {name!r}")
     try:
         check_text(value, repr(name))

@@ -12,6 +12,7 @@ import numpy as np
 
 from bertjax.config import ExamplesConfig
 from bertjax.errors import UserError
+from bertjax.tasks.blank import is_blank
 from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.inputs import find_inputs
@@ -20,6 +21,7 @@ from bertjax.text.records import id_of, reach, read_records
 from bertjax.text.stored import check_text
 
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|dev|validation|valid|test)(?:[^a-z]|$)")
+_IN_QUOTES = re.compile('"([^"]+)"')
 _TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "arrow", "saved", "tfds")
 
 
@@ -78,7 +80,7 @@ def read_table(
     for source in labelled_inputs(path, texts[0], account, data.layout):
         if source.layout not in _TABLES:
             raise UserError(_no_table(source.name, source.layout))
-        records = read_records(source, (*texts, *labels), form, account)
+        records, first = read_records(source, (*texts, *labels), form, account), len(rows)
         account.read[NAMES[source.layout]] += 1
         classes |= {name: names for name, names in records.classes.items() if names}
         for place, fields in records.rows:
@@ -96,7 +98,22 @@ def read_table(
             else:
                 rows.append(row)
             number += 1
+        if form.quotes == "auto" and source.layout in ("csv", "tsv"):
+            _note_quotes(source.name, rows[first:], account)
     return Table(rows, classes)
+
+
+def _note_quotes(name: str, rows: Sequence[Row], account: Account) -> None:
+    """Note columns of which every value is in quotes, and labels that are there without, too."""
+    for column in (*rows[0].texts, *rows[0].labels) if rows else ():
+        values = {row.labels.get(column, row.texts.get(column, "")) for row in rows}
+        inner = {value: found[1] for value in values if (found := _IN_QUOTES.fullmatch(value))}
+        is_mixed = column in rows[0].labels and not values.isdisjoint(inner.values())
+        if inner and (len(inner) == len(values) or is_mixed):
+            account.note(
+                f"{name}: values of column {column!r} are in quotes, such as {min(inner)[:40]}, "
+                "which are taken for text: if they are none, set data.quotes=doubled"
+            )
 
 
 def labelled_inputs(path: str, field: str, account: Account, layout: str) -> list[Input]:
@@ -140,7 +157,7 @@ def _text(value: Any, column: str) -> str:
         is_null = value is None or isinstance(value, float)  # NaN, as any other is text by now
         kind = "null" if is_null else type(value).__name__
         raise Problem("not text", f"field {column!r} holds {kind}, not text")
-    if not value.strip():
+    if is_blank(value):
         raise Problem("blank text", f"column {column!r} is blank")
     check_text(value, f"field {column!r}")
     return value

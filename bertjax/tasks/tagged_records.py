@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bertjax.config import FinetuneConfig
+from bertjax.tasks.blank import is_blank, is_no_word
 from bertjax.tasks.conll import Sentence
 from bertjax.tasks.label_values import as_list
 from bertjax.tasks.tag_schemes import tags_of
@@ -52,8 +53,8 @@ def read_tagged(
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """What spaces separate, or the characters of a text that has none and is Chinese."""
-    words = text.split()
+    """What spaces separate and can be seen, or the characters of a text that has none and is Chinese."""
+    words = [word for word in text.split() if not is_blank(word)]
     return tuple(text.strip()) if len(words) == 1 and _CJK.search(text) else tuple(words)
 
 
@@ -61,7 +62,7 @@ def _words(value: Any, tags: Sequence[str] | None) -> tuple[str, ...]:
     found = as_list(value)
     if found is None and isinstance(value, str):
         found = list(value if tags is not None and len(tags) == len(value) else words_of(value))
-    if not found or not all(isinstance(word, str) and word for word in found):
+    if not found or any(not isinstance(word, str) or is_no_word(word) for word in found):
         raise _not_lists()
     for word in found:
         check_text(word, "a word")
@@ -84,7 +85,7 @@ def _tags(value: Any, column: str, named: Sequence[str]) -> tuple[str, ...]:
                 f"{column!r} holds numbers: name the tags in task.labels, in order of their "
                 "numbers",
             )
-        if not isinstance(tag, str) or not tag.strip():
+        if not isinstance(tag, str) or is_blank(tag):
             raise _not_lists()
         tags.append(tag.strip())
     return tuple(tags)
@@ -99,7 +100,7 @@ def _cluener(
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     try:
         text = record["text"]
-        if not isinstance(text, str) or not text:
+        if not isinstance(text, str) or is_blank(text):
             raise TypeError
         return tuple(text), _cluener_tags(record, scheme) if labelled else None
     except KeyError as error:

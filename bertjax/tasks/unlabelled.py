@@ -11,6 +11,7 @@ from typing import Any
 
 from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
+from bertjax.tasks.blank import is_blank, is_no_word
 from bertjax.tasks.families import read_examples
 from bertjax.tasks.tables import row_account, table_form
 from bertjax.tasks.tagged_records import words_of
@@ -19,7 +20,7 @@ from bertjax.text.account import Account, Problem
 from bertjax.text.inputs import find_inputs
 from bertjax.text.layouts import Input, suffix_of
 from bertjax.text.records import read_records
-from bertjax.text.stored import check_text, local, read_text, text_lines
+from bertjax.text.stored import check_text, local, note_lone_returns, read_text, text_lines
 
 _SINGLE = ("classification", "multi_label", "regression", "tagging")
 _OF_WORDS = ("tokens", "words", "text", "sentence")  # fields of sentences, in files with names
@@ -58,7 +59,9 @@ def read_unlabelled(
     examples: list[Example] = []
     behind = 0  # lines of the files before
     for source in found:
-        lines = text_lines(read_text(source.name, account))
+        text = read_text(source.name, account)
+        note_lone_returns(source.name, text, account)
+        lines = text_lines(text)
         if suffix_of(source.name) != ".text":
             _refuse_table(source.name, lines)
         examples += _lines(source.name, lines, behind, cfg, account)
@@ -134,7 +137,7 @@ def _lines(
     examples = []
     for number, line in enumerate(lines, start=1):
         text, place = line.strip(), f"{name}:{number}"
-        if not text:
+        if is_blank(text):
             account.aside["blank lines"] += 1
             continue
         try:
@@ -185,7 +188,7 @@ def _check_count(example: Example, cfg: FinetuneConfig) -> None:
     """Raise UserError if the example has another number of texts than the task."""
     count, family, choices = len(example.texts), cfg.task.family, len(cfg.data.choices)
     if family == "tagging":
-        if not count or not all(example.texts):
+        if not count or any(map(is_no_word, example.texts)):
             raise UserError(f"{example.place} has a word of no characters: give a text of words")
         return
     of_family = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bertjax.errors import UserError, nearest
@@ -27,6 +27,12 @@ class MissingColumn(UserError):
         self.place, self.column, self.names = place, column, [str(name) for name in names]
         missing = f"{where}no column {column!r}: {nearest(column, self.names)}"
         super().__init__(f"{place}: {missing}{more}")
+
+
+def check_once(place: str, column: str, names: Sequence[str]) -> None:
+    """Raise UserError for a column whose name several have."""
+    if (times := names.count(column)) > 1:
+        raise UserError(f"{place}: the header has {column!r} {times} times: rename all but one")
 
 
 @dataclass

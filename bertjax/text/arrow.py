@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bertjax.errors import UserError
-from bertjax.text.account import MissingColumn
+from bertjax.text.account import MissingColumn, check_once
 from bertjax.text.stored import local, readable
 
 _ROWS = 64  # read at once; with a buffer of one page, whatever the size of row groups
@@ -43,9 +43,14 @@ class ArrowTable:
                     yield row | {n: named(f, row[n]) for n, f in classes.items()}
 
     def root(self, column: str) -> str:
-        """The column that holds `column`, whose name may be dotted; UserError if none does."""
+        """The column that holds `column`, whose name may be dotted.
+
+        Raises UserError if none does, or several have its name or one of a field in it.
+        """
         for name in (column, column.split(".")[0]):
             if name in self.schema.names:
+                check_once(self.name, name, self.schema.names)
+                _check_fields(self.name, name, self.schema.field(name).type)
                 return name
         raise MissingColumn(self.name, column, self.schema.names)
 
@@ -171,6 +176,19 @@ def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _check_fields(place: str, name: str, kind: Any) -> None:
+    """Raise UserError for a struct with two fields of one name, which no dict can hold."""
+    from pyarrow import types
+
+    if _is_list(kind):
+        _check_fields(place, name, kind.value_type)
+    elif types.is_struct(kind):
+        fields = [f"{name}.{field.name}" for field in kind]
+        for inner, field in zip(fields, kind, strict=True):
+            check_once(place, inner, fields)
+            _check_fields(place, inner, field.type)
 
 
 def _has_classes(feature: Any) -> bool:

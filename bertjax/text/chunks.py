@@ -11,7 +11,7 @@ from bertjax.errors import nearest
 from bertjax.text.account import Account, Problem
 from bertjax.text.json_rows import parse_line
 from bertjax.text.records import reach
-from bertjax.text.stored import AS_UTF8, WIDE, is_wide
+from bertjax.text.stored import AS_UTF8, WIDE, is_wide, note_lone_returns, unmarked
 
 CHUNK_BYTES = 1 << 20  # chunks end at the first document that ends beyond this
 MAX_LINE_BYTES = 10_000_000  # text files: a longer line is no prose
@@ -108,6 +108,7 @@ def _apart(chunk: Chunk) -> Iterator[Chunk]:
 def _split(chunk: Chunk, text: str, account: Account) -> list[str]:
     if chunk.layout == "jsonl":
         return list(_json_texts(chunk, text, account))
+    note_lone_returns(chunk.source, text, account)
     return text.split("\n") if chunk.layout == "lines" else _BLANK_LINE.split(text)
 
 
@@ -147,7 +148,7 @@ def _decoded(chunk: Chunk) -> str:
             "out, or give its text",
         )
     try:
-        return payload.decode()
+        return unmarked(payload.decode())
     except UnicodeDecodeError as error:
         line = chunk.line + payload.count(b"\n", 0, error.start)
         raise Problem(

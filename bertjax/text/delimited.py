@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bertjax.errors import UserError
-from bertjax.text.account import MissingColumn, Problem
+from bertjax.text.account import MissingColumn, Problem, check_once
 from bertjax.text.stored import text_lines
 
 _USUAL = {"csv": ",;\t|", "tsv": "\t,;|"}  # separators, the likeliest first
@@ -65,6 +65,7 @@ def read_delimited(
     width = len(rows[0][1])
     broken = _broken(rows, width) if literal else {}
     names, rows = _names(name, rows, columns, form.header, before)
+    other = ""  # where the columns that follow stand in another order
     for line, cells in rows:
         place = f"{name}:{line + before}"
         if line in broken:
@@ -72,11 +73,23 @@ def read_delimited(
         elif len(cells) != len(names) // (1 if form.header else 2):
             said = f"{len(cells)} fields where the first line has {width}"
             yield place, Problem("ragged", said + _quote_hint(cells, form))
-        elif form.header and [cell.strip() for cell in cells] == names:
+        elif form.header and _lowered(cells) == _lowered(names):
+            other = ""
             yield place, Problem("header again", "the header once more, amid the rows")
+        elif form.header and sorted(_lowered(cells)) == sorted(_lowered(names)):
+            other = place
+            said = "the header once more, its columns in another order: put them in one order"
+            yield place, Problem("columns in another order", said)
+        elif other:
+            said = f"below the header at {other}, whose columns stand in another order"
+            yield place, Problem("columns in another order", said)
         else:
             cells = [cell.replace(stand_in, "\r") for cell in cells]
             yield place, dict(zip(names, cells if form.header else cells * 2, strict=True))
+
+
+def _lowered(cells: Sequence[str]) -> list[str]:
+    return [cell.strip().lower() for cell in cells]
 
 
 def _settled(
@@ -251,8 +264,4 @@ def check_columns(place: str, columns: Sequence[str], names: Sequence[str], head
                 f"{place}: no column {column!r} in {len(names) // 2} fields: without a header "
                 f"use 1 to {len(names) // 2}, or -1 for the last"
             )
-        if names.count(column) > 1:
-            raise UserError(
-                f"{place}: the header has {column!r} {names.count(column)} times: rename all but "
-                "one"
-            )
+        check_once(place, column, names)

@@ -110,7 +110,7 @@ def _objects(name: str, rows: Iterator[tuple[str, Any]], columns: Sequence[str])
 
 def _table(table: ArrowTable, columns: Sequence[str]) -> Records:
     roots = [table.root(column) for column in columns]
-    ids = [name for name in ID_FIELDS if name in table.schema.names]
+    ids = [name for name in ID_FIELDS if table.schema.names.count(name) == 1]
     rows = (
         (f"{table.name}:{number}", fields)
         for number, fields in enumerate(table.dicts(list(dict.fromkeys([*roots, *ids]))), start=1)

@@ -1,7 +1,7 @@
 """The bytes of a file as it is stored: pipes, compression, encodings and line ends.
 
 All that is decided here, for corpora and for labelled files alike: who reads a file gets UTF-8
-without a byte order mark, whose lines end in a line feed or in a carriage return and a line feed.
+without a byte order mark at its beginning, whose lines end in a line feed or in a carriage return and a line feed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "",
 }  # fmt: skip
+_MARK = "\ufeff"  # any of them, decoded
 _OFFICE = ("[Content_Types].xml", "META-INF/manifest.xml")  # in .xlsx and .docx; .ods and .odt
 _PEEK = 1 << 16  # bytes by which line ends are told
 _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
@@ -54,6 +55,7 @@ WIDE = (
 )
 _ESCAPED_BYTE = re.compile("[\udc00\udc80-\udcff]")
 _NUL = "\udc00"  # as bytes that are not UTF-8 are escaped
+_LONE_RETURN = re.compile(r"\r[^\r\n]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -178,7 +180,7 @@ def read_bytes(name: str) -> bytes:
 
 
 def read_text(name: str, account: Account) -> str:
-    """All of a file as text.
+    """All of a file as text, without the byte order marks of the files it was joined from.
 
     Where rows may be left out and few lines are not UTF-8 or hold byte 0, such bytes become half
     surrogate pairs, which `check_text` refuses row by row.
@@ -190,14 +192,14 @@ def read_text(name: str, account: Account) -> str:
     if is_wide(data):
         raise UserError(f"{name}: {WIDE}")
     try:
-        text = data.decode()
+        text = unmarked(data.decode())
         if "\0" not in text:
             return text
         place = data.index(0)
     except UnicodeDecodeError as error:
         place = error.start
     line, byte = 1 + data.count(b"\n", 0, place), data[place]
-    text = data.decode(errors="surrogateescape").replace("\0", _NUL)
+    text = unmarked(data.decode(errors="surrogateescape")).replace("\0", _NUL)
     lines = text.split("\n")
     if account.skip and sum(map(bool, map(_ESCAPED_BYTE.search, lines))) * _MANY_BAD_LINES <= len(
         lines
@@ -210,12 +212,29 @@ def read_text(name: str, account: Account) -> str:
     )
 
 
+def unmarked(text: str) -> str:
+    """A text without byte order marks at beginnings of lines, where joined files leave them."""
+    text = text.lstrip(_MARK)
+    while f"\n{_MARK}" in text:
+        text = text.replace(f"\n{_MARK}", "\n")
+    return text
+
+
 def text_lines(text: str) -> list[str]:
     """The lines of a text, without their ends; an end at the very end begins no line."""
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def note_lone_returns(name: str, text: str, account: Account) -> None:
+    """Note carriage returns amid the lines of a text, which may have been meant to end some."""
+    if _LONE_RETURN.search(text):
+        account.note(
+            f"{name}: carriage returns without a line feed, which end no line: if they should, "
+            "save the file with one kind of line end"
+        )
 
 
 def check_text(value: str, what: str) -> None:
