@@ -53,9 +53,13 @@ def read_tagged(
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """What spaces separate and can be seen, or the characters of a text that has none and is Chinese."""
-    words = [word for word in text.split() if not is_blank(word)]
-    return tuple(text.strip()) if len(words) == 1 and _CJK.search(text) else tuple(words)
+    """What spaces separate, or the characters of a text that has none and is Chinese.
+
+    Words of which nothing is seen are left out.
+    """
+    words = text.split()
+    found = words[0] if len(words) == 1 and _CJK.search(text) else words
+    return tuple(word for word in found if not is_blank(word))
 
 
 def _words(value: Any, tags: Sequence[str] | None) -> tuple[str, ...]:

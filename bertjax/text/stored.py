@@ -1,7 +1,9 @@
 """The bytes of a file as it is stored: pipes, compression, encodings and line ends.
 
 All that is decided here, for corpora and for labelled files alike: who reads a file gets UTF-8
-without a byte order mark at its beginning, whose lines end in a line feed or in a carriage return and a line feed.
+without a byte order mark at its beginning, whose lines end in a line feed or in a carriage return
+and a line feed. A text has no such mark at the beginning of any line (`unmarked`); bytes keep
+those, so that their places are those in the file.
 """
 
 from __future__ import annotations

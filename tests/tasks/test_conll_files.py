@@ -167,3 +167,24 @@ def test_a_text_in_the_place_of_words_is_cut_at_its_spaces(tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)) + "\n")
     found = read(path, config(), labelled=False)
     assert [e.texts for e in found] == [("Paul", "slept"), tuple("我爱北京")]
+
+
+def test_marks_of_joined_files_are_no_words(tmp_path):
+    path = tmp_path / "a.conll"
+    parts = ["-DOCSTART- O\n\na O\n\n", "-DOCSTART- O\n\nb O\n", "c O\n"]
+    path.write_bytes(b"".join(part.encode("utf-8-sig") for part in parts))
+    assert pairs(path, config()) == [[("a", "O")], [("b", "O"), ("c", "O")]]
+
+
+@pytest.mark.parametrize("nothing", ["\u200b", "\ufeff\u200e", "\u200d", "\x07"])
+def test_a_word_of_which_nothing_is_seen_is_none(tmp_path, nothing):
+    path = tmp_path / "a.conll"
+    path.write_text(f"a O\n\nb O\nx{nothing} O\n {nothing} O\n\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a\.conll:5: no word in column 1"):
+        pairs(path, config())
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": ["a", nothing], "label": ["O", "O"]}) + "\n")
+    with pytest.raises(UserError, match="lists of strings that are not empty"):
+        pairs(path, config())
+    path.write_text(json.dumps({"text": ["a", " "], "label": ["O", "O"]}) + "\n")
+    assert pairs(path, config()) == [[("a", "O"), (" ", "O")]]  # of Chinese text, by characters

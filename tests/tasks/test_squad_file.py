@@ -179,3 +179,11 @@ def test_questions_without_any_answer_leave_nothing_to_learn(tmp_path):
     examples, _ = squad_file.read(path, cfg, True)
     with pytest.raises(UserError, match="none of the 1 questions has an answer"):
         label_names(cfg, examples)
+
+
+@pytest.mark.parametrize("nothing", ["", "\u200b", "\ufeff\x07"])
+def test_what_is_not_seen_is_no_answer(tmp_path, nothing):
+    bad = question(answers=[answer(nothing, 1)])
+    path = write(tmp_path / "a.json", bad, context=f"a{nothing}b")
+    with pytest.raises(UserError, match=r"a\.json:q: an answer has a blank 'text'"):
+        squad_file.read(path, config())

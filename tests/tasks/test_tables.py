@@ -272,3 +272,34 @@ def test_nan_is_no_text(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": NaN}\n')
     with pytest.raises(UserError, match="field 'text' holds null, not text"):
         read(path, ExamplesConfig(), "text")
+
+
+@pytest.mark.parametrize("nothing", [" \t", "\u200b", "\ufeff\u200e", "\x07", "\u200d"])
+def test_a_text_of_which_nothing_is_seen_is_blank(tmp_path, nothing):
+    path = write(tmp_path / "a.jsonl", json.dumps({"text": f"a{nothing}"}) + "\n")
+    assert values(path, ExamplesConfig(), "text") == [(f"a{nothing}",)]
+    path = write(tmp_path / "a.jsonl", json.dumps({"text": nothing}) + "\n")
+    with pytest.raises(UserError, match="column 'text' is blank"):
+        read(path, ExamplesConfig(), "text")
+
+
+@pytest.mark.parametrize(
+    ("content", "noted"),
+    [
+        ('a\t"neg"\nb\t"pos"\n', ["label"]),
+        ('a\t"neg"\nb\tneg\nc\t"pos"\n', ["label"]),
+        ('"a"\tneg\n"b"\tpos\n', ["text"]),
+        ('"a"\tneg\nb\t"pos"\n', []),
+        ('"a"\tneg\na\tpos\n', []),
+    ],
+)
+def test_quotes_that_are_taken_for_text_are_noted(tmp_path, content, noted):
+    path = write(tmp_path / "a.tsv", "text\tlabel\n" + content)
+    for quotes in ("auto", "literal"):
+        data = ExamplesConfig(quotes=quotes)
+        account = row_account(data)
+        read_table(path, data, ("text",), ("label",), account)
+        said = [f"values of column {name!r} are in quotes" for name in noted]
+        assert [note.split(": ")[1].split(",")[0] for note in account.notes] == (
+            said if quotes == "auto" else []
+        )

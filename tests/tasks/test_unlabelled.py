@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -21,16 +22,22 @@ line = st.text(st.sampled_from("ab \t\r\x0b\x0c\x1c\x85\u2028\u2029\ufeff中"), 
 
 @given(st.lists(line, min_size=1), st.sampled_from(["\n", "\r\n"]))
 def test_ids_are_numbers_of_lines(tmp_path_factory, lines, newline):
-    """From 0. Oracle: counting line feeds, as `wc` and editors do; nothing else ends a line."""
+    """From 0. Oracle: counting line feeds, as `wc` and editors do; nothing else ends a line.
+
+    A byte order mark at its beginning is no text; what Unicode calls spaces, controls and formats
+    alone is none either.
+    """
     path = tmp_path_factory.mktemp("lines") / "a.txt"
     lines = [line.removesuffix("\r") for line in lines]
     path.write_bytes(newline.join(["first", *lines]).encode())
     account = row_account(CFG.data)
     examples, skipped = read_unlabelled(str(path), CFG, account)
-    expected = [(str(i), line.strip()) for i, line in enumerate(["first", *lines])]
+    texts = [line.lstrip("\ufeff").strip() for line in ["first", *lines]]
+    seen = [text if {category(c)[0] for c in text} - {"C", "Z"} else "" for text in texts]
+    expected = [(str(i), text) for i, text in enumerate(seen)]
     assert [(e.id, e.texts[0]) for e in examples] == [(i, text) for i, text in expected if text]
     assert skipped == 0
-    blank = sum(not text for _, text in expected) - (not lines[-1])  # an end begins no line
+    blank = seen.count("") - (not texts[-1])  # an end begins no line
     assert account.aside.get("blank lines", 0) == max(blank, 0)
 
 
@@ -158,3 +165,26 @@ def test_what_a_program_holds_is_an_example_of_its_family():
 def test_what_is_no_input_of_the_run_is_refused(cfg, given, says):
     with pytest.raises(UserError, match=says):
         examples_of([given], cfg)
+
+
+def test_returns_that_end_no_line_are_noted(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\rstill one\r\ntwo\r\n")
+    account = row_account(CFG.data)
+    examples, _ = read_unlabelled(str(path), CFG, account)
+    assert [e.texts[0] for e in examples] == ["one\rstill one", "two"]
+    assert "carriage returns without a line feed, which end no line" in account.notes[0]
+    path.write_bytes(b"one\r\ntwo\r\r\n")
+    account = row_account(CFG.data)
+    read_unlabelled(str(path), CFG, account)
+    assert not account.notes
+
+
+@pytest.mark.parametrize("nothing", ["", "\u200b", "\ufeff\u200e", "\u200d", "\x07"])
+def test_a_word_of_which_nothing_is_seen_is_none(nothing, tmp_path):
+    cfg = FinetuneConfig(task=TaskConfig(family="tagging"), data=ExamplesConfig(train="a.conll"))
+    with pytest.raises(UserError, match="input 0 has a word of no characters"):
+        examples_of([["a", nothing]], cfg)
+    path = tmp_path / "a.text"
+    path.write_text(f"a {nothing} b\n", encoding="utf-8")
+    assert read_unlabelled(str(path), cfg)[0][0].texts == ("a", "b")

@@ -150,3 +150,19 @@ def test_real_tables_are_read_as_they_always_were(shared_data):
         names = lines[0] if header else [str(i + 1) for i in range(len(lines[0]))]
         found = read(text, "tsv", *names, header=header)
         assert found == [tuple(line) for line in lines[header:]]
+
+
+def test_a_header_again_is_none_of_the_rows_whatever_its_case():
+    kinds = [r if isinstance(r, tuple) else r.kind for r in read(
+        "text\tlabel\na\t1\n Text\tLABEL\nb\t2\n", "tsv", "text", "label"
+    )]  # fmt: skip
+    assert kinds == [("a", "1"), "header again", ("b", "2")]
+
+
+def test_rows_below_a_header_in_another_order_are_not_read_by_the_first():
+    text = "text,label\na,1\nLabel,text\n2,b\ntext,label\nc,3\n"
+    found = read(text, "csv", "text", "label")
+    kinds = [r if isinstance(r, tuple) else r.kind for r in found]
+    other = "columns in another order"
+    assert kinds == [("a", "1"), other, other, "header again", ("c", "3")]
+    assert "below the header at f:3" in str(found[2])

@@ -142,6 +142,25 @@ def test_the_closing_lines_say_what_was_read_and_left_out(tmp_path):
     ]
 
 
+@pytest.fixture(params=["parquet", "arrow", "saved"])
+def arrow_file(request, tmp_path):
+    """What writes a table as a file of one of the kinds, or as a saved data set of one."""
+
+    def write(table):
+        if request.param == "parquet":
+            pq.write_table(table, tmp_path / "a.parquet")
+            return tmp_path / "a.parquet"
+        path = tmp_path / "saved" if request.param == "saved" else tmp_path
+        path.mkdir(exist_ok=True)
+        with pa.ipc.new_file(path / "a.arrow", table.schema) as file:
+            file.write_table(table)
+        state = {"_data_files": [{"filename": "a.arrow"}]}
+        (path / "state.json").write_text(json.dumps(state))
+        return path if request.param == "saved" else path / "a.arrow"
+
+    return write
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_a_field_of_every_object_in_a_list_is_a_line_each(tmp_path, suffix):
     rows = [[{"role": "user", "content": "hello"}, {"role": "x", "content": "there"}], []]
@@ -172,3 +191,44 @@ def test_json_lines_called_json_may_begin_with_a_broken_one(tmp_path):
     assert texts == ["b", "c"] and account.left == {"not JSON": 1}
     path.write_text('{"data": [\n{"text": "a"}\n]}\n')
     assert read(path)[0] == ["a"]
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "csv"])
+def test_marks_of_joined_files_cost_no_document(tmp_path, monkeypatch, suffix, chunk_bytes):
+    """Whatever bytes chunks end at, and each chunk still says where it lies in the file."""
+    monkeypatch.setattr(sources, "CHUNK_BYTES", chunk_bytes)
+    parts = {"txt": ["a\n\n", "b\nc\n\n"], "jsonl": ['{"text": "a"}\n', '{"text": "b\\nc"}\n']}
+    parts["csv"] = ["text\n", 'a\n"b\nc"\n']
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(b"".join(part.encode("utf-8-sig") for part in parts[suffix]))
+    texts, account = read(path)
+    assert texts == ["a", "b\nc"] and not account.left
+    if suffix != "csv":
+        (source,) = find_sources([str(path)])
+        for chunk in source.chunks():
+            stored = path.read_bytes()[chunk.offset : chunk.offset + chunk.size]
+            assert source.is_plain() and chunk.payload == stored
+
+
+def test_returns_that_end_no_line_are_noted_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 1)
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\rstill one\r\n\r\ntwo\rstill two\n")
+    texts, account = read(path)
+    assert texts == ["one\rstill one", "two\rstill two"]
+    assert [note.split(": ")[1][:40] for note in account.notes] == [
+        "carriage returns without a line feed, wh"
+    ]
+
+
+def test_columns_of_one_name_are_refused_where_they_are_asked_for(tmp_path, arrow_file):
+    table = pa.table([["a"], ["b"], ["c"], [1], [2]], names=["text", "text", "other", "id", "id"])
+    path = arrow_file(table)
+    with pytest.raises(UserError, match="the header has 'text' 2 times: rename all but one"):
+        read(path)
+    assert read(path, field="other")[0] == ["c"]
+    twice = pa.StructArray.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["x", "x"])
+    path = arrow_file(pa.table({"text": twice}))
+    with pytest.raises(UserError, match=r"the header has 'text\.x' 2 times: rename all but one"):
+        read(path, field="text.x")

@@ -158,3 +158,13 @@ def test_standard_input(tmp_path):
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.stdout == b"text text\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("suffix", sorted({"", ".gz", ".xz", ".bz2"}))
+def test_marks_of_joined_files_are_no_text(tmp_path, encoding, suffix):
+    """As `cat a b` leaves them, packed or not."""
+    path = tmp_path / f"a.csv{suffix}"
+    parts = ["text\n\ufeffé\n", "", '"a\ufeffb"\r\n']
+    path.write_bytes(b"".join(PACKERS[suffix](part.encode(encoding)) for part in parts))
+    assert read_text(str(path), Account()) == 'text\né\n"a\ufeffb"\r\n'
