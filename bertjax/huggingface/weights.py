@@ -27,12 +27,26 @@ _OTHER_FORMATS = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".npz", ".p
 def write_weights(path: Path, tensors: Mapping[str, np.ndarray], tokenizer: str) -> None:
     """Write contiguous arrays; the metadata says the layout of names is PyTorch's.
 
-    It also has the fingerprint of the tokenizer, whose ids the rows of the tables are.
+    It also has the fingerprint of the tokenizer, whose ids the rows of the tables are. The same
+    weights are the same bytes.
     """
     try:
         save_file(dict(tensors), path, metadata={"format": "pt", _BOUND: tokenizer})
     except safetensors.SafetensorError as error:
         raise OSError(None, str(error), str(path)) from None
+    _order_metadata(path)
+
+
+def _order_metadata(file: Path) -> None:
+    """Sort the metadata in a header, which the library writes in an order of chance."""
+    with open(file, "r+b") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+        assert len(text) == size, "what is moved about takes the same room"
+        stream.seek(8)
+        stream.write(text)
 
 
 @dataclass(frozen=True)

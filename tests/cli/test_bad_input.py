@@ -56,7 +56,7 @@ def truncated_gzip(path: Path) -> None:
     [
         (missing, "text.txt", "text.txt"),
         (empty, "text.txt", "text.txt"),
-        (blank, "text.txt", "every line is empty"),
+        (blank, "text.txt", "no document with text in 6 bytes"),
         (binary, "text.txt", "text.txt"),
         (latin_1, "text.txt", "UTF-8"),
         (one_token, "text.txt", "1 document, and a corpus needs at least 2"),

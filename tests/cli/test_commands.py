@@ -179,9 +179,10 @@ def test_import_gives_the_same_bits_and_training_goes_on_from_them(
     argv = pretrain_argv(imported, recipe, reexported_corpus, *options)
     assert main(argv) == 0
     begun = metrics(imported)
-    assert_continues(begun[0]["masked_lm_loss"], trained)
-    assert begun[1]["kind"] == "evaluation"
-    assert_continues(begun[1]["masked_lm_loss"], trained)
+    report, evaluation = (row for row in begun if row["kind"] != "state" and row["step"] < 2)
+    assert_continues(report["masked_lm_loss"], trained)
+    assert evaluation["kind"] == "evaluation"
+    assert_continues(evaluation["masked_lm_loss"], trained)
     capfd.readouterr()
     assert main(argv) == 0
     assert "resuming after step 2" in capfd.readouterr().err

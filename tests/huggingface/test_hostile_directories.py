@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import oracle_transformers as oracle
 import pytest
 import safetensors
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from bertjax import huggingface
 from bertjax.errors import UserError
 from bertjax.huggingface.exported_keys import EXPORTED_KEYS
+from bertjax.huggingface.weights import write_weights
 
 CFG = oracle.random_config(5, num_layers=1, vocab_size=130)
 EVIL = "somebody/evil"
@@ -112,3 +114,16 @@ def test_transformers_reads_weights_that_name_their_tokenizer_and_drops_the_name
         huggingface.import_model(tmp_path / "again").params,
         huggingface.import_model(directory).params,
     )
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path):
+    """The library orders metadata by chance: of two entries one way in two."""
+    tensors = {"b.weight": np.ones((3, 2), np.float32), "a é": np.arange(4, dtype=np.float32)}
+    written = set()
+    for _ in range(16):
+        write_weights(tmp_path / "w.safetensors", tensors, "f" * 64)
+        written.add((tmp_path / "w.safetensors").read_bytes())
+    assert len(written) == 1
+    with safetensors.safe_open(tmp_path / "w.safetensors", "np") as opened:
+        assert opened.metadata() == {"format": "pt", "tokenizer_sha256": "f" * 64}
+        assert all((opened.get_tensor(name) == tensors[name]).all() for name in tensors)
