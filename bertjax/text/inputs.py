@@ -11,7 +11,7 @@ from bertjax.errors import UserError
 from bertjax.text.account import Account
 from bertjax.text.arrow import is_saved
 from bertjax.text.layouts import NAMES, Input, is_known, may_hold, settle, suffix_of
-from bertjax.text.stored import readable
+from bertjax.text.stored import missing, readable
 
 # Where there are no symbolic links, git and archives leave such files in their place.
 _LINK_AS_TEXT = "files that hold a symbolic link's path, which is not followed"
@@ -41,7 +41,7 @@ def find_inputs(name: str, field: str, account: Account, layout: str = "") -> li
         return [Input(name, settle(name, field, layout))]
     matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []
     if not matches:
-        raise UserError(f"{name}: no such file or directory: check the path")
+        raise missing(name)
     return [found for match in matches for found in find_inputs(match, field, account, layout)]
 
 

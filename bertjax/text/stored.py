@@ -36,6 +36,9 @@ COMPRESSED = {
 }  # fmt: skip
 _MAGIC = {b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2"}
 _MAGIC |= {b"PK\x03\x04": "zip"}
+_BEGINNINGS = {kind: tuple(m for m, k in _MAGIC.items() if k == kind) for kind in _MAGIC.values()}
+_BEGINNINGS["xz"] += (b"\x5d\0\0",)  # of .lzma
+_BEGINNINGS["zip"] += (b"PK\x05\x06",)  # of an empty one
 # Byte order marks and their encodings; that of UTF-32 begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
@@ -82,6 +85,8 @@ class Stored:
         self.is_plain = not (packed or self._encoding or self._lone_returns)
         if head[257:262] == b"ustar":
             raise UserError(f"{name}: a tar archive: unpack it and name the files in it")
+        if packed and head.startswith(tuple(_MAGIC)):
+            raise DamagedFile(f"{name}: compressed twice: unpack it once")
 
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield what the file holds, about `size` bytes at a time."""
@@ -125,7 +130,7 @@ def readable(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"{name}: no such file or directory: check the path") from None
+        raise missing(name) from None
     except PermissionError as error:
         raise UserError(f"{name}: not readable ({error.strerror}): check its permissions") from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
@@ -133,6 +138,19 @@ def readable(name: str) -> Iterator[None]:
             f"{name}: cannot be read to its end ({error}): the file is damaged or cut short; "
             "fetch it again"
         ) from None
+
+
+def missing(name: str) -> UserError:
+    """What to raise where there is no file of that name."""
+    if re.match(r"[a-z0-9+]+://", name):
+        fix = "nothing is fetched: save it as a file and give its path"
+    elif len(parts := re.split(r",\s*", name.strip("[]"))) > 1 and all(
+        Path(part.strip("\"'")).exists() for part in parts
+    ):
+        fix = "of several files name the directory, or a pattern in quotes such as 'part-*.tsv'"
+    else:
+        fix = "check the path"
+    return UserError(f"{name}: no such file or directory: {fix}")
 
 
 def local(name: str) -> Path:
@@ -191,6 +209,8 @@ def read_text(name: str, account: Account) -> str:
         UserError: the file cannot be read, is not UTF-8, or is no text.
     """
     data = read_bytes(name)
+    if data.startswith(b"PAR1"):
+        raise UserError(f"{name}: a Parquet file by its first bytes: name it .parquet")
     if is_wide(data):
         raise UserError(f"{name}: {WIDE}")
     try:
@@ -258,11 +278,12 @@ def is_wide(data: bytes) -> bool:
 
 def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
     """The stream of what is stored, and what packs it; told by the suffix or the first bytes."""
-    packing = COMPRESSED.get(PurePath(name).suffix.lower(), "")
-    if not packing:
-        head = raw.read(6)
-        raw.seek(0)
-        packing = next((p for magic, p in _MAGIC.items() if head.startswith(magic)), "")
+    suffix = PurePath(name).suffix.lower()
+    named, head = COMPRESSED.get(suffix, ""), raw.read(6)
+    raw.seek(0)
+    packing = next((p for magic, p in _MAGIC.items() if head.startswith(magic)), named)
+    if packing == named and head and named and not head.startswith(_BEGINNINGS[named]):
+        raise DamagedFile(f"{name}: named {suffix} and not compressed so: correct its name")
     if packing == "gz":
         return gzip.GzipFile(fileobj=raw), packing
     if packing == "xz":

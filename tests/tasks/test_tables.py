@@ -212,7 +212,7 @@ BAD_FILES = [
     ("a.tsv", b"text\tlabel\nb\xff\t1\n", r"a\.tsv:2: not UTF-8"),
     ("a.dat", "text", r"a\.dat: a file whose name says no layout, not a table.*data.layout"),
     ("a.xlsx", "text", r"a\.xlsx: a spreadsheet, which is not read: save it as CSV"),
-    ("a.tsv.gz", b"plain", r"a\.tsv\.gz: cannot be read"),
+    ("a.tsv.gz", b"plain", r"a\.tsv\.gz: named \.gz and not compressed so"),
 ]
 
 

@@ -183,9 +183,9 @@ BAD = {
     "cut gz": ("a.txt.gz", small("gz")[:-9], "cut short"),
     "cut xz": ("a.txt.xz", small("xz")[:-9], "cut short"),
     "cut zst": ("a.txt.zst", small("zst")[:-9], "cut short"),
-    "no gz": ("a.txt.gz", b"plain text", "damaged"),
-    "no xz": ("a.txt.xz", b"plain text", "damaged"),
-    "no zst": ("a.txt.zst", b"plain text", "damaged"),
+    "no gz": ("a.txt.gz", b"plain text", "not compressed so: correct its name"),
+    "no xz": ("a.txt.xz", b"plain text", "not compressed so: correct its name"),
+    "no zst": ("a.txt.zst", b"plain text", "not compressed so: correct its name"),
     "not json": ("a.jsonl", b'{"text": "a"}\n{"text": ', "line 2: not JSON"),
     "deep json": ("a.jsonl", b"[" * 200_000, "line 1: not JSON"),
     "json list": ("a.jsonl", b"[1]", "line 1: a JSON list"),
@@ -193,7 +193,7 @@ BAD = {
     "json number": ("a.jsonl", b'{"text": 7}', "'text' holds 7, not a string"),
     "not parquet": ("a.parquet", b"PAR1 nonsense PAR1", "damaged"),
     "cut bz2": ("a.txt.bz2", bz2.compress(b"text" * 99)[:-9], "cut short"),
-    "no bz2": ("a.txt.bz2", b"plain text", "damaged"),
+    "no bz2": ("a.txt.bz2", b"plain text", "not compressed so: correct its name"),
 }
 
 

@@ -89,6 +89,10 @@ def test_a_lone_return_amid_lines_ends_none(tmp_path):
         ("a.txt", b"\xff\xfe" + b"\x00\xd8" * 9, "begins as UTF-16 and is not"),
         ("a.txt", b"line\ncaf\xe9", r"a\.txt:2: not UTF-8 \(byte 0xe9\).*iconv.*GB18030"),
         ("a.zip", b"PK\x03\x04 no", "damaged or cut short"),
+        ("a.txt.gz", b"plain text", r"named \.gz and not compressed so: correct its name"),
+        ("a.zip", b"plain text", r"named \.zip and not compressed so"),
+        ("a.txt.gz", gzip.compress(gzip.compress(b"text")), "compressed twice: unpack it once"),
+        ("a.csv", b"PAR1\x15\x04", "a Parquet file by its first bytes: name it .parquet"),
         ("a.csv", zipped(b"x", **{"[Content_Types].xml": b"y"}), "of an office program, whatever"),
         ("a.tsv", b"text\tlabel\na\0b\t1\n", r"a\.tsv:2: byte 0, which no text has"),
         ("a.txt", b"\0" * 99, r"a\.txt:1: byte 0, which no text has"),
@@ -100,6 +104,19 @@ def test_what_is_no_text_is_refused_in_one_line(tmp_path, name, data, message):
     with pytest.raises(UserError, match=message) as caught:
         read_text(str(path), Account())
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_why_a_file_is_missing_is_said(tmp_path):
+    (tmp_path / "a.tsv").touch()
+    (tmp_path / "b.tsv").touch()
+    both = f"{tmp_path}/a.tsv,{tmp_path}/b.tsv"
+    for name, fix in (
+        ("https://example.org/a.tsv", "nothing is fetched: save it as a file"),
+        (both, "of several files name the directory, or a pattern in quotes"),
+        (f"{tmp_path}/a.tsv,{tmp_path}/c.tsv", "check the path"),
+    ):
+        with pytest.raises(UserError, match=f"no such file or directory: {fix}"):
+            read_text(name, Account())
 
 
 def test_a_tar_is_refused(tmp_path):
