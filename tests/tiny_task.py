@@ -10,7 +10,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from bertjax import model
+from bertjax import huggingface, model
+from bertjax.cli.export import check_lines
 from bertjax.config import (
     ExamplesConfig,
     FinetuneConfig,
@@ -19,9 +20,11 @@ from bertjax.config import (
     TaskConfig,
     TuneConfig,
 )
-from bertjax.finetuning.run import Start
+from bertjax.finetuning.run import Start, finetune
+from bertjax.finetuning.saved import SavedRun, open_saved
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
+from bertjax.tree import flatten
 
 WORDS = ["river", "city", "house", "writer", "garden", "engine", "winter", "letter", "school"]
 
@@ -75,3 +78,26 @@ def encoder() -> model.Params:
 
 def start() -> Start:
     return Start("a tiny encoder", encoder(), tokenizer())
+
+
+def export_encoder(out: Path) -> None:
+    """Write it as a Hugging Face directory."""
+    facts = huggingface.CardFacts("tiny", "", "{}", {}, 0, "", 0, {})
+    cfg = config(Path("x")).model
+    huggingface.export_model(cfg, encoder(), tokenizer(), out, facts, check_lines())
+
+
+def assert_resumes(cfg: FinetuneConfig, folder: Path, cuts: tuple[int, ...]) -> SavedRun:
+    """A run that is stopped after so many steps, again and again, ends in the unbroken one's bits.
+
+    Returns the unbroken run, `a` in the folder; the other is `b`.
+    """
+    assert finetune(cfg, folder / "a", start()).stopped is None
+    for steps in (*cuts, 100):
+        left = iter([None] * steps)
+        done = finetune(cfg, folder / "b", start(), stop=lambda left=left: next(left, "SIGTERM"))
+        assert done.stopped == (None if steps == 100 else "SIGTERM")
+    ours, theirs = (open_saved(folder / name) for name in "ab")
+    a, b = (flatten(run.parameters(run.best)) for run in (ours, theirs))
+    assert all(a[path].tobytes() == b[path].tobytes() for path in a)
+    return ours

@@ -10,15 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_task import config, encoder, start, write_table
+from tiny_task import assert_resumes, config, encoder, write_table
 
 from bertjax import sharding
 from bertjax.config import MeshConfig
 from bertjax.errors import UserError
 from bertjax.finetuning import adversarial
 from bertjax.finetuning.parameters import initial_parameters, join, separate
-from bertjax.finetuning.run import finetune
-from bertjax.finetuning.saved import open_saved
 from bertjax.finetuning.step import Pace, make_steps
 from bertjax.finetuning.unfreezing import lowest_depth
 from bertjax.model.task import TaskShape, apply_task
@@ -191,14 +189,7 @@ def test_a_run_of_all_of_them_resumes_bit_for_bit(tmp_path):
     tune = {"epochs": 3, "unfreeze": 1, "fgm": 0.5, "rdrop": 1.0}
     optim = {"schedule": "slanted", "warmup_fraction": 0.1, "final_fraction": 1 / 32}
     cfg = config(train, dev, tune=tune, optim=optim)
-    assert finetune(cfg, tmp_path / "a", start()).stopped is None
-    for steps in (2, 5, 100):  # in the first epoch, in the second, to the end
-        left = iter([None] * steps)
-        done = finetune(cfg, tmp_path / "b", start(), stop=lambda left=left: next(left, "SIGTERM"))
-        assert done.stopped == (None if steps == 100 else "SIGTERM")
-    ours, theirs = (open_saved(tmp_path / name) for name in "ab")
-    a, b = (flatten(run.parameters(run.best)) for run in (ours, theirs))
-    assert all(a[path].tobytes() == b[path].tobytes() for path in a)
+    assert_resumes(cfg, tmp_path, (2, 5))  # in the first epoch, in the second
     logs = [
         [
             {k: v for k, v in json.loads(line).items() if "loss" in k or k == "step"}

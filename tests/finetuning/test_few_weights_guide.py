@@ -13,8 +13,6 @@ import pytest
 import tiny_task
 
 import bertjax
-from bertjax import huggingface
-from bertjax.cli.export import check_lines
 from bertjax.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -26,11 +24,7 @@ GUIDE = ROOT / "docs" / "guides" / "few-weights.md"
 def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    facts = huggingface.CardFacts("tiny", "", "{}", {}, 0, "", 0, {})
-    cfg = tiny_task.config(Path("x")).model
-    huggingface.export_model(
-        cfg, tiny_task.encoder(), tiny_task.tokenizer(), Path("hf/base"), facts, check_lines()
-    )
+    tiny_task.export_encoder(Path("hf/base"))
     for name, rows in (("train", 24), ("dev", 8), ("test", 8)):
         path = tiny_task.write_table(Path(f"{name}.tsv"), rows)
         path.write_text(path.read_text().replace("text\tlabel", "sentence\tlabel"))
