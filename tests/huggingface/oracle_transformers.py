@@ -77,6 +77,11 @@ def is_silent(cfg: ModelConfig, rows: int) -> np.ndarray:
     return (ids >= cfg.vocab_size) | ((ids == 0) & cfg.trigram)
 
 
+def small() -> ModelConfig:
+    """One layer, 130 pieces."""
+    return random_config(5, num_layers=1, vocab_size=130)
+
+
 def random_params(cfg: ModelConfig, seed: int) -> dict:
     """Every parameter away from its initial value; padding rows of the vocabulary zero."""
     draw = np.random.default_rng(seed)

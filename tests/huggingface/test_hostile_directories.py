@@ -17,7 +17,6 @@ from bertjax.errors import UserError
 from bertjax.huggingface.exported_keys import EXPORTED_KEYS
 from bertjax.huggingface.weights import write_weights
 
-CFG = oracle.random_config(5, num_layers=1, vocab_size=130)
 EVIL = "somebody/evil"
 # What transformers 5 and the libraries around it load code or kernels by.
 ASKS = {
@@ -32,19 +31,6 @@ ASKS = {
     "tokenizer_class": EVIL,
     "_name_or_path": EVIL,
 }
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
-    scratch = tmp_path_factory.mktemp("exported")
-    tokenizer = oracle.tiny_tokenizer(CFG.vocab_size, 0, scratch)
-    return oracle.export(CFG, oracle.random_params(CFG, 5), tokenizer, scratch / "hf")
-
-
-@pytest.fixture
-def directory(exported, tmp_path) -> Path:
-    """A copy of an export, to be changed."""
-    return shutil.copytree(exported, tmp_path / "hf")
 
 
 def add(file: Path, **fields) -> None:

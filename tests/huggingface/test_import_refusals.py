@@ -24,21 +24,8 @@ from bertjax.huggingface.config_json import from_hub_config
 from bertjax.huggingface.systems import SYSTEMS
 from bertjax.huggingface.weights import open_weights
 
-CFG = oracle.random_config(5, num_layers=1, vocab_size=130)
+CFG = oracle.small()
 WORDS = "bert.embeddings.word_embeddings.weight"
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
-    scratch = tmp_path_factory.mktemp("exported")
-    tokenizer = oracle.tiny_tokenizer(CFG.vocab_size, 0, scratch)
-    return oracle.export(CFG, oracle.random_params(CFG, 5), tokenizer, scratch / "hf")
-
-
-@pytest.fixture
-def directory(exported, tmp_path) -> Path:
-    """A copy of an export, to be changed."""
-    return shutil.copytree(exported, tmp_path / "hf")
 
 
 def change_weights(directory: Path, change: Callable[[dict], Any]) -> None:
