@@ -18,7 +18,7 @@ from bertjax.durable import check_place, check_vacant
 from bertjax.errors import UserError, nearest
 from bertjax.text.account import Account
 from bertjax.text.chunks import SKIP_HINT
-from bertjax.text.overlap import describe_overlap
+from bertjax.text.overlap import describe_overlap, read_probes
 from bertjax.text.sample import sample_sentences
 from bertjax.text.sources import Source, find_sources, without_text
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -86,9 +86,10 @@ def run(args: argparse.Namespace) -> None:
     )
     account = Account(args.skip_bad, SKIP_HINT)
     sources = find_sources(args.text, args.text_field, args.one_document_per_line, account)
+    wanted = {probes: read_probes(probes, args.language) for probes in args.probes}
     tokenizer = _tokenizer(args, sources, account)
-    for probes in args.probes:
-        account.note(describe_overlap(probes, sources, args.language, args.skip_bad))
+    for probes, sentences in wanted.items():
+        account.note(describe_overlap(probes, sentences, sources, args.language, args.skip_bad))
     if pipeline is not None:
         content = build_corpus_with_beam(
             sources, args.out, tokenizer, settings, pipeline, _log, account

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from bertjax.errors import UserError, nearest
 
+# How a user of `prepare` and `adapt` names the field or column with the text.
+NAMED_BY = "with --text-field, or FILE:FIELD of --probes"
+
 
 class Problem(ValueError):
     """What makes a record or a document unusable; `kind` is how such ones are counted."""

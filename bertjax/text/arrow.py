@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bertjax.errors import UserError
-from bertjax.text.account import MissingColumn, check_once
+from bertjax.text.account import NAMED_BY, MissingColumn, check_once
 from bertjax.text.stored import local, readable
 
 _ROWS = 64  # read at once; with a buffer of one page, whatever the size of row groups
@@ -167,8 +167,8 @@ def check_text_column(name: str, schema: Any, column: str) -> None:
     fields = [field.name for field in inner] if types.is_struct(inner) else []
     example = " such as " + " or ".join(f"{column}.{f}" for f in fields[:2]) if fields else ""
     raise UserError(
-        f"{name}: column {column!r} holds {kind}, not strings: set --text-field to a column of "
-        f"text{example}"
+        f"{name}: column {column!r} holds {kind}, not strings: name a column of text, "
+        f"{NAMED_BY}{example}"
     )
 
 

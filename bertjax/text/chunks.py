@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bertjax.errors import nearest
-from bertjax.text.account import Account, Problem
+from bertjax.text.account import NAMED_BY, Account, Problem
 from bertjax.text.json_rows import parse_line
 from bertjax.text.records import reach
 from bertjax.text.stored import AS_UTF8, WIDE, is_wide, note_lone_returns, unmarked
@@ -189,7 +189,7 @@ def document_text(record: Any, field: str) -> str:
     except Problem:
         raise Problem(
             "no such field",
-            f"field {field!r} is missing: set --text-field to the field that holds the text; "
+            f"field {field!r} is missing: name the field that holds the text, {NAMED_BY}; "
             f"{nearest(field, map(str, record))}",
         ) from None
     if isinstance(value, bytes):
@@ -209,8 +209,8 @@ def document_text(record: Any, field: str) -> str:
     shown = "null" if value is None else f"{value!r:.40}"
     raise Problem(
         kind,
-        f"field {field!r} holds {shown}, not a string: correct it, or set --text-field to the "
-        "field that holds the text" + (f", such as {' or '.join(inner[:2])}" if inner else ""),
+        f"field {field!r} holds {shown}, not a string: correct it, or name the field that holds "
+        f"the text, {NAMED_BY}" + (f", such as {' or '.join(inner[:2])}" if inner else ""),
     )
 
 

@@ -15,11 +15,10 @@ _FEWEST_WORDS = 4  # shorter sentences are in any large text, and say nothing
 _SHOWN = 60  # characters
 
 
-def describe_overlap(probes: str, sources: list[Source], language: str, skip_bad: bool) -> str:
-    """Say how many sentences of the file `probes` are sentences of the text.
+def read_probes(probes: str, language: str) -> dict[str, None]:
+    """The sentences of the file `probes`, in its order, as `describe_overlap` compares them.
 
-    Sentences are compared without regard to case and white space. `probes` is a file with a text a
-    line, or `FILE:FIELD` for one of another layout.
+    `probes` is a file with a text a line, or `FILE:FIELD` for one of another layout.
 
     Raises:
         UserError: the file cannot be read, or holds no sentence of a few words.
@@ -33,6 +32,16 @@ def describe_overlap(probes: str, sources: list[Source], language: str, skip_bad
             f"--probes {probes}: no sentence of {_FEWEST_WORDS} words or more: give a file with a "
             "text a line, or FILE:FIELD"
         )
+    return wanted
+
+
+def describe_overlap(
+    probes: str, wanted: dict[str, None], sources: list[Source], language: str, skip_bad: bool
+) -> str:
+    """Say how many sentences of the file `probes`, which are `wanted`, are sentences of the text.
+
+    Sentences are compared without regard to case and white space.
+    """
     found = dict.fromkeys(s for s in _sentences(sources, language, skip_bad) if s in wanted)
     said = f"{len(found):,} of {len(wanted):,} sentences of {probes} are in the text"
     if not found:

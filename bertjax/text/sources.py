@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertjax.errors import UserError, nearest
-from bertjax.text.account import Account, MissingColumn, Problem
+from bertjax.text.account import NAMED_BY, Account, MissingColumn, Problem
 from bertjax.text.arrow import check_text_column
 from bertjax.text.chunks import (
     CHUNK_BYTES,
@@ -133,8 +133,8 @@ class RecordSource:
             account.leave(self.name, Problem("damaged file", _without_name(error, self.name)))
         except MissingColumn as error:
             raise UserError(
-                f"{error.place}: no column {error.column!r}: set --text-field; "
-                f"{nearest(error.column, error.names)}"
+                f"{error.place}: no column {error.column!r}: name the one with the text, "
+                f"{NAMED_BY}; {nearest(error.column, error.names)}"
             ) from None
 
     def _chunks(self, account: Account) -> Iterator[Chunk]:

@@ -103,6 +103,10 @@ def test_probes_in_the_text_are_counted(vocab, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "1 of 2 sentences of" in said and "such as 'the cat is here now.'" in said
     assert f"1 of 1 sentences of {tmp_path}/b.jsonl:text are in the text" in said
+    with pytest.raises(UserError, match=r"'text' is missing: .* or FILE:FIELD of --probes; "):
+        (tmp_path / "c.jsonl").write_text('{"body": "a"}')
+        run(text, "--out", tmp_path / "no", "--tokenizer", "bpe", "--probes", tmp_path / "c.jsonl")
+    assert "training" not in capsys.readouterr().out  # what is wrong is said before what is long
     (tmp_path / "probes.txt").write_text("a ring\n")
     with pytest.raises(UserError, match=r"--probes .*: no sentence of 4 words or more"):
         run(text, "--out", tmp_path / "no", *options, "--probes", tmp_path / "probes.txt")

@@ -135,8 +135,8 @@ def test_the_closing_lines_say_what_was_read_and_left_out(tmp_path):
         (
             "left out",
             f"3 (2 not text, 1 not an object), the first: {tmp_path}/a.jsonl: line 2: field "
-            "'text' holds 7, not a string: correct it, or set --text-field to the field that "
-            "holds the text",
+            "'text' holds 7, not a string: correct it, or name the field that holds "
+            "the text, with --text-field, or FILE:FIELD of --probes",
         ),
         ("not read", ".png files (1)"),
     ]
