@@ -1,4 +1,4 @@
-"""Every test sees eight fake devices, no hub, and one compilation cache a session.
+"""Every test sees eight fake devices, no hub, and the user's compilation cache.
 
 What takes long to make is made once for all workers: `once`, and the text and corpus below.
 
@@ -22,6 +22,8 @@ import pytest
 import xla_flags
 from hypothesis import HealthCheck, settings
 
+from bertjax.cli.compilation import keep_compiled
+
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = xla_flags.devices(8)
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -29,12 +31,13 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # PyTorch's threads wait for one another by spinning: 17 times the time beside other processes.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # where each operation was written
-# Subprocesses of tests share it too; compilation is most of the suite's time.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else this is a worker, or the user has one
+# Compilation is most of the suite's time, so what was compiled is kept where commands keep theirs.
+# Workers and subprocesses of tests share the folder.
+keep_compiled()
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the home directory cannot be written to
     _cache = tempfile.mkdtemp(prefix="bertjax-xla-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
     atexit.register(shutil.rmtree, _cache, ignore_errors=True)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 # Tracing makes so many objects that a tenth of the time went into looking for cycles among them.
 gc.set_threshold(100_000, 50, 100)
