@@ -9,7 +9,7 @@ TWO := -n 2 --dist worksteal
 # Of processes that wait for one another, a file each: one waits where the other computes.
 APART := -n 2 --dist loadfile
 
-.PHONY: quickstart test test-newest test-extras test-adapters lint types lock clean
+.PHONY: quickstart test test-newest test-extras test-adapters test-wheel lint types lock clean
 
 quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
@@ -32,6 +32,10 @@ test-extras: .venv-extras/installed
 # In a place of its own, as the library wants an older transformers than everything else here.
 test-adapters: .venv-adapters/installed
 	.venv-adapters/bin/python -m pytest -m extra tests/huggingface/test_adapters_folder.py
+
+# The wheel alone, with what it asks for and no more, outside of the tree: on any Python.
+test-wheel:
+	bash scripts/try_wheel.sh $(PYTHON)
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .

@@ -149,7 +149,7 @@ CONFINED = {
     },
     "matplotlib": {"ablate/charts.py", "finetuning/plots.py"},
     "tensorboardX": {"runs/log.py"},
-    "jieba": {"text/chinese_words.py"},
+    "rjieba": {"text/chinese_words.py"},
     "scipy": {"fuse/weights.py", "linear", "statistics"},
     "apache_beam": {"data/beam.py", "data/beam_pipeline.py"},
     # For `bertjax bench --compare transformers`, and only once that is asked for.

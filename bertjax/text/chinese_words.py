@@ -1,11 +1,12 @@
-"""Where the words of Chinese start, which only the sentence can tell: jieba's segmentation."""
+"""Where the words of Chinese start, which only the sentence can tell: jieba's segmentation.
+
+rjieba is jieba in Rust, with the same dictionary: the same starts in a tenth of the time, but in
+words of characters outside of Unicode's first plane (3 of 459,000 starts of Wikipedia).
+"""
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Sequence
-from types import ModuleType
 
 import numpy as np
 
@@ -21,31 +22,23 @@ def chinese_word_starts(
 
     `offsets` are the characters [start, end) of each. A token of CJK characters starts a word if
     jieba starts one at its first character; any other token keeps its flag of
-    `tokenizer.starts_word`. Raises `UserError` if jieba is missing.
+    `tokenizer.starts_word`. Raises `UserError` if rjieba is missing.
     """
     starts = tokenizer.starts_word[list(ids)]
     words: set[int] | None = None
     for i, (begin, end) in enumerate(offsets):
         if begin < end and is_cjk(text[begin]) and tokenizer.token(ids[i]) != METASPACE:
-            words = _jieba_starts(text) if words is None else words
+            words = _word_starts(text) if words is None else words
             starts[i] = begin in words
     return starts
 
 
-def _jieba_starts(text: str) -> set[int]:
-    return {start for _, start, _ in _jieba().tokenize(text)}
-
-
-@functools.cache
-def _jieba() -> ModuleType:
+def _word_starts(text: str) -> set[int]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its source holds escapes that Python deprecates
-            import jieba
+        import rjieba
     except ImportError:
         raise UserError(
-            "Chinese text, but jieba, which finds its words, is not installed: "
+            "Chinese text, but rjieba, which finds its words, is not installed: "
             "pip install 'bertjax[zh]'"
         ) from None
-    jieba.setLogLevel("WARNING")  # it reports the loading of its dictionary otherwise
-    return jieba
+    return {start for _, start, _ in rjieba.tokenize(text)}

@@ -186,14 +186,14 @@ def test_empty_sentences_and_documents_leave_no_trace(vocab, tmp_path) -> None:
 
 
 def test_chinese_words_change_flags_and_never_ids(vocab, tmp_path) -> None:
-    jieba = pytest.importorskip("jieba")
+    rjieba = pytest.importorskip("rjieba")
     sentence = "我们爱北京"
     text = [write_text(tmp_path / "a.txt", [sentence + "。" + sentence, "the cat"])]
     build(tmp_path / "zh", text, vocab, held_out=0.0)
     build(tmp_path / "en", text, vocab, held_out=0.0, language="en")
     chinese, plain = open_corpus(tmp_path / "zh", "train"), open_corpus(tmp_path / "en", "train")
     np.testing.assert_array_equal(chinese.tokens, plain.tokens)
-    starts = np.cumsum([0, *map(len, jieba.cut(sentence))])[:-1].tolist()
+    starts = np.cumsum([0, *map(len, rjieba.cut(sentence))])[:-1].tolist()
     assert len(starts) == 3
     end = int(chinese.document_starts[1])
     expected = [*starts, 5, *(6 + s for s in starts)]

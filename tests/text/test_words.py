@@ -3,7 +3,9 @@
 import json
 import lzma
 import sys
+import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from bertjax.errors import UserError
-from bertjax.text import chinese_words
 from bertjax.text.chinese_words import chinese_word_starts
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
@@ -120,11 +121,21 @@ def test_words_without_punctuation_are_those_between_spaces(kind: str, english: 
         assert [w.lower() for w in decoded if w] == [w.lower() for w in plain]
 
 
+@pytest.fixture(scope="session")
+def jieba() -> ModuleType:
+    """The segmenter in Python, which is not what bertjax takes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its source holds escapes that Python deprecates
+        module = pytest.importorskip("jieba", reason="what word starts are held to")
+        module.setLogLevel("WARNING")
+        module.initialize()
+    return module
+
+
 def test_chinese_starts_are_those_of_jieba(
-    chinese: list[str], chinese_tokenizer: Tokenizer
+    chinese: list[str], chinese_tokenizer: Tokenizer, jieba: ModuleType
 ) -> None:
     """Every CJK character starts a word exactly where jieba says, and no other flag changes."""
-    jieba = chinese_words._jieba()  # imported with its warnings silenced
     inside = 0
     for text in chinese:
         ids, offsets = chinese_tokenizer.encode_with_offsets(text)
@@ -191,13 +202,12 @@ def test_any_text_has_a_flag_for_each_id(chinese_tokenizer: Tokenizer, text: str
     np.testing.assert_array_equal(chinese_tokenizer.starts_word, table)
 
 
-def test_missing_jieba_names_the_extra(
+def test_missing_segmenter_names_the_extra(
     chinese: list[str], bert_chinese: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chinese_words, "_jieba", chinese_words._jieba.__wrapped__)  # past its cache
-    monkeypatch.setitem(sys.modules, "jieba", None)
+    monkeypatch.setitem(sys.modules, "rjieba", None)
     with pytest.raises(UserError, match=r"pip install 'bertjax\[zh\]'"):
         flags_of(chinese[0], bert_chinese)
-    starts = flags_of("only english here", bert_chinese)  # and jieba is not needed for it
+    starts = flags_of("only english here", bert_chinese)  # and rjieba is not needed for it
     ids = bert_chinese.encode_batch(["only english here"])[0]
     assert starts.tolist() == bert_chinese.starts_word[ids].tolist()
