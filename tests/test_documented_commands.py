@@ -88,9 +88,3 @@ def test_a_shown_field_is_one_that_alone_changes_a_recipe(page):
                 except UserError as error:
                     refused.append(str(error))
             assert len(refused) < len(recipes), f"{page.name}: {name}={value}: {refused}"
-
-
-def test_links_lead_somewhere():
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
