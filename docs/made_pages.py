@@ -76,7 +76,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The same text in a cell of Markdown, where only backticks mean something."""
+    """The same text in a cell of Markdown: options are code, else only backticks mean something."""
     stretches = re.split(r"(`[^`]*`)", text.replace("|", r"\|"))
+    stretches[::2] = [re.sub(r"--[\w-]+(='[^']*')?", r"`\g<0>`", text) for text in stretches[::2]]
+    stretches = re.split(r"(`[^`]*`)", "".join(stretches))
     stretches[::2] = [re.sub(r"([*_<\[\]])", r"\\\1", text) for text in stretches[::2]]
     return "".join(stretches)
