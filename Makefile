@@ -9,7 +9,8 @@ TWO := -n 2 --dist worksteal
 # Of processes that wait for one another, a file each: one waits where the other computes.
 APART := -n 2 --dist loadfile
 
-.PHONY: quickstart test test-newest test-extras test-adapters test-wheel lint types lock clean
+.PHONY: quickstart docs test test-newest test-extras test-adapters test-docs test-wheel lint types \
+  lock clean
 
 quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
@@ -36,6 +37,17 @@ test-adapters: .venv-adapters/installed
 # The wheel alone, with what it asks for and no more, outside of the tree: on any Python.
 test-wheel:
 	bash scripts/try_wheel.sh $(PYTHON)
+
+# README, docs/ and docstrings as pages that need no network. A link or an anchor that leads nowhere and
+# a page that is listed nowhere end the build, which begins anew each time: an old page warns no more.
+docs: .venv-docs/installed
+	rm -rf site
+	.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env \
+	  --doctree-dir .venv-docs/doctrees --conf-dir docs . site
+	@echo "the site begins at site/index.html"
+
+test-docs: docs
+	.venv-docs/bin/python -m pytest -m extra tests/test_built_site.py
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .
@@ -79,10 +91,16 @@ $(VENV)/installed-for-tests: $(VENV)/bin/python pyproject.toml requirements.lock
 	.venv-adapters/bin/python scripts/install.py -e ".[dev,adapters]"
 	touch $@
 
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python scripts/install.py -e ".[dev,docs]"
+	touch $@
+
 # Needs uv. torch is pinned in pyproject.toml, so its build is the machine's choice.
 lock:
 	uv pip compile pyproject.toml --python-version 3.11 --extra dev --extra oracle --extra onnx \
 	  --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-newest .venv-extras .venv-adapters data/quickstart runs/quickstart hf/quickstart
+	rm -rf .venv .venv-newest .venv-extras .venv-adapters .venv-docs site \
+	  data/quickstart runs/quickstart hf/quickstart

@@ -32,11 +32,13 @@ def apply_overrides(config: T, items: Sequence[str], **sections: Any) -> T:
     `sections`, whole ones by name, take the place of the config's before the items do.
 
     Names are dotted, a whole number picks an entry of a tuple (`data.phases.0.seq_len=64`), and
-    the field's declared type decides how the text is read; a tuple is given whole, as JSON or, if
-    its entries are no sections, with commas between them (`tune.seeds=0,1,2`); nothing is an empty
-    one. All
-    items are applied before anything is validated, so two that only make sense together may come
-    in either order; of two for one field, the later wins. Raises UserError.
+    the field's declared type decides how the text is read. A tuple is given whole, as JSON or, if
+    its entries are no sections, with commas between them (`tune.seeds=0,1,2`); no text is an empty
+    tuple. All items are applied before anything is validated, so two that only make sense together
+    may come in either order; of two for one field, the later wins.
+
+    Raises:
+        UserError: there is no such field, its type cannot be read so, or the config refuses it.
     """
     tree = _encode(config) | {name: _encode(section) for name, section in sections.items()}
     no_fields: list[tuple[str, str, str]] = []

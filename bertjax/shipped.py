@@ -51,11 +51,14 @@ def recipes(shelf: Shelf) -> dict[str, Path]:
 def load_recipe(given: str | Path, expected: type[T], name: str = "--config") -> T:
     """Load a recipe by its name, such as `bert_base`, or from a file.
 
-    A file is a `Path`, or text with a slash in it or with .py or .json at its end. `name` is what
-    the user gave it as, for messages.
+    Args:
+        given: the name, or a file: a `Path`, or text with a slash in it or with .py or .json at its
+            end.
+        expected: the class of its config, such as `bertjax.PretrainConfig`.
+        name: what the user gave the recipe as, for messages.
 
     Raises:
-        UserError: no recipe of that kind has the name, or `load_config` refuses the file.
+        UserError: no recipe of that kind has the name, or the file holds no such config.
     """
     shelf, path = _SHELVES[expected], Path(given).expanduser()
     known = recipes(shelf)

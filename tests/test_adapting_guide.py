@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import tiny_run
+from documented import commands
 
 from bertjax.cli.main import main
 
@@ -43,11 +43,11 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch):
     Path("pairs.jsonl").write_text(json.dumps(pair) + "\n")
     for split in ("train", "dev"):
         Path(f"{split}.tsv").write_text("text\tlabel\n" + "old river\ta\nquiet city\tb\n" * 8)
-    commands = re.findall(r"^ {4}bertjax (.*)", GUIDE.read_text(encoding="utf-8"), re.M)
-    assert len(commands) == 6
-    for command in commands:
-        argv = shlex.split(command.replace("notes/*.txt", "notes/a.txt"))
-        assert main([*argv, *FEW.get(argv[0], [])]) == 0, command
+    shown = commands(GUIDE)
+    assert len(shown) == 6
+    for _, *argv in map(shlex.split, shown):
+        argv = [word.replace("notes/*.txt", "notes/a.txt") for word in argv]
+        assert main([*argv, *FEW.get(argv[0], [])]) == 0, argv
     record = json.loads(Path("runs/clinic-words/adaptation.json").read_text())
     assert len(record["words"]) == 200 and record["after"]["pairs"] in (0.0, 1.0)
     shutil.rmtree("hf/base")

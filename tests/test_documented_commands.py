@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from documented import commands
 
 from bertjax.adapt.run import split_fields
 from bertjax.cli.ablate import with_fields
@@ -24,12 +25,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 FIELD = re.compile(
     r"`((?:data|train|model|optim|masking|replaced_tokens|task|head|tune|transfer)\.[a-z_\d.]+=[^`\s]+)`"
 )
-
-
-def commands(page: Path) -> list[str]:
-    """The lines of code blocks that begin with `bertjax`; sample output has `$` before them."""
-    lines = re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8")).splitlines()
-    return [line.strip() for line in lines if re.match(r"\s{4,}bertjax [a-z]", line)]
 
 
 SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
@@ -88,9 +83,3 @@ def test_a_shown_field_is_one_that_alone_changes_a_recipe(page):
                 except UserError as error:
                     refused.append(str(error))
             assert len(refused) < len(recipes), f"{page.name}: {name}={value}: {refused}"
-
-
-def test_links_lead_somewhere():
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny_run
+from documented import commands
 
 from bertjax.cli.main import main
 
@@ -35,13 +36,12 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capsys):
     Path("news.txt").write_text("The old river.\n\nThe quiet garden.\n")
     for split in ("train", "test"):
         Path(f"en_ewt-ud-{split}.conllu").write_text(f"1\tcity{WORD}\n\n1\told{WORD}\n\n")
-    text = GUIDE.read_text(encoding="utf-8")
-    commands = re.findall(r"^ {4}bertjax (probe .*)", text, re.M)
-    assert len(commands) == 4
-    for command in commands:
-        assert main(shlex.split(command.replace(".jsonl.xz", ".jsonl"))) == 0
+    shown = commands(GUIDE)
+    assert len(shown) == 4
+    for _, *argv in map(shlex.split, shown):
+        assert main([word.replace(".jsonl.xz", ".jsonl") for word in argv]) == 0
     capsys.readouterr()
-    (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
     # Two arms of equal runs: no noise at all, so that nothing can be said.
     assert "not resolvable at this budget" in capsys.readouterr().out

@@ -27,14 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax adapt`."""
     add_fields(parser, "vocabulary.add=2000 replay.corpus=data/wiki train.minutes=60")
     parser.add_argument(
-        "--init", help="run of pretrain or Hugging Face directory to go on with; needed once"
+        "--init",
+        help="run of pretrain or Hugging Face directory to go on with; needed when the run begins",
     )
     parser.add_argument(
         "--text",
         nargs="+",
         default=[],
         metavar="TEXT",
-        help="text of the domain, as for `bertjax prepare`; needed once",
+        help="text of the domain, as for `bertjax prepare`; needed when the run begins",
     )
     parser.add_argument(
         "--workdir", type=Path, required=True, help="the run's directory; resumed if it holds one"

@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", choices=["transformers"], help="run the same in PyTorch, in turn with ours"
     )
     parser.add_argument(
-        "--parts",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="time the parts of a step too, for which two more programs are compiled",
+        "--no-parts",
+        dest="parts",
+        action="store_false",
+        help="do not time the parts of a step, for which two more programs are compiled",
     )
     parser.add_argument(
         "--trace", type=Path, metavar="DIR", help="write a profile of three more steps there"

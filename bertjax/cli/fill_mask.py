@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `bertjax fill-mask`."""
     parser.add_argument("model", type=Path, help="run or Hugging Face directory")
     parser.add_argument("text", nargs="+", help="sentences with [MASK] in them")
-    parser.add_argument("--top", type=int, default=5, help="candidates to show (default 5)")
+    parser.add_argument("--top", type=int, default=5, help="candidates to show")
 
 
 def run(args: argparse.Namespace) -> None:

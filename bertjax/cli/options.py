@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the list."""
     if args.verb not in VERBS:
         raise UserError(f"unknown command {args.verb!r}: {nearest(args.verb, VERBS)}")
-    every = [*_flags(args.verb), *_fields(args.verb)]
+    every = [*flags(args.verb), *fields(args.verb)]
     shown = [option for option in every if option.name.removeprefix("--").startswith(args.prefix)]
     if not shown:
         known = {option.name.partition(".")[0] for option in every} | {o.name for o in every}
@@ -38,20 +38,21 @@ def run(args: argparse.Namespace) -> None:
         print(f"{typed:<38} {meaning}")
 
 
-def _flags(verb: str) -> Iterator[Option]:
+def flags(verb: str) -> Iterator[Option]:
     """What comes with dashes or by its place; a flag without a value has none to show."""
     _, parser = parser_of(verb)
     for action in parser._actions:
         if action.dest == "help":
             continue
-        value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
-        default = "" if action.default in (None, "", False, []) else f" (default {action.default})"
-        needed = "needed: " if action.required else ""
+        named = str(action.metavar or "|".join(action.choices or ()) or action.dest.upper())
+        value = "" if action.nargs == 0 else named
+        default = f" (default {action.default})" if value and action.default else ""
+        needed = "needed: " if action.required and action.nargs != "*" else ""
         name, *_ = action.option_strings or [value]
         yield Option(name, value, f"{needed}{action.help or ''}{default}")
 
 
-def _fields(verb: str) -> Iterator[Option]:
+def fields(verb: str) -> Iterator[Option]:
     """The fields of the config, with the values they have where no recipe sets them."""
     if verb == "ablate":
         some = AblationConfig(arms=(Arm("a"), Arm("b")), control="a")

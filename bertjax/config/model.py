@@ -45,7 +45,7 @@ class ModelConfig:
     embedding_size: int = 0  # E; 0: D, and no projection
     trigram: bool = False  # a word is projected together with its neighbours (MobileBERT)
     embedding_norm: bool = True  # whether their sum is normed
-    positions: str = "table"  # learned | rotary: queries and keys are turned (Su et al. 2021)
+    positions: str = "table"  # table: learned | rotary: queries, keys are turned (Su et al. 2021)
     max_positions: int = 512  # longest row
     position_offset: int = 0  # rows of the table before position 0 (RoBERTa: 2)
     type_vocab_size: int = 2  # 0: no token types

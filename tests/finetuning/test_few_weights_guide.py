@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_task
+from documented import commands
 
 import bertjax
 from bertjax.cli.main import main
@@ -31,11 +32,11 @@ def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capsys):
     Path("reviews.txt").write_text("good river\nbad city\n")
     shutil.copytree("hf/base", "moved/base")
     text = GUIDE.read_text(encoding="utf-8")
-    commands = re.findall(r"^ {4}bertjax (.*)", text, re.M)
-    assert len(commands) == 10
-    for command in commands:
-        few = ["tune.epochs=1", "tune.batch_size=8"] if command.startswith("finetune") else []
-        assert main([*shlex.split(command), *few]) == 0, command
+    shown = commands(GUIDE)
+    assert len(shown) == 10
+    for _, *argv in map(shlex.split, shown):
+        few = ["tune.epochs=1", "tune.batch_size=8"] if argv[0] == "finetune" else []
+        assert main([*argv, *few]) == 0, argv
     capsys.readouterr()
     (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
