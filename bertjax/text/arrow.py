@@ -30,16 +30,17 @@ class ArrowTable:
         """What `datasets` notes about the columns; empty for a table of anyone else."""
         stored = (self.schema.metadata or {}).get(b"huggingface")
         try:
-            return json.loads(stored)["info"]["features"] if stored else {}
-        except (ValueError, KeyError, TypeError):
+            found = json.loads(stored)["info"]["features"] if stored else {}
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {}
+        return found if isinstance(found, dict) else {}
 
     def dicts(self, columns: list[str]) -> Iterator[dict[str, Any]]:
         """The rows as dicts of these columns, classes as their names."""
         classes = {n: f for n, f in self.features().items() if n in columns and _has_classes(f)}
         with _arrow_errors(self.name):
             for batch in self.batches(columns):
-                for row in batch.to_pylist():
+                for row in _rows_of(batch):
                     yield row | {n: named(f, row[n]) for n, f in classes.items()}
 
     def root(self, column: str) -> str:
@@ -91,7 +92,7 @@ def open_saved(directory: str) -> ArrowTable:
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
         files = [path / item["filename"] for item in state["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
             f"{directory}: state.json names no Arrow files: save the data set again with "
             "save_to_disk, or as Parquet with to_parquet"
@@ -113,8 +114,8 @@ def saved_splits(path: Path) -> list[str]:
     """The splits of a saved `DatasetDict`; none for any other directory."""
     try:
         content = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))
-        return list(content["splits"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return [str(split) for split in content["splits"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
@@ -225,10 +226,37 @@ def _reader(file: Path) -> Any:
     return ipc.open_file(mapped) if random_access else ipc.open_stream(mapped)
 
 
+def _rows_of(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch; a text that is not UTF-8 is bytes, which whoever wants text refuses."""
+    import pyarrow
+
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        texts = [
+            n for n in batch.schema.names if pyarrow.types.is_string(batch.schema.field(n).type)
+        ]
+        for name in texts:
+            at = batch.schema.get_field_index(name)
+            batch = batch.set_column(at, name, batch.column(at).cast(pyarrow.binary()))
+        return [
+            row | {name: _text_if_it_is(row[name]) for name in texts} for row in batch.to_pylist()
+        ]
+
+
+def _text_if_it_is(value: bytes | None) -> str | bytes | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _batches(reader: Any) -> Iterator[Any]:
-    if hasattr(reader, "num_record_batches"):
-        return (reader.get_batch(i) for i in range(reader.num_record_batches))
-    return iter(reader)
+    """The batches of a file, each looked at whole: lengths that lie would lead out of memory."""
+    count = getattr(reader, "num_record_batches", None)
+    for batch in reader if count is None else map(reader.get_batch, range(count)):
+        batch.validate(full=True)
+        yield batch
 
 
 @contextmanager
@@ -238,5 +266,5 @@ def _arrow_errors(name: str) -> Iterator[None]:
     with readable(name):
         try:
             yield
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError) as error:
             raise OSError(str(error).splitlines()[0]) from None

@@ -179,7 +179,7 @@ def inner_name(name: str) -> str:
     path = PurePath(name)
     packing = COMPRESSED.get(path.suffix.lower())
     if packing == "zip" and Path(name).is_file():
-        with readable(name), zipfile.ZipFile(name) as archive:
+        with readable(name), _archive_errors(name), zipfile.ZipFile(name) as archive:
             return _only_member(name, archive)
     return path.stem if packing else path.name
 
@@ -296,12 +296,23 @@ def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
         # Unlike the zstandard package, this notices a truncated frame and reads every frame.
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd"), packing
     if packing == "zip":
-        archive = zipfile.ZipFile(raw)
-        try:
+        with _archive_errors(name):
+            archive = zipfile.ZipFile(raw)
             return archive.open(_only_member(name, archive)), packing
-        except (RuntimeError, NotImplementedError) as error:  # a password, a rare compression
-            raise UserError(f"{name}: {error}: unpack it by hand") from None
     return raw, packing
+
+
+@contextmanager
+def _archive_errors(name: str) -> Iterator[None]:
+    """Turn what zipfile raises into one line: of a damaged directory, exceptions of many kinds."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except (RuntimeError, NotImplementedError) as error:  # a password, a rare compression
+        raise UserError(f"{name}: {error}: unpack it by hand") from None
+    except Exception as error:
+        raise zipfile.BadZipFile(str(error)) from None
 
 
 def _only_member(name: str, archive: zipfile.ZipFile) -> str:
