@@ -80,7 +80,7 @@ def read(workdir: Path) -> Record | None:
     try:
         cfg = from_json(AdaptConfig, json.dumps(content["cfg"]))
     except UserError as error:
-        raise UserError(f"{path}: cfg: {error}") from None
+        raise UserError(f"{path}: {error}") from None
     return Record(
         cfg,
         content["started_from"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 
 from bertjax.errors import UserError
 from bertjax.text.account import MissingColumn, check_once
-from bertjax.text.stored import local, readable
+from bertjax.text.stored import check_growth, local, readable
 
 _ROWS = 64  # read at once; with a buffer of one page, whatever the size of row groups
 _BUFFER = 1 << 20
+_ROW_BYTES = 64  # that a row counts at least, as rows of nothing can be any number in no bytes
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class ArrowTable:
     name: str
     schema: Any  # pyarrow.Schema
     rows: int
+    stored_bytes: int
     batches: Callable[[list[str]], Iterator[Any]]  # pyarrow.RecordBatch, of these columns
 
     def features(self) -> dict[str, Any]:
@@ -39,7 +42,10 @@ class ArrowTable:
         """The rows as dicts of these columns, classes as their names."""
         classes = {n: f for n, f in self.features().items() if n in columns and _has_classes(f)}
         with _arrow_errors(self.name):
+            unpacked = 0
             for batch in self.batches(columns):
+                unpacked += _bytes_of(batch)
+                check_growth(self.name, self.stored_bytes, unpacked)
                 for row in _rows_of(batch):
                     yield row | {n: named(f, row[n]) for n, f in classes.items()}
 
@@ -68,6 +74,7 @@ def open_parquet(name: str) -> ArrowTable:
         name,
         file.schema_arrow,
         file.metadata.num_rows,
+        local(name).stat().st_size,
         lambda columns: file.iter_batches(_ROWS, columns=columns, use_threads=False),
     )
 
@@ -91,7 +98,9 @@ def open_saved(directory: str) -> ArrowTable:
         )
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        files = [path / item["filename"] for item in state["_data_files"]]
+        files = [path / os.fsencode(item["filename"]).decode() for item in state["_data_files"]]
+        if not files:
+            raise ValueError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
             f"{directory}: state.json names no Arrow files: save the data set again with "
@@ -213,7 +222,8 @@ def _of_files(name: str, files: Sequence[Path]) -> ArrowTable:
 
     with _arrow_errors(name):
         rows = sum(batch.num_rows for file in files for batch in _batches(_reader(file)))
-    return ArrowTable(name, schema, rows, batches)
+    stored_bytes = sum(file.stat().st_size for file in files)
+    return ArrowTable(name, schema, rows, stored_bytes, batches)
 
 
 def _reader(file: Path) -> Any:
@@ -224,6 +234,17 @@ def _reader(file: Path) -> Any:
     random_access = mapped.read(6) == b"ARROW1"
     mapped.seek(0)
     return ipc.open_file(mapped) if random_access else ipc.open_stream(mapped)
+
+
+def _bytes_of(batch: Any) -> int:
+    """About what the rows of a batch take, where a dictionary's values count at each use."""
+    import pyarrow
+
+    columns = (
+        column.dictionary_decode() if isinstance(column, pyarrow.DictionaryArray) else column
+        for column in batch.columns
+    )
+    return sum(column.nbytes for column in columns) + _ROW_BYTES * batch.num_rows
 
 
 def _rows_of(batch: Any) -> list[dict[str, Any]]:

@@ -48,6 +48,9 @@ _MARK = "\ufeff"  # any of them, decoded
 _OFFICE = ("[Content_Types].xml", "META-INF/manifest.xml")  # in .xlsx and .docx; .ods and .odt
 _PEEK = 1 << 16  # bytes by which line ends are told
 _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
+# What a packed file may become: text is packed to a hundredth, and what goes far beyond that was
+# made to fill a memory. A small one may always become so much.
+_MOST_TIMES, _ALWAYS = 256, 16 << 20
 _MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
 # How a file in another encoding is turned into UTF-8, for messages.
 AS_UTF8 = (
@@ -62,6 +65,7 @@ _ESCAPED_BYTE = re.compile("[\udc00\udc80-\udcff]")
 _NUL = "\udc00"  # as bytes that are not UTF-8 are escaped
 _LONE_RETURN = re.compile(r"\r[^\r\n]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
+_OF_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 
 
 class DamagedFile(UserError):
@@ -83,6 +87,7 @@ class Stored:
         self.offset = 0 if self._encoding else len(mark)  # of the first byte that is given
         # Whether what is given are the bytes of the file, from `offset` on.
         self.is_plain = not (packed or self._encoding or self._lone_returns)
+        self._stored_bytes = os.fstat(raw.fileno()).st_size if packed else 0
         if head[257:262] == b"ustar":
             raise UserError(f"{name}: a tar archive: unpack it and name the files in it")
         if packed and head.startswith(tuple(_MAGIC)):
@@ -91,8 +96,11 @@ class Stored:
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield what the file holds, about `size` bytes at a time."""
         decoder = codecs.getincrementaldecoder(self._encoding)() if self._encoding else None
-        block = self._head
+        block, size_so_far = self._head, 0
         while block:
+            size_so_far += len(block)
+            if self._stored_bytes:
+                check_growth(self.name, self._stored_bytes, size_so_far)
             if decoder is not None:
                 block = self._transcoded(decoder, block)
             if self._lone_returns:
@@ -111,6 +119,15 @@ class Stored:
                 f"{self.name}: begins as {self._encoding.upper()} and is not ({error}): save it as "
                 "UTF-8"
             ) from None
+
+
+def check_growth(name: str, stored_bytes: int, unpacked: int) -> None:
+    """Raise `DamagedFile` where a file becomes far more bytes than any text packed into it does."""
+    if unpacked > max(_ALWAYS, _MOST_TIMES * stored_bytes):
+        raise DamagedFile(
+            f"{name}: over {_MOST_TIMES} times its {stored_bytes:,} bytes once it is unpacked, "
+            "which is no text: unpack it by hand if it is wanted"
+        )
 
 
 @contextmanager
@@ -133,10 +150,10 @@ def readable(name: str) -> Iterator[None]:
         raise missing(name) from None
     except PermissionError as error:
         raise UserError(f"{name}: not readable ({error.strerror}): check its permissions") from None
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
+    except (*_OF_DAMAGE, MemoryError) as error:  # a damaged header asks for any amount of memory
         raise DamagedFile(
-            f"{name}: cannot be read to its end ({error}): the file is damaged or cut short; "
-            "fetch it again"
+            f"{name}: cannot be read to its end ({error or type(error).__name__}): the file is "
+            "damaged or cut short; fetch it again"
         ) from None
 
 

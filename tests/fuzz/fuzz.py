@@ -142,8 +142,8 @@ def fuzz(target: Target, seconds: float, work: Path) -> dict:
         if (child := os.fork()) == 0:
             try:
                 Child(target, left, work).run()
-            except BaseException:
-                traceback.print_exc()  # of this program
+            except BaseException:  # of this program; its standard error is closed by now
+                (work / "broken.txt").write_text(traceback.format_exc(), errors="replace")
             os._exit(99)
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == 99:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import copy
 import gzip
 import io
 import json
@@ -127,7 +128,7 @@ def _change(value: Any, draw: random.Random) -> Any:
         places += [(node, key) for key in keys]
         left += [node[key] for key in keys]
     if not places or draw.random() < 0.03:
-        return draw.choice(ODD)
+        return copy.deepcopy(draw.choice(ODD))
     node, key = draw.choice(places)
     what = draw.random()
     if what < 0.15:
@@ -135,11 +136,11 @@ def _change(value: Any, draw: random.Random) -> Any:
     elif what < 0.25 and isinstance(node, dict):
         node[draw.choice(["", "a", "text", "label", "id", "\ud800", "9" * 20])] = node.pop(key)
     elif what < 0.35 and isinstance(node, list):
-        node.insert(key, draw.choice([*ODD, node[key]]))
+        node.insert(key, copy.deepcopy(draw.choice([*ODD, node[key]])))
     elif what < 0.45:
-        node[key] = json.loads(json.dumps(draw.choice(places)[0]))
+        node[key] = copy.deepcopy(draw.choice(places)[0])
     elif what < 0.6 and isinstance(node[key], int | float):
         node[key] = node[key] * draw.choice((-1, 0, 2, 1000, 0.5)) + draw.choice((-1, 0, 1))
     else:
-        node[key] = json.loads(json.dumps(draw.choice(ODD)))
+        node[key] = copy.deepcopy(draw.choice(ODD))
     return value
