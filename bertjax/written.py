@@ -1,6 +1,7 @@
 """JSON that bertjax wrote, read back: a damaged file is one line with its name, not a traceback.
 
-A form says what a value must be: a type, None, or one text; `[form]`, a list of such values;
+A form says what a value must be: a type, None, or one text; `[form]`, a list of such values, and
+a list of several forms, one with just so many;
 `{str: form}`, an object with such values under any names; an object of forms, one with these
 fields, of which those whose names end in `?` may be missing, and others may stand beside; a tuple
 of forms, one of these.
@@ -35,10 +36,20 @@ def read(path: Path, form: Any) -> Any:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): copy it again") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}): copy it again") from None
-    if wrong := next(_wrong(value, form, ""), None):
-        raise UserError(f"{path} is damaged ({wrong}): copy it again")
+        raise damaged(path, str(error)) from None
+    if wrong := differs(value, form):
+        raise damaged(path, wrong)
     return value
+
+
+def damaged(path: Path, wrong: str) -> UserError:
+    """What to raise where a file is not what bertjax wrote."""
+    return UserError(f"{path} is damaged ({wrong}): copy it again")
+
+
+def differs(value: Any, form: Any) -> str:
+    """How a value is not of a form; empty where it is."""
+    return next(_wrong(value, form, ""), "")
 
 
 def lines(path: Path, form: Any) -> list[Any]:
@@ -58,7 +69,7 @@ def lines(path: Path, form: Any) -> list[Any]:
             value = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if not any(_wrong(value, form, "")):
+        if not differs(value, form):
             found.append(value)
     return found
 
@@ -70,8 +81,10 @@ def _wrong(value: Any, form: Any, place: str) -> Iterator[str]:
         if all(found):
             yield found[0][0] if isinstance(form[0], dict) else _not(value, form, place)
     elif isinstance(form, list) and isinstance(value, list):
+        if len(form) not in (1, len(value)):
+            yield f"{place or 'it'} has {len(value)} values, not {len(form)}"
         for i, item in enumerate(value):
-            yield from _wrong(item, form[0], _at(place, i))
+            yield from _wrong(item, form[min(i, len(form) - 1)], _at(place, i))
     elif isinstance(form, dict) and isinstance(value, dict):
         named = dict.fromkeys(value, form[str]) if str in form else form
         for name, inner in named.items():

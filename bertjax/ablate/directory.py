@@ -79,7 +79,10 @@ class GridDirectory:
 
     def read_material(self) -> dict[str, str]:
         """Fingerprints by what a person calls the things."""
-        return written.read(self.material, {str: str})
+        found = written.read(self.material, {str: str})
+        if not re.fullmatch("[0-9]{1,9}", found.get("vocabulary", "")):
+            raise written.damaged(self.material, "no size of the vocabulary in it")
+        return found
 
     def run(self, cell: Cell) -> Path:
         """The run of a cell."""

@@ -14,7 +14,6 @@ import numpy as np
 from bertjax import written
 from bertjax.config import FinetuneConfig, TaskConfig
 from bertjax.durable import replace_file
-from bertjax.errors import UserError
 from bertjax.finetuning.material import Material, Start
 from bertjax.finetuning.member import MEASURED, Member, first_best, metric_values
 from bertjax.finetuning.parameters import weight_counts
@@ -133,11 +132,9 @@ def read(run: Path) -> dict[str, Any]:
     metric = found["metric"]
     for split, entry in found["splits"].items():
         if metric not in entry["models"]:
-            raise UserError(
-                f"{run / NAME} is damaged (splits.{split} has no {metric!r}): copy it again"
-            )
+            raise written.damaged(run / NAME, f"splits.{split} has no {metric!r}")
     if not found["models"] or any(metric not in model["dev"] for model in found["models"]):
-        raise UserError(f"{run / NAME} is damaged (a model has no {metric!r}): copy it again")
+        raise written.damaged(run / NAME, f"a model has no {metric!r}")
     return found
 
 

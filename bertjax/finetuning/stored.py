@@ -93,7 +93,10 @@ def _read(run: Path) -> dict:
     try:
         return written.read(
             run / _FILE,
-            {"fingerprint": str, "path": written.TEXT, "from_here": written.TEXT},
+            (
+                {"fingerprint": str, "path": str, "from_here": str},
+                {"fingerprint": str, "path": None},
+            ),
         )
     except UserError:
         raise UserError(

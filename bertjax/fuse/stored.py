@@ -141,10 +141,7 @@ def read(path: Path) -> dict[str, Any]:
     require_kind("RUN", path, Kind.FUSION)
     content = written.read(path / "config.json", _FORM)
     if not _fits(content["fusion"]["learned"], len(content["voices"])):
-        raise UserError(
-            f"{path / 'config.json'} is damaged (what was learned is not of its models): copy it "
-            "again, or fuse anew"
-        )
+        raise written.damaged(path / "config.json", "what was learned is not of its models")
     return content
 
 

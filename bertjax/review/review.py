@@ -33,7 +33,7 @@ _FORM = {  # of review.json
     "unigram_entropy": written.NUMBER,
     "bigram_loss": written.NULLABLE,
     "recipe": str,
-    "band": ([written.NUMBER], None),
+    "band": ([written.NUMBER, written.NUMBER], None),
     "causes": [{"name": str, "says": str}],
 }
 

@@ -40,8 +40,9 @@ class ArrowTable:
 
     def dicts(self, columns: list[str]) -> Iterator[dict[str, Any]]:
         """The rows as dicts of these columns, classes as their names."""
-        classes = {n: f for n, f in self.features().items() if n in columns and _has_classes(f)}
         with _arrow_errors(self.name):
+            features = self.features().items()
+            classes = {n: f for n, f in features if n in columns and _has_classes(f)}
             unpacked = 0
             for batch in self.batches(columns):
                 unpacked += _bytes_of(batch)
@@ -54,12 +55,14 @@ class ArrowTable:
 
         Raises UserError if none does, or several have its name or one of a field in it.
         """
+        with _arrow_errors(self.name):
+            names = self.schema.names
         for name in (column, column.split(".")[0]):
-            if name in self.schema.names:
-                check_once(self.name, name, self.schema.names)
+            if name in names:
+                check_once(self.name, name, names)
                 _check_fields(self.name, name, self.schema.field(name).type)
                 return name
-        raise MissingColumn(self.name, column, self.schema.names)
+        raise MissingColumn(self.name, column, names)
 
 
 def open_parquet(name: str) -> ArrowTable:
@@ -131,20 +134,21 @@ def saved_splits(path: Path) -> list[str]:
 def named(feature: Any, value: Any) -> Any:
     """A value of `datasets` with class numbers as names, in lists and structs too.
 
-    -1, and any number that has no name, is None: no class is given.
+    -1, and any number that has no name, is None: no class is given. What a feature says of another
+    kind of value than is there says nothing.
     """
-    if value is None or not isinstance(feature, dict | list):
-        return value
-    if isinstance(feature, list):  # an older way to write a list
+    if isinstance(feature, list) and feature and isinstance(value, list):  # an older way to write
         return [named(feature[0], item) for item in value]
+    if not isinstance(feature, dict):
+        return value
     if feature.get("_type") == "ClassLabel":
-        names = feature.get("names") or []
+        names = _class_names(feature)
         return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
     if "feature" in feature and feature.get("_type") in ("Sequence", "List", "LargeList"):
         inner = feature["feature"]
-        if isinstance(value, dict):  # a sequence of structs is a struct of lists
-            return {n: [named(inner.get(n), x) for x in items] for n, items in value.items()}
-        return [named(inner, item) for item in value]
+        if isinstance(value, dict) and isinstance(inner, dict):  # a struct of lists
+            return {n: named([inner.get(n)], items) for n, items in value.items()}
+        return named([inner], value)
     if isinstance(value, dict):
         return {n: named(feature.get(n), inner) for n, inner in value.items()}
     return value
@@ -159,8 +163,13 @@ def classes_of(features: dict[str, Any], column: str) -> tuple[str, ...]:
         elif isinstance(feature, dict) and "feature" in feature:
             feature = feature["feature"]
     if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
-        return tuple(feature.get("names") or ())
+        return _class_names(feature)
     return ()
+
+
+def _class_names(feature: dict[str, Any]) -> tuple[str, ...]:
+    names = feature.get("names")
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def check_text_column(name: str, schema: Any, column: str) -> None:
@@ -287,5 +296,5 @@ def _arrow_errors(name: str) -> Iterator[None]:
     with readable(name):
         try:
             yield
-        except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError) as error:
+        except (pyarrow.ArrowException, UnicodeError, OverflowError, RecursionError) as error:
             raise OSError(str(error).splitlines()[0]) from None

@@ -106,7 +106,7 @@ def read_companions(path: Path) -> Companions:
     if added is None:
         named = config | _read(path.with_name("special_tokens_map.json"))
         source = path.with_name("added_tokens.json")
-        added = {id: text for text, id in _read(source).items()}
+        added = {str(id): text for text, id in _read(source).items()}
     given = {role: named[f"{role}_token"] for role in ROLES if named.get(f"{role}_token")}
     five = {role: _token(value, config_file, special=True) for role, value in given.items()}
     extra = [_token(value, config_file, special=True) for value in _extra(named)]

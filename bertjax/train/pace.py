@@ -291,7 +291,7 @@ def _repeated(path: Path, before: dict[str, Any] | None) -> list[Stretch]:
     return own
 
 
-_FORM = {"stretches": [[written.NUMBER]]}  # of pace.json
+_FORM = {"stretches": [[written.NUMBER, written.NUMBER, written.NUMBER]]}  # of pace.json
 
 
 def _stretches(meta: dict[str, Any]) -> list[Stretch]:

@@ -22,6 +22,7 @@ from bertjax.ablate.stored import save_scores
 from bertjax.ablate.table import gather
 from bertjax.adapt import record
 from bertjax.adapt.measure import Measured
+from bertjax.checkpoint import CheckpointStore
 from bertjax.checkpoint import manifest as checkpoint_manifest
 from bertjax.cli.info import run as info
 from bertjax.config import (
@@ -247,7 +248,9 @@ def _resealed(folder: Path) -> None:
             file.write_bytes(checkpoint_manifest._with_digest(content))
     except (ValueError, RecursionError):
         pass
-    _info(folder)
+    store = CheckpointStore(folder / "checkpoints", keep=1)
+    store.read_meta()
+    store.latest_verified_step()
 
 
 def run_targets() -> Iterator[Target]:

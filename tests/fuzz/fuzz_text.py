@@ -250,6 +250,17 @@ def read_task(path: Path, cfg: FinetuneConfig, labelled: bool) -> None:
         raise refused
 
 
+def _read_features(folder: Path) -> None:
+    """Classes whose names a Parquet file has from `datasets`."""
+    rows = [{"text": "a", "label": i % 3 - 1} for i in range(6)]
+    table = pyarrow.Table.from_pylist(rows)
+    about = (folder / "features.json").read_bytes()
+    parquet.write_table(
+        table.replace_schema_metadata({"huggingface": about}), folder / "train.parquet"
+    )
+    read_task(folder / "train.parquet", FinetuneConfig(), labelled=True)
+
+
 def _task(
     name: str, family: str, rows: Callable[[str], Sequence[bytes]], *suffixes: str, **fields: Any
 ) -> Iterator[Target]:
@@ -320,6 +331,12 @@ def task_targets() -> Iterator[Target]:
             lambda s, rows=rows: [b"a text\nanother text\n"] if s != ".jsonl" else tables(rows, s),
             *suffixes, labelled=False, **scheme,
         )  # fmt: skip
+    classes = {"_type": "ClassLabel", "names": ["no", "yes"]}
+    features = {"text": {"_type": "Value"}, "label": classes, "all": {"feature": classes}}
+    yield Target(
+        "features", "features.json", _read_features,
+        lambda: [json.dumps({"info": {"features": features}}).encode()],
+    )  # fmt: skip
     pairs = [{"sentence_good": "a b", "sentence_bad": "b a", "UID": "x", "phenomenon": "y"}]
     for suffix in (".jsonl", ".csv", ".parquet"):
         yield Target(
