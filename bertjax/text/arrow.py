@@ -16,7 +16,7 @@ from bertjax.text.stored import check_growth, local, readable
 
 _ROWS = 64  # read at once; with a buffer of one page, whatever the size of row groups
 _BUFFER = 1 << 20
-_ROW_BYTES = 64  # that a row counts at least, as rows of nothing can be any number in no bytes
+_ROW_BYTES = 128  # that a row counts at least, as rows of nothing can be any number in no bytes
 
 
 @dataclass(frozen=True)
