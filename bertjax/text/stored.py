@@ -28,6 +28,7 @@ from typing import Any, BinaryIO
 
 from bertjax.errors import UserError
 from bertjax.text.account import Account, Problem
+from bertjax.text.archives import archive_errors, only_member
 
 # Suffix -> what packs the file.
 COMPRESSED = {
@@ -45,7 +46,6 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "",
 }  # fmt: skip
 _MARK = "\ufeff"  # any of them, decoded
-_OFFICE = ("[Content_Types].xml", "META-INF/manifest.xml")  # in .xlsx and .docx; .ods and .odt
 _PEEK = 1 << 16  # bytes by which line ends are told
 _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
 # What a packed file may become: text is packed to a hundredth, and what goes far beyond that was
@@ -196,8 +196,8 @@ def inner_name(name: str) -> str:
     path = PurePath(name)
     packing = COMPRESSED.get(path.suffix.lower())
     if packing == "zip" and Path(name).is_file():
-        with readable(name), _archive_errors(name), zipfile.ZipFile(name) as archive:
-            return _only_member(name, archive)
+        with readable(name), archive_errors(name), zipfile.ZipFile(name) as archive:
+            return only_member(name, archive)
     return path.stem if packing else path.name
 
 
@@ -313,43 +313,7 @@ def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
         # Unlike the zstandard package, this notices a truncated frame and reads every frame.
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd"), packing
     if packing == "zip":
-        with _archive_errors(name):
+        with archive_errors(name):
             archive = zipfile.ZipFile(raw)
-            return archive.open(_only_member(name, archive)), packing
+            return archive.open(only_member(name, archive)), packing
     return raw, packing
-
-
-@contextmanager
-def _archive_errors(name: str) -> Iterator[None]:
-    """Turn what zipfile raises into one line: of a damaged directory, exceptions of many kinds."""
-    try:
-        yield
-    except (UserError, OSError):
-        raise
-    except (RuntimeError, NotImplementedError) as error:  # a password, a rare compression
-        raise UserError(f"{name}: {error}: unpack it by hand") from None
-    except Exception as error:
-        raise zipfile.BadZipFile(str(error)) from None
-
-
-def _only_member(name: str, archive: zipfile.ZipFile) -> str:
-    if any(info.filename in _OFFICE for info in archive.infolist()):
-        raise UserError(
-            f"{name}: a workbook or document of an office program, whatever its name says: save "
-            "the sheet as CSV, or the text as .txt"
-        )
-    names = [
-        info.filename
-        for info in archive.infolist()
-        if not (
-            info.is_dir()
-            or info.filename.startswith("__MACOSX/")
-            or PurePath(info.filename).name.startswith(".")
-        )
-    ]
-    if len(names) != 1:
-        raise UserError(
-            f"{name}: an archive of {len(names)} files ({', '.join(names[:3])}): unpack it and "
-            "name those to read"
-        )
-    return names[0]
