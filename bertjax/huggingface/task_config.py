@@ -60,7 +60,7 @@ def from_task_fields(
     """
     name = class_of(content)
     system = SYSTEMS[content["model_type"]]
-    families = task_class_families(system, name)
+    families = task_class_families(system, name or "")
     if not families:
         raise UserError(
             f"{source}: architectures={short(name)} is no model with a head for a task that "
