@@ -16,6 +16,7 @@ from typing import Any
 
 from bertjax.errors import UserError
 
+_TOO_LARGE = 1 << 64  # of an integer: nothing is counted so far, and floats end
 NUMBER = (int, float)
 NULLABLE = (*NUMBER, None)  # a number, or null for one that is not finite
 TEXT = (str, None)
@@ -94,7 +95,10 @@ def _wrong(value: Any, form: Any, place: str) -> Iterator[str]:
             elif field == name:
                 yield f"{place or 'it'} has no {field!r}"
     elif isinstance(form, type):
+        too_large = isinstance(value, int) and abs(value) >= _TOO_LARGE
         if not isinstance(value, form) or (isinstance(value, bool) and form is not bool):
+            yield _not(value, (form,), place)
+        elif too_large:
             yield _not(value, (form,), place)
     elif form is None or isinstance(form, str):
         if value != form:
