@@ -95,10 +95,9 @@ def _wrong(value: Any, form: Any, place: str) -> Iterator[str]:
             elif field == name:
                 yield f"{place or 'it'} has no {field!r}"
     elif isinstance(form, type):
-        too_large = isinstance(value, int) and abs(value) >= _TOO_LARGE
-        if not isinstance(value, form) or (isinstance(value, bool) and form is not bool):
-            yield _not(value, (form,), place)
-        elif too_large:
+        is_odd = isinstance(value, bool) and form is not bool
+        is_odd = is_odd or (isinstance(value, int) and abs(value) >= _TOO_LARGE)
+        if is_odd or not isinstance(value, form):
             yield _not(value, (form,), place)
     elif form is None or isinstance(form, str):
         if value != form:
