@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bertjax.errors import UserError
-from bertjax.overrides import from_json, to_json
+from bertjax.overrides import from_json, read_config, to_json
 
 T = TypeVar("T")
 
@@ -23,21 +23,19 @@ T = TypeVar("T")
 def load_config(path: Path, expected: type[T]) -> T:
     """Load a recipe (`.py`, which is run) or the stored config of a run (`.json`).
 
-    Raises UserError where `from_json` and `load_config_file` do, and for an unreadable file.
+    Raises UserError where `read_config` and `load_config_file` do.
     """
     if path.suffix != ".json":
         return load_config_file(path, expected)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UserError(f"config {path} cannot be read ({reason}): give a file") from None
-    if '"model_type"' in text:
-        raise UserError(
-            f"config {path} is that of a Hugging Face model: give its directory to --init, and a "
-            "recipe such as bert_base to --config"
-        )
-    return from_json(expected, text)
+        return read_config(expected, path)
+    except UserError:
+        if not path.is_file() or b'"model_type"' not in path.read_bytes():
+            raise
+    raise UserError(
+        f"config {path} is that of a Hugging Face model: give its directory to --init, and a "
+        "recipe such as bert_base to --config"
+    )
 
 
 def load_config_file(path: str | Path, expected: type[T]) -> T:

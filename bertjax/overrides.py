@@ -15,6 +15,7 @@ import math
 import os
 import typing
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bertjax.config.before import as_today, holds_anyway, no_option
@@ -77,6 +78,22 @@ def from_json(cls: type[T], text: str) -> T:
             f"the config is {len(text):,} characters of JSON: at most {MAX_JSON_CHARACTERS:,}"
         )
     return _decode(cls, _parse_json(text, "the config"), "")
+
+
+def read_config(cls: type[T], path: Path) -> T:
+    """The config that a run keeps in a file.
+
+    Raises UserError, which names the file, where it cannot be read and where `from_json` does.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"config {path} cannot be read ({reason}): give a file") from None
+    try:
+        return from_json(cls, text)
+    except UserError as error:
+        raise UserError(f"config {path}: {error}") from None
 
 
 def describe_difference(a: Any, b: Any) -> list[str]:

@@ -17,7 +17,7 @@ from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
 from bertjax.huggingface import import_model, no_tokenizer
 from bertjax.model import networks
-from bertjax.overrides import from_json
+from bertjax.overrides import read_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
 from bertjax.text.tokenizer import Tokenizer, load_tokenizer
@@ -189,7 +189,7 @@ def open_imported(path: Path) -> Pretrained:
 
 def run_config(path: Path) -> PretrainConfig:
     """The config of a run of `bertjax pretrain`."""
-    return from_json(PretrainConfig, RunDirectory(path).config.read_text(encoding="utf-8"))
+    return read_config(PretrainConfig, RunDirectory(path).config)
 
 
 def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Pretrained:

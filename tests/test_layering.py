@@ -13,13 +13,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bertjax"
 
 # Module or folder of bertjax -> what it may import from bertjax, besides itself.
-BASE = {"errors", "config", "version", "durable", "terminal"}
+BASE = {"errors", "config", "version", "durable", "terminal", "written"}
 WITH_ARRAYS = BASE | {"tree", "facts"}
 ALLOWED = {
     "errors": set(),
     "version": set(),
     "shapes": set(),
     "durable": {"errors"},
+    "written": {"errors"},
     "terminal": set(),
     "tree": set(),
     "facts": set(),

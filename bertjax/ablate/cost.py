@@ -66,7 +66,7 @@ def costs(table: Table, vocab_size: int, settings: Mapping[str, str]) -> Iterato
                 f"{mean['steps']:,.0f}",
                 count(places),
                 count(mean["tokens"]),
-                f"{mean['tokens'] / places:.0%}",
+                f"{mean['tokens'] / places:.0%}" if places else "",
                 f"{mean['flops']:.3g}",
                 duration(mean["seconds"]),
                 count(mean["tokens"] / mean["seconds"]) if mean["seconds"] else "",
@@ -78,7 +78,7 @@ def costs(table: Table, vocab_size: int, settings: Mapping[str, str]) -> Iterato
     header = ["arm", "steps", "places", "real tokens", "of places", "FLOPs", "training", "tokens/s"]
     yield Rows(header, rows)
     least, most = min(read, key=read.__getitem__), max(read, key=read.__getitem__)
-    if read[most] > (1 + _ALIKE) * read[least]:
+    if read[most] > (1 + _ALIKE) * read[least] > 0:
         yield Text(
             f"{most} read {read[most] / read[least] - 1:.0%} more text than {least} within the "
             "same budget: a difference between them is of both."

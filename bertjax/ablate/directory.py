@@ -14,17 +14,17 @@ ab/x/
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bertjax import written
 from bertjax.ablate.grid import Cell
 from bertjax.config import AblationConfig
 from bertjax.durable import replace_file, write_json
 from bertjax.errors import UserError
-from bertjax.overrides import describe_difference, from_json, to_json
+from bertjax.overrides import describe_difference, read_config, to_json
 from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
 from bertjax.train.same_run import MAY_CHANGE
 
@@ -42,6 +42,18 @@ _MAY_CHANGE = re.compile(
 )
 
 MEASURED, FAILED = "measured", "failed"  # what may become of a cell
+_COST = {
+    "steps": int, "tokens": written.NUMBER, "seconds": written.NULLABLE, "flops": written.NULLABLE,
+}  # fmt: skip
+_OUTCOME = (
+    {
+        "state": MEASURED,
+        "left_out": [str],
+        "scores": {str: written.NULLABLE},
+        "cost": _COST,
+    },
+    {"state": FAILED, "reason": str},
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,13 @@ class GridDirectory:
         """Fingerprints of what the grid is trained and measured on."""
         return self.path / "corpus.json"
 
+    def read_material(self) -> dict[str, str]:
+        """Fingerprints by what a person calls the things."""
+        found = written.read(self.material, {str: str})
+        if not re.fullmatch("[0-9]{1,9}", found.get("vocabulary", "")):
+            raise written.damaged(self.material, "no size of the vocabulary in it")
+        return found
+
     def run(self, cell: Cell) -> Path:
         """The run of a cell."""
         return self.path / "cells" / cell.arm / cell.name
@@ -83,18 +102,12 @@ class GridDirectory:
 
     def read_looks(self) -> list[int]:
         """How many seeds it had before each time that they were raised."""
-        if not self.looks.exists():
-            return []
-        found: list[int] = json.loads(self.looks.read_text(encoding="utf-8"))["seeds"]
-        return found
+        return written.read(self.looks, {"seeds": [int]})["seeds"] if self.looks.exists() else []
 
     def read_outcome(self, cell: Cell) -> dict[str, Any] | None:
         """What became of a cell; None if it has not ended."""
-        try:
-            found: dict[str, Any] = json.loads(self.outcome(cell).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return found
+        path = self.outcome(cell)
+        return written.read(path, _OUTCOME) if path.exists() else None
 
 
 def open_grid(path: Path, cfg: AblationConfig, material: dict[str, str]) -> GridDirectory:
@@ -133,7 +146,7 @@ def saved_grid(path: Path, name: str = "--report") -> tuple[GridDirectory, Ablat
     """A grid that is there, which the user gave as `name`, and its config."""
     require_kind(name, path, Kind.ABLATION)
     grid = GridDirectory(path.absolute())
-    return grid, from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
+    return grid, read_config(AblationConfig, grid.config)
 
 
 def _is_vacant(path: Path) -> bool:
@@ -150,7 +163,7 @@ def _check_same(
     grid: GridDirectory, cfg: AblationConfig, material: dict[str, str]
 ) -> AblationConfig:
     """The ablation as it was begun, which the given one is but for what may change."""
-    before = from_json(AblationConfig, grid.config.read_text(encoding="utf-8"))
+    before = read_config(AblationConfig, grid.config)
     if cfg.seeds < before.seeds:
         raise UserError(
             f"{grid.path} has {before.seeds} seeds, and seeds={cfg.seeds} would leave some out: "
@@ -166,7 +179,7 @@ def _check_same(
             "and how it is decided, is fixed before the first step; give the same values, or "
             "another --workdir"
         )
-    known = json.loads(grid.material.read_text(encoding="utf-8"))
+    known = grid.read_material()
     for name in {**known, **material}:
         if known.get(name) != material.get(name):
             raise UserError(

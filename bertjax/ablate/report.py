@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -45,7 +44,7 @@ def _blocks(grid: GridDirectory, table: Table) -> Iterator[Block]:
     if table.scores:
         for probe in table.probes:
             yield from _probe(table, probe)
-    material = json.loads(grid.material.read_text(encoding="utf-8"))
+    material = grid.read_material()
     settings = settings_found(table.cfg, grid)
     # A search that has not ended: the first setting stands for those that are tried.
     settings = {arm.name: arm.search[0] for arm in table.cfg.arms if arm.search} | settings
@@ -218,9 +217,8 @@ def _made_of(grid: GridDirectory, table: Table, material: Mapping[str, str]) -> 
     yield Heading("Made of")
     lines = [f"{name}: {value}" for name, value in material.items()]
     for cell in table.outcomes:
-        found = RunDirectory(grid.run(cell)).environment
-        if found.exists():
-            about = json.loads(found.read_text(encoding="utf-8"))
+        about = RunDirectory(grid.run(cell)).read_environment()
+        if about is not None:
             packages = ", ".join(f"{k} {v}" for k, v in about["packages"].items())
             devices = ", ".join(f"{n} × {kind}" for kind, n in about["devices"].items())
             lines.append(f"bertjax {about['bertjax']}, Python {about['python']}, {packages}")

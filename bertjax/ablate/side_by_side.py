@@ -92,9 +92,8 @@ def _beside(run: Path) -> dict[str, str]:
     if meta is not None:
         facts = {name: meta[name][:12] for name in ("corpus", "tokenizer")}
         facts["tokens seen"] = count(meta["tokens"])
-    if directory.environment.exists():
-        about = json.loads(directory.environment.read_text(encoding="utf-8"))
-        facts |= {"bertjax": about["bertjax"], "jax": about["packages"]["jax"]}
+    if about := directory.read_environment():
+        facts |= {"bertjax": about["bertjax"], "jax": about["packages"].get("jax", "")}
     return facts
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bertjax import written
 from bertjax.durable import replace_file
 from bertjax.probe.scores import Scores
 
@@ -28,12 +29,15 @@ def save_scores(path: Path, scores: Mapping[str, Scores]) -> None:
 
 
 def load_scores(path: Path) -> dict[str, Scores]:
-    """The inverse of `save_scores`."""
-    return dict(_read(path))
+    """The inverse of `save_scores`; UserError where the file is damaged."""
+    try:
+        return dict(_read(path))
+    except Exception as error:  # zipfile and NumPy raise many kinds, and `Scores` asserts
+        raise written.damaged(path, f"{type(error).__name__}: {error}") from None
 
 
 def _read(path: Path) -> Iterator[tuple[str, Scores]]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
         for key in arrays:
             name, _, what = key.rpartition("/")
             if what == "values":

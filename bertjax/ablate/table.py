@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bertjax import written
 from bertjax.ablate.directory import MEASURED, GridDirectory
 from bertjax.ablate.grid import Cell, compared
 from bertjax.ablate.stored import load_scores
@@ -63,6 +64,7 @@ class Table:
 def gather(cfg: AblationConfig, grid: GridDirectory) -> Table:
     """Read what is there."""
     outcomes, scores, left_out = {}, {}, {}
+    first: dict[str, int] = {}  # how many examples each probe has, which all cells share
     for cell in compared(cfg):
         outcome = grid.read_outcome(cell)
         if outcome is None:
@@ -74,6 +76,9 @@ def gather(cfg: AblationConfig, grid: GridDirectory) -> Table:
             left_out[cell] = "; ".join(outcome["left_out"])
         else:
             scores[cell] = load_scores(grid.scores(cell))
+            sizes = {name: len(found.values) for name, found in scores[cell].items()}
+            if cfg.decides not in sizes or sizes != (first := first or sizes):
+                raise written.damaged(grid.scores(cell), "its examples are not those of the others")
     return Table(cfg, scores, outcomes, left_out)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from bertjax import model
+from bertjax import model, written
 from bertjax.config import ModelConfig, PretrainConfig
 from bertjax.probe.minimal_pairs import pair_likelihoods, pair_scores, read_pairs
 from bertjax.text.tokenizer import Tokenizer
@@ -32,6 +32,9 @@ class Measured:
 
     held_out: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pairs: float | None = None
+
+
+FORM = {"held_out": {str: {str: written.NUMBER}}, "pairs": written.NULLABLE}  # as JSON
 
 
 def held_out(cfg: PretrainConfig, params: model.Params) -> dict[str, dict[str, float]]:

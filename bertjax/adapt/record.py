@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bertjax import written
 from bertjax.adapt import measure
 from bertjax.adapt.measure import Measured
 from bertjax.config import AdaptConfig
@@ -17,6 +18,14 @@ from bertjax.overrides import apply_overrides, describe_difference, from_json
 from bertjax.text.new_words import NewWord
 
 NAME = "adaptation.json"
+_FORM = {
+    "cfg": dict,
+    "started_from": str,
+    "origin": {str: str},
+    "words": [{"piece": str, "times": int, "old": [int]}],
+    "before": measure.FORM,
+    "after": (measure.FORM, None),
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,14 @@ def read(workdir: Path) -> Record | None:
     path = workdir / NAME
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = written.read(path, _FORM)
     after = content["after"]
+    try:
+        cfg = from_json(AdaptConfig, json.dumps(content["cfg"]))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     return Record(
-        from_json(AdaptConfig, json.dumps(content["cfg"])),
+        cfg,
         content["started_from"],
         content["origin"],
         [NewWord(w["piece"], w["times"], tuple(w["old"])) for w in content["words"]],

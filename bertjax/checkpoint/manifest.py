@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertjax import written
 from bertjax.durable import files_in, replace_file, seal, sha256
 
 NAME = "manifest.json"
 FORMAT = 1
+_FORM = {
+    "step": int,
+    "meta": dict,
+    "arrays": {str: {str: [[int], str]}},
+    "files": {str: [int, str]},
+}
 _LARGEST = 64 << 20  # bytes; a manifest takes about 100 an array
 
 
@@ -61,10 +68,8 @@ def read(folder: Path) -> Manifest:
         raise DamagedError(
             f"{NAME} has format {body.get('format')}, this bertjax reads {FORMAT}: upgrade it"
         )
-    if not isinstance(body.get("step"), int) or not all(
-        isinstance(body.get(key), dict) for key in ("meta", "arrays", "files")
-    ):
-        raise DamagedError(f"{NAME} was not written by bertjax")
+    if wrong := written.differs(body, _FORM):
+        raise DamagedError(f"{NAME} was not written by bertjax ({wrong})")
     return Manifest(body["step"], body["meta"], body["arrays"], body["files"])
 
 

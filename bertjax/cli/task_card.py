@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from bertjax import written
 from bertjax.finetuning.member import Member
 from bertjax.finetuning.saved import SavedRun
 from bertjax.huggingface import CardFacts, Evaluation, Score
@@ -113,5 +113,4 @@ def _entry(saved: SavedRun, member: Member) -> dict[str, Any]:
 
 def _examples(saved: SavedRun) -> str:
     """The fingerprint of the examples it was trained on."""
-    origin = json.loads(RunDirectory(saved.path).origin.read_text(encoding="utf-8"))
-    return origin["train examples"]
+    return written.read(RunDirectory(saved.path).origin, {"train examples": str})["train examples"]

@@ -142,7 +142,7 @@ def _map(directory: Path, name: str, dtype: np.dtype, length: int) -> np.ndarray
     path = raw if raw.exists() else directory / f"{name}.npy"
     try:
         mapped = np.memmap(raw, dtype, "r") if path is raw else np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of a damaged header, NumPy raises what reading Python raises
         raise UserError(f"{path}: damaged ({error}): build the corpus again") from None
     if mapped.shape != (length,) or mapped.dtype != dtype:
         raise UserError(

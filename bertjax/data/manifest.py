@@ -8,11 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bertjax import written
 from bertjax.durable import replace_file, seal, sha256
 from bertjax.errors import UserError
 
 FORMAT = 1  # raised when a corpus can no longer be read by older code
 NAME = "manifest.json"
+_FORM = {
+    "splits": {str: {str: int}},
+    "special": {str: int},
+    "vocab_size": int,
+    "tokenizer": str,
+    "duplicates": int,
+    "pair?": [int, int],
+    "files": {str: {"bytes": int, "sha256": str}},
+}
 _MAX_BYTES = 64 << 20  # of the manifest: far above any real one
 
 
@@ -49,6 +59,8 @@ def read(directory: Path) -> tuple[dict[str, Any], str]:
                 f"{path}: format {manifest['format']!r:.20}, this version reads {FORMAT}: build "
                 "the corpus again with bertjax prepare"
             )
+        if wrong := written.differs(manifest, _FORM):
+            raise ValueError(wrong)
         for name, entry in manifest["files"].items():
             _check_size(directory, name, entry["bytes"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bertjax import written
 from bertjax.config import TransferConfig
 from bertjax.durable import replace_file, write_json
 from bertjax.errors import UserError
 from bertjax.finetuning.material import Encoded, Material
 from bertjax.tasks.task import Example, Rows, Scores
-from bertjax.text.stored import text_lines
 from bertjax.transfer import label_shift
 from bertjax.transfer.pseudo_labels import chosen, mass_ratio, row_weights
 
@@ -38,6 +38,15 @@ class Said(NamedTuple):
     places: np.ndarray  # int64 [N], the word's number in it; 0 for a whole row
     classes: np.ndarray  # int64 [N]
     confidence: np.ndarray  # float64 [N]
+
+
+_FORM = {  # of lesson.json
+    "taken": int,
+    "labelled_weight": written.NUMBER,
+    "pseudo_weight": written.NUMBER,
+    "class_weights?": {str: written.NUMBER},
+}
+_LINE = {"row": int, "label": (str, [written.TEXT]), "weight": written.NUMBER}
 
 
 @dataclass(frozen=True)
@@ -67,11 +76,11 @@ class Lesson:
     def read(cls, folder: Path) -> Lesson | None:
         """What `write` wrote; None where there is none yet."""
         try:
-            lines = text_lines((folder / _LABELS).read_text(encoding="utf-8"))
-            about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-            return cls([json.loads(line) for line in lines], about)
-        except (OSError, ValueError):
+            about = written.read(folder / _ABOUT, _FORM)
+        except UserError:
             return None
+        lines = written.lines(folder / _LABELS, _LINE)
+        return cls(lines, about) if len(lines) == about["taken"] else None
 
 
 def prepare(

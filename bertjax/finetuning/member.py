@@ -9,7 +9,6 @@ member directory (`seed-0/`, `seed-0-fold-3/`; of a round of teaching `seed-0/ro
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -21,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bertjax import sharding
+from bertjax import sharding, written
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig
 from bertjax.durable import finite, write_json
@@ -40,6 +39,17 @@ from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop
 from bertjax.tasks.task import Scores, Task
 
+# What result.json and results.json say of a model, as `written.read` has it.
+MEASURED = {
+    "fold": (int, None),
+    "best_epoch": int,
+    "epochs": int,
+    "steps": int,
+    "tokens": int,
+    "dev": {str: written.NULLABLE},
+    "seconds_per_epoch": written.NUMBER,
+    "history": [{str: written.NULLABLE}],
+}
 MAX_BAD_STEPS = 10  # non-finite steps in a row before giving up
 
 
@@ -84,8 +94,8 @@ def read_result(member: Member) -> dict[str, Any] | None:
     if not member.best.is_dir():
         return None
     try:
-        return json.loads(member.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return written.read(member.result, {"seed": int, **MEASURED})
+    except UserError:
         return None
 
 

@@ -11,14 +11,38 @@ from typing import Any
 
 import numpy as np
 
+from bertjax import written
 from bertjax.config import FinetuneConfig, TaskConfig
 from bertjax.durable import replace_file
 from bertjax.finetuning.material import Material, Start
-from bertjax.finetuning.member import Member, first_best, metric_values
+from bertjax.finetuning.member import MEASURED, Member, first_best, metric_values
 from bertjax.finetuning.parameters import weight_counts
 from bertjax.finetuning.settle import task_shape
 from bertjax.tasks.conventions import conventions, table_convention
 from bertjax.tasks.task import Example, Scores, Task
+
+NAME = "results.json"
+_FORM = {
+    "metric": str,
+    "convention": {"selection": str, "start": str, "start_task": written.TEXT},
+    "weights": {"encoder": int, "head": int, "kept": int},
+    "models": [{"name": str, "seed": int, "null_threshold?": written.NUMBER, **MEASURED}],
+    "null_threshold?": written.NUMBER,
+    "splits": {
+        str: {
+            "examples": int,
+            "models": {
+                str: {
+                    "mean": written.NULLABLE,
+                    "sd": written.NULLABLE,
+                    "values": [written.NULLABLE],
+                }
+            },
+        }
+    },
+    "cut": {str: {"of": int}},
+    "soup?": {"split": str},
+}
 
 
 def summarise(
@@ -100,6 +124,18 @@ def with_convention(report: Mapping[str, Any] | None) -> Mapping[str, Any] | Non
     """The tables of a score, with what their columns follow."""
     said = table_convention(report or ())
     return {**(report or {}), "convention": said} if said else report
+
+
+def read(run: Path) -> dict[str, Any]:
+    """The content of a run's results.json; UserError where it cannot be read or is damaged."""
+    found = written.read(run / NAME, _FORM)
+    metric = found["metric"]
+    for split, entry in found["splits"].items():
+        if metric not in entry["models"]:
+            raise written.damaged(run / NAME, f"splits.{split} has no {metric!r}")
+    if not found["models"] or any(metric not in model["dev"] for model in found["models"]):
+        raise written.damaged(run / NAME, f"a model has no {metric!r}")
+    return found
 
 
 _KEPT = (

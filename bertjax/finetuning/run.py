@@ -236,7 +236,7 @@ class FinetuneRun:
             results.write_predictions(self.directory.path / f"{name}.jsonl", predictions, by)
         if not plots.draw(self.directory.path, content):
             self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
-        write_json(self.directory.path / "results.json", content)
+        write_json(self.directory.path / results.NAME, content)
         self.terminal.say(results.table(content))
         return content
 

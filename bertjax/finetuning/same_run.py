@@ -6,19 +6,20 @@ initial/    what models that are not begun start from; there until all are train
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bertjax import written
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.errors import UserError
+from bertjax.finetuning import results
 from bertjax.finetuning.material import RANDOM_WEIGHTS, Start
 from bertjax.finetuning.member import Member
 from bertjax.finetuning.splits import Splits
-from bertjax.overrides import from_json
+from bertjax.overrides import read_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.same_run import check_origin, fingerprint, refuse_changes
 from bertjax.tasks.task import Example
@@ -39,7 +40,7 @@ def check_same_run(
 ) -> None:
     """Refuse to go on with a run under another config, or from other weights or examples."""
     if directory.config.exists():
-        before = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
+        before = read_config(FinetuneConfig, directory.config)
         refuse_changes(directory, before, cfg, _MAY_CHANGE)
     parts = {"train": splits.train, "dev": splits.dev, "test": splits.test}
     if splits.unlabelled:  # runs of before say nothing of any
@@ -77,7 +78,7 @@ def start_of(workdir: Path) -> tuple[ModelConfig, Start]:
         UserError: the stored weights are damaged.
     """
     directory = RunDirectory(workdir.absolute())
-    cfg = from_json(FinetuneConfig, directory.config.read_text(encoding="utf-8"))
+    cfg = read_config(FinetuneConfig, directory.config)
     tokenizer = load_tokenizer(directory.tokenizer)
     found = CheckpointStore(directory.initial, keep=1).restore_all()
     about = origin_of(directory)
@@ -91,8 +92,8 @@ def finished(directory: RunDirectory, start: Start) -> dict[str, Any] | None:
     if not start.is_gone:
         return None
     try:
-        return json.loads((directory.path / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return results.read(directory.path)
+    except UserError:
         return None
 
 
@@ -113,8 +114,8 @@ def require_checkpoint(cfg: FinetuneConfig, member: Member, start: Start) -> Non
 def origin_of(directory: RunDirectory) -> dict[str, str]:
     """What a run was started with, by name (`check_origin`); empty where nothing can be read."""
     try:
-        return json.loads(directory.origin.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return written.read(directory.origin, {str: written.TEXT})
+    except UserError:
         return {}
 
 

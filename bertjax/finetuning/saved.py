@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -13,6 +12,7 @@ import jax
 from bertjax import model, sharding
 from bertjax.config import FinetuneConfig, MeshConfig, ModelConfig
 from bertjax.errors import UserError, nearest
+from bertjax.finetuning import results
 from bertjax.finetuning.inference import Predictor
 from bertjax.finetuning.layout import Form, evaluation_forms, form_of_one_batch
 from bertjax.finetuning.material import Start
@@ -20,7 +20,7 @@ from bertjax.finetuning.member import Member, first_best
 from bertjax.finetuning.settle import method_of, task_shape
 from bertjax.finetuning.step import make_predict
 from bertjax.finetuning.stored import best_parameters, best_weights, check_base, noted_places
-from bertjax.overrides import from_json
+from bertjax.overrides import read_config
 from bertjax.pretrained import open_pretrained, tokenizer_of
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
@@ -173,11 +173,10 @@ def open_saved(path: Path, base: Start | None = None) -> SavedRun:
     """
     require_kind("RUN", path, Kind.FINETUNING, fix="give the --workdir of a `bertjax finetune`")
     run = RunDirectory(path.absolute())
-    cfg = from_json(FinetuneConfig, run.config.read_text(encoding="utf-8"))
-    try:
-        results = json.loads((run.path / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    cfg = read_config(FinetuneConfig, run.config)
+    if not (run.path / results.NAME).exists():
         raise UserError(
             f"{path} has no results.json: it is not finished; the same `bertjax finetune` goes on"
-        ) from None
-    return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), results, base)
+        )
+    found = results.read(run.path)
+    return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), found, base)

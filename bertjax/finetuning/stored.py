@@ -6,12 +6,11 @@ base.json has the fingerprint of what it shares, and where that lay.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bertjax import model
+from bertjax import model, written
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import FinetuneConfig
 from bertjax.durable import write_json
@@ -92,8 +91,14 @@ def check_base(run: Path, cfg: FinetuneConfig, encoder: model.Params, source: st
 
 def _read(run: Path) -> dict:
     try:
-        return json.loads((run / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return written.read(
+            run / _FILE,
+            (
+                {"fingerprint": str, "path": str, "from_here": str},
+                {"fingerprint": str, "path": None},
+            ),
+        )
+    except UserError:
         raise UserError(
             f"{run} has no {_FILE} that can be read, which says what encoder its weights belong "
             "to: the same `bertjax finetune` writes it again"

@@ -7,12 +7,12 @@ never speaks for other models.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bertjax import written
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.finetuning.material import Start
@@ -20,6 +20,37 @@ from bertjax.finetuning.saved import SavedRun, open_saved
 from bertjax.fuse.voices import Fusion, Voice
 from bertjax.fuse.ways import way_from
 from bertjax.runs.kinds import Kind, describe, kind_of, require_kind
+
+_LEARNED: dict[str, Any] = {  # by each way
+    "average": {"weights": [written.NUMBER]},
+    "weighted": {"weights": [written.NUMBER]},
+    "vote": {"votes": int},
+    "stack": {
+        "mean": [written.NUMBER],
+        "scale": [written.NUMBER],
+        "weights": [[written.NUMBER]],
+        "bias": [written.NULLABLE],
+    },
+}
+_FORM = {
+    "fusion": tuple(
+        {
+            "method": method,
+            "learned": learned,
+            "learned_on": written.TEXT,
+            "null_threshold": written.NUMBER,
+        }
+        for method, learned in _LEARNED.items()
+    ),
+    "voices": [
+        {
+            "name": str,
+            "run": str,
+            "from_here": str,
+            "models": [{"name": str, "fingerprint": str}],
+        }
+    ],
+}
 
 
 def fingerprints(voices: Sequence[Voice]) -> list[list[str]]:
@@ -108,7 +139,21 @@ def open_fusion(path: Path, base: Start | None = None) -> Fusion:
 def read(path: Path) -> dict[str, Any]:
     """The content of config.json; UserError if it is not that of a fusion."""
     require_kind("RUN", path, Kind.FUSION)
-    return json.loads((path / "config.json").read_text(encoding="utf-8"))
+    content = written.read(path / "config.json", _FORM)
+    if not _fits(content["fusion"]["learned"], len(content["voices"])):
+        raise written.damaged(path / "config.json", "what was learned is not of its models")
+    return content
+
+
+def _fits(learned: Mapping[str, Any], voices: int) -> bool:
+    """Whether arrays have the shapes that the models of a fusion need."""
+    if "votes" in learned:
+        return True
+    if "bias" not in learned:
+        return len(learned["weights"]) == voices
+    features, classes = len(learned["mean"]), len(learned["bias"])
+    rows = learned["weights"]
+    return features == len(learned["scale"]) == len(rows) and {len(r) for r in rows} <= {classes}
 
 
 def _place(path: Path, entry: dict[str, Any]) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bertjax.errors import UserError
-from bertjax.huggingface.systems import SYSTEMS, System
+from bertjax.huggingface.systems import SYSTEMS, System, class_of
 from bertjax.huggingface.weights import StoredTensor
 
 # These may stand anywhere in a name, for each block may have been wrapped by itself.
@@ -60,7 +60,7 @@ def model_type_of(content: dict[str, Any], names: Iterable[str], source: Path) -
 
     Raises UserError where neither tells.
     """
-    named = str((content.get("architectures") or [""])[0])
+    named = class_of(content) or ""
     for system in sorted(SYSTEMS.values(), key=lambda one: -len(one.class_prefix)):
         if named.startswith(system.class_prefix):
             return system.model_type

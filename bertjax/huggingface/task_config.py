@@ -10,7 +10,7 @@ from bertjax.config import SENTENCE_FAMILIES, HeadConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.config_json import typed
 from bertjax.huggingface.names import Architecture, task_class_families
-from bertjax.huggingface.systems import SYSTEMS, Head, System, short
+from bertjax.huggingface.systems import SYSTEMS, Head, System, class_of, short
 from bertjax.model.task import TaskShape
 
 # Families that one class of transformers tells apart by this field.
@@ -58,9 +58,9 @@ def from_task_fields(
     A multiple choice made elsewhere does not say how many endings it has: its `classes` is 0.
     Raises UserError if the class is not one of a task, or a field makes no sense.
     """
-    name = (content.get("architectures") or [None])[0]
+    name = class_of(content)
     system = SYSTEMS[content["model_type"]]
-    families = task_class_families(system, name)
+    families = task_class_families(system, name or "")
     if not families:
         raise UserError(
             f"{source}: architectures={short(name)} is no model with a head for a task that "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bertjax import written
 from bertjax.config import PretrainConfig
 from bertjax.data.batches import Batches, BatchSource
 from bertjax.data.corpus import Corpus
@@ -24,6 +24,18 @@ from bertjax.terminal import count
 _BATCHES, _ROWS = 16, slice(0, 32)  # that are looked at: over a run, and of each
 _PLATEAU = 0.03  # of the unigram entropy: a loss that is nearer to it has not left it
 _BEHIND = 0.6  # of what reference runs had learnt by then
+
+
+_FORM = {  # of review.json
+    "step": int,
+    "tokens": written.NUMBER,
+    "loss": written.NULLABLE,
+    "unigram_entropy": written.NUMBER,
+    "bigram_loss": written.NULLABLE,
+    "recipe": str,
+    "band": ([written.NUMBER, written.NUMBER], None),
+    "causes": [{"name": str, "says": str}],
+}
 
 
 @dataclass(frozen=True)
@@ -135,8 +147,9 @@ def load_review(path: Path) -> Review | None:
     """The inverse; None where there is none, as in runs that have not ended."""
     if not path.exists():
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    found["causes"] = tuple(Cause(**cause) for cause in found["causes"])
+    found = written.read(path, _FORM)
+    found = {field.name: found[field.name] for field in fields(Review)}
+    found["causes"] = tuple(Cause(one["name"], one["says"]) for one in found["causes"])
     found["loss"] = float("inf") if found["loss"] is None else found["loss"]
     found["band"] = tuple(found["band"]) if found["band"] else None
     return Review(**found)

@@ -28,13 +28,14 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import jax
 
+from bertjax import written
 from bertjax.durable import lock, replace_file, write_json
 from bertjax.errors import UserError
-from bertjax.runs.environment import describe_environment
+from bertjax.runs.environment import FORM, describe_environment
 from bertjax.runs.kinds import Kind, describe, kind_of
 
 
@@ -112,6 +113,10 @@ class RunDirectory:
     def initial(self) -> Path:
         """Store of imported weights, as step 0; absent in other runs."""
         return self.path / "initial"
+
+    def read_environment(self) -> dict[str, Any] | None:
+        """Its content, None where there is none; UserError where it is damaged."""
+        return written.read(self.environment, FORM) if self.environment.exists() else None
 
     def describe(self, config_json: str, command: Sequence[str]) -> None:
         """Write config.json and environment.json and add a line to command.txt."""

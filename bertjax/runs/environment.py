@@ -38,6 +38,16 @@ _COMPUTING = (
 )
 
 
+# environment.json, as `written.read` has it.
+FORM = {
+    "bertjax": str,
+    "python": str,
+    "system": str,
+    "packages": {str: str},
+    "devices": {str: int},
+}
+
+
 def describe_environment() -> dict:
     """Versions, platform and devices of this process, from a fixed list of keys."""
     devices = jax.devices()

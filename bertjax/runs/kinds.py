@@ -35,7 +35,7 @@ def kind_of(path: Path) -> Kind | None:
     if config.is_file():
         try:
             content = json.loads(config.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             content = None  # who reads it as a Hugging Face directory says what is wrong with it
         names = set(content) if isinstance(content, dict) else set()
         for kind, sections in _SECTIONS.items():

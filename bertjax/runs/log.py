@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from bertjax import written
 from bertjax.durable import finite, replace_file
 from bertjax.errors import UserError
 
@@ -29,14 +30,8 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, step: int):
-        lines = []
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    if json.loads(line)["step"] <= step:
-                        lines.append(line + "\n")
-                except (ValueError, KeyError, TypeError):
-                    continue
+        rows = [row for row in written.lines(path, {"step": int}) if row["step"] <= step]
+        lines = [json.dumps(row) + "\n" for row in rows]
         try:
             replace_file(path, "".join(lines).encode())
             self._file: TextIO = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bertjax import written
 from bertjax.runs.directory import RunDirectory
 
 # Asked between steps whether to end: the reason in a word, such as SIGTERM, or None to go on.
@@ -27,10 +27,9 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """All that was logged, in order; of a fine-tuned run by `model`."""
+        """All that was logged, in order, torn lines aside; of a fine-tuned run by `model`."""
         rows = []
         for path in sorted(self.directory.path.glob("**/metrics.jsonl")):
             model = {} if path == self.directory.metrics else {"model": path.parent.name}
-            with path.open(encoding="utf-8") as file:
-                rows += [model | json.loads(line) for line in file]
+            rows += [model | row for row in written.lines(path, {"kind": str, "step": int})]
         return rows

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bertjax import written
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,9 @@ class Record:
 def read_record(metrics: Path) -> Record:
     """Read a metrics.jsonl; torn lines are passed over, and a file that is not there is empty."""
     record = Record()
-    if not metrics.exists():
-        return record
-    for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-            kind, step = row.pop("kind"), row.pop("step")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-        if kind == "state":
+    for row in written.lines(metrics, {"kind": str, "step": int}):
+        kind, step = row.pop("kind"), row.pop("step")
+        if kind == "state" and isinstance(row.get("hash"), str):
             record.hashes[step] = row["hash"]
         elif kind == "environment":
             record.environments[step] = row

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from bertjax import written
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.overrides import describe_difference
@@ -53,7 +53,7 @@ def check_origin(
         if not resumes:
             write_json(run.origin, {**(about or {}), **origin})
         return
-    before = json.loads(run.origin.read_text(encoding="utf-8"))
+    before = written.read(run.origin, {str: written.TEXT})
     changed = [name for name in origin if origin[name] != before.get(name)]
     if changed:
         raise UserError(

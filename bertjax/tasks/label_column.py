@@ -301,7 +301,7 @@ def _switched_on(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _number(value: Any) -> float:
     try:
         number = float(visible(value)) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if is_bool(value) or not abs(number) <= _LARGEST:
         shown = visible(value) if isinstance(value, str) else value

@@ -15,6 +15,7 @@ import numpy as np
 from bertjax.text.account import Problem
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")  # 007 is a code and no number
+_LONGEST_NUMBER = 400  # characters: floats end at 309 digits, and Python reads 4,300 of an integer
 _NULLS = {"nan", "null", "n/a", "#n/a", "<na>", "nat", r"\n"}  # what libraries write for no value
 _TRUTH = {"true": "1", "false": "0"}
 _SPACES = re.compile(r"\s+")
@@ -57,7 +58,8 @@ def is_bool(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether a value is a number, or a text that spells one."""
     if isinstance(value, str):
-        return _NUMBER.fullmatch(visible(value)) is not None
+        shown = visible(value)
+        return len(shown) <= _LONGEST_NUMBER and _NUMBER.fullmatch(shown) is not None
     return isinstance(value, numbers.Number) and not is_bool(value)
 
 

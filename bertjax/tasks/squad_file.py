@@ -26,6 +26,7 @@ from bertjax.text.stored import check_text, read_text
 _KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 _FLAT = ("json", "jsonl", "parquet", "arrow", "saved", "tfds")
 _FIELDS = ("question", "context")
+_PLACES = 100  # of an answer in its context that are looked at to say what is wrong
 # What programs count before an answer instead of characters.
 _OTHER_COUNTS: dict[str, Callable[[str], int]] = {
     "UTF-16 units, as JavaScript and Java do": lambda before: len(before.encode("utf-16-le")) // 2,
@@ -108,13 +109,17 @@ def _questions(path: str, cfg: FinetuneConfig, labelled: bool, account: Account)
 
 
 def _is_nested(articles: Any) -> bool:
-    return isinstance(articles, list) and bool(articles) and "paragraphs" in (articles[0] or {})
+    return isinstance(articles, list) and _begins_with(articles, "paragraphs")
 
 
 def _has_rows(content: Any) -> bool:
     """Whether JSON holds flat questions rather than articles."""
     rows = content.get("data") if isinstance(content, dict) else content
-    return isinstance(rows, list) and bool(rows) and "context" in (rows[0] or {})
+    return isinstance(rows, list) and _begins_with(rows, "context")
+
+
+def _begins_with(objects: list[Any], field: str) -> bool:
+    return bool(objects) and isinstance(objects[0], dict) and field in objects[0]
 
 
 def _of_articles(name: str, content: Any) -> Iterator[Item]:
@@ -204,7 +209,8 @@ def _checked(
 
 def _other_count(context: str, start: int, text: str) -> str:
     """What else than characters the place of an answer counts, if it fits; or where the text is."""
-    places = [match.start() for match in re.finditer(f"(?={re.escape(text)})", context)]
+    found = re.finditer(f"(?={re.escape(text)})", context)
+    places = [match.start() for match in itertools.islice(found, _PLACES)]
     for place in places:
         for what, count in _OTHER_COUNTS.items():
             if count(context[:place]) == start:

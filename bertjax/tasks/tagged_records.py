@@ -39,8 +39,9 @@ def read_tagged(
             if scheme:
                 words, tags = _cluener(fields, labelled, scheme)
             else:
-                found = reach(fields, cfg.data.label) if labelled else None
-                tags = None if found is None else _tags(found, cfg.data.label, cfg.task.labels)
+                if labelled:
+                    found = reach(fields, cfg.data.label)
+                    tags = _tags(found, cfg.data.label, cfg.task.labels)
                 value = reach(fields, cfg.data.text)
                 words = _words(value, tags)
                 source = value if isinstance(value, str) and as_list(value) is None else ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bertjax.errors import UserError, nearest
+from bertjax.errors import UserError, nearest, printable
 
 # How a user of `prepare` and `adapt` names the field or column with the text.
 NAMED_BY = "with --text-field, or FILE:FIELD of --probes"
@@ -88,7 +88,8 @@ class Account:
         if self.aside:
             kinds = (f"{kind} ({number:,})" for kind, number in self.aside.most_common())
             made.append(("not read", ", ".join(kinds)))
-        return made + [("note", text) for text in self.notes]
+        made += [("note", text) for text in self.notes]
+        return [(word, printable(text)) for word, text in made]
 
 
 def _counted(kinds: Counter[str]) -> str:

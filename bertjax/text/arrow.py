@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 
 from bertjax.errors import UserError
 from bertjax.text.account import NAMED_BY, MissingColumn, check_once
-from bertjax.text.stored import local, readable
+from bertjax.text.stored import check_growth, local, readable
 
 _ROWS = 64  # read at once; with a buffer of one page, whatever the size of row groups
 _BUFFER = 1 << 20
+_ROW_BYTES = 128  # that a row counts at least, as rows of nothing can be any number in no bytes
 
 
 @dataclass(frozen=True)
@@ -24,22 +26,28 @@ class ArrowTable:
     name: str
     schema: Any  # pyarrow.Schema
     rows: int
+    stored_bytes: int
     batches: Callable[[list[str]], Iterator[Any]]  # pyarrow.RecordBatch, of these columns
 
     def features(self) -> dict[str, Any]:
         """What `datasets` notes about the columns; empty for a table of anyone else."""
         stored = (self.schema.metadata or {}).get(b"huggingface")
         try:
-            return json.loads(stored)["info"]["features"] if stored else {}
-        except (ValueError, KeyError, TypeError):
+            found = json.loads(stored)["info"]["features"] if stored else {}
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {}
+        return found if isinstance(found, dict) else {}
 
     def dicts(self, columns: list[str]) -> Iterator[dict[str, Any]]:
         """The rows as dicts of these columns, classes as their names."""
-        classes = {n: f for n, f in self.features().items() if n in columns and _has_classes(f)}
         with _arrow_errors(self.name):
+            features = self.features().items()
+            classes = {n: f for n, f in features if n in columns and _has_classes(f)}
+            unpacked = 0
             for batch in self.batches(columns):
-                for row in batch.to_pylist():
+                unpacked += _bytes_of(batch)
+                check_growth(self.name, self.stored_bytes, unpacked)
+                for row in _rows_of(batch):
                     yield row | {n: named(f, row[n]) for n, f in classes.items()}
 
     def root(self, column: str) -> str:
@@ -47,12 +55,14 @@ class ArrowTable:
 
         Raises UserError if none does, or several have its name or one of a field in it.
         """
+        with _arrow_errors(self.name):
+            names = self.schema.names
         for name in (column, column.split(".")[0]):
-            if name in self.schema.names:
-                check_once(self.name, name, self.schema.names)
+            if name in names:
+                check_once(self.name, name, names)
                 _check_fields(self.name, name, self.schema.field(name).type)
                 return name
-        raise MissingColumn(self.name, column, self.schema.names)
+        raise MissingColumn(self.name, column, names)
 
 
 def open_parquet(name: str) -> ArrowTable:
@@ -67,6 +77,7 @@ def open_parquet(name: str) -> ArrowTable:
         name,
         file.schema_arrow,
         file.metadata.num_rows,
+        local(name).stat().st_size,
         lambda columns: file.iter_batches(_ROWS, columns=columns, use_threads=False),
     )
 
@@ -90,8 +101,10 @@ def open_saved(directory: str) -> ArrowTable:
         )
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        files = [path / item["filename"] for item in state["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        files = [path / os.fsencode(item["filename"]).decode() for item in state["_data_files"]]
+        if not files:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
             f"{directory}: state.json names no Arrow files: save the data set again with "
             "save_to_disk, or as Parquet with to_parquet"
@@ -113,28 +126,29 @@ def saved_splits(path: Path) -> list[str]:
     """The splits of a saved `DatasetDict`; none for any other directory."""
     try:
         content = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))
-        return list(content["splits"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return [str(split) for split in content["splits"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
 def named(feature: Any, value: Any) -> Any:
     """A value of `datasets` with class numbers as names, in lists and structs too.
 
-    -1, and any number that has no name, is None: no class is given.
+    -1, and any number that has no name, is None: no class is given. What a feature says of another
+    kind of value than is there says nothing.
     """
-    if value is None or not isinstance(feature, dict | list):
-        return value
-    if isinstance(feature, list):  # an older way to write a list
+    if isinstance(feature, list) and feature and isinstance(value, list):  # an older way to write
         return [named(feature[0], item) for item in value]
+    if not isinstance(feature, dict):
+        return value
     if feature.get("_type") == "ClassLabel":
-        names = feature.get("names") or []
+        names = _class_names(feature)
         return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
     if "feature" in feature and feature.get("_type") in ("Sequence", "List", "LargeList"):
         inner = feature["feature"]
-        if isinstance(value, dict):  # a sequence of structs is a struct of lists
-            return {n: [named(inner.get(n), x) for x in items] for n, items in value.items()}
-        return [named(inner, item) for item in value]
+        if isinstance(value, dict) and isinstance(inner, dict):  # a struct of lists
+            return {n: named([inner.get(n)], items) for n, items in value.items()}
+        return named([inner], value)
     if isinstance(value, dict):
         return {n: named(feature.get(n), inner) for n, inner in value.items()}
     return value
@@ -149,8 +163,13 @@ def classes_of(features: dict[str, Any], column: str) -> tuple[str, ...]:
         elif isinstance(feature, dict) and "feature" in feature:
             feature = feature["feature"]
     if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
-        return tuple(feature.get("names") or ())
+        return _class_names(feature)
     return ()
+
+
+def _class_names(feature: dict[str, Any]) -> tuple[str, ...]:
+    names = feature.get("names")
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def check_text_column(name: str, schema: Any, column: str) -> None:
@@ -212,7 +231,8 @@ def _of_files(name: str, files: Sequence[Path]) -> ArrowTable:
 
     with _arrow_errors(name):
         rows = sum(batch.num_rows for file in files for batch in _batches(_reader(file)))
-    return ArrowTable(name, schema, rows, batches)
+    stored_bytes = sum(file.stat().st_size for file in files)
+    return ArrowTable(name, schema, rows, stored_bytes, batches)
 
 
 def _reader(file: Path) -> Any:
@@ -225,10 +245,48 @@ def _reader(file: Path) -> Any:
     return ipc.open_file(mapped) if random_access else ipc.open_stream(mapped)
 
 
+def _bytes_of(batch: Any) -> int:
+    """About what the rows of a batch take, where a dictionary's values count at each use."""
+    import pyarrow
+
+    columns = (
+        column.dictionary_decode() if isinstance(column, pyarrow.DictionaryArray) else column
+        for column in batch.columns
+    )
+    return sum(column.nbytes for column in columns) + _ROW_BYTES * batch.num_rows
+
+
+def _rows_of(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch; a text that is not UTF-8 is bytes, which whoever wants text refuses."""
+    import pyarrow
+
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        texts = [
+            n for n in batch.schema.names if pyarrow.types.is_string(batch.schema.field(n).type)
+        ]
+        for name in texts:
+            at = batch.schema.get_field_index(name)
+            batch = batch.set_column(at, name, batch.column(at).cast(pyarrow.binary()))
+        return [
+            row | {name: _text_if_it_is(row[name]) for name in texts} for row in batch.to_pylist()
+        ]
+
+
+def _text_if_it_is(value: bytes | None) -> str | bytes | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _batches(reader: Any) -> Iterator[Any]:
-    if hasattr(reader, "num_record_batches"):
-        return (reader.get_batch(i) for i in range(reader.num_record_batches))
-    return iter(reader)
+    """The batches of a file, each looked at whole: lengths that lie would lead out of memory."""
+    count = getattr(reader, "num_record_batches", None)
+    for batch in reader if count is None else map(reader.get_batch, range(count)):
+        batch.validate(full=True)
+        yield batch
 
 
 @contextmanager
@@ -238,5 +296,5 @@ def _arrow_errors(name: str) -> Iterator[None]:
     with readable(name):
         try:
             yield
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, UnicodeError, OverflowError, RecursionError) as error:
             raise OSError(str(error).splitlines()[0]) from None

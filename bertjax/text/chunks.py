@@ -94,14 +94,15 @@ def _bounded(chunk: Chunk, texts: list[str], account: Account) -> Iterator[str]:
 
 
 def _apart(chunk: Chunk) -> Iterator[Chunk]:
-    """A chunk a document."""
+    """A chunk a document, blank ones aside."""
     payload, line = bytes(chunk.payload), chunk.line  # type: ignore[arg-type]
     start = 0
     while start < len(payload):
         found = SEPARATORS[chunk.layout].search(payload, start)
         end = found.end() if found else len(payload)
         part = payload[start:end]
-        yield replace(chunk, payload=part, offset=chunk.offset + start, line=line)
+        if part.strip():  # of a megabyte of line ends there are half a million that are blank
+            yield replace(chunk, payload=part, offset=chunk.offset + start, line=line)
         start, line = end, line + part.count(b"\n")
 
 

@@ -13,6 +13,7 @@ tokenizer_config.json is believed before tokenizer.json: so does transformers.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ _SWITCHES = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 _GENERIC = ("PreTrainedTokenizer", "TokenizersBackend")  # run a tokenizer.json as it is
 _ROBERTA = ("RobertaTokenizer", "XLMRobertaTokenizer", "CamembertTokenizer")
@@ -106,7 +108,7 @@ def read_companions(path: Path) -> Companions:
     if added is None:
         named = config | _read(path.with_name("special_tokens_map.json"))
         source = path.with_name("added_tokens.json")
-        added = {id: text for text, id in _read(source).items()}
+        added = {str(id): text for text, id in _read(source).items()}
     given = {role: named[f"{role}_token"] for role in ROLES if named.get(f"{role}_token")}
     five = {role: _token(value, config_file, special=True) for role, value in given.items()}
     extra = [_token(value, config_file, special=True) for value in _extra(named)]
@@ -165,14 +167,15 @@ def _extra(named: dict[str, Any]) -> Iterator[Any]:
             yield value
     for key in ("additional_special_tokens", "extra_special_tokens"):
         given = named.get(key) or ()
-        yield from given.values() if isinstance(given, dict) else given
+        listed = given.values() if isinstance(given, dict) else given
+        yield from listed if isinstance(given, list | dict | tuple) else (given,)
 
 
 def _token(value: Any, source: Path, special: bool = False) -> AddedToken:
     """A token that is given as its text, or as an object with its flags."""
     given = value if isinstance(value, dict) else {"content": value}
     text = given.get("content")
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text or _HALF_PAIR.search(text):
         raise UserError(f"{source}: {str(value)[:60]} is no added token: copy the file again")
     special = special or given.get("special") is True
     flags = {name: given[name] is True for name in _FLAGS[:4] if name in given}
@@ -187,5 +190,6 @@ def _bert_normalizers(normalizer: Any) -> Iterator[dict[str, Any]]:
     if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
         yield normalizer
     elif isinstance(normalizer, dict):
-        for step in normalizer.get("normalizers") or ():
+        steps = normalizer.get("normalizers")
+        for step in steps if isinstance(steps, list) else ():
             yield from _bert_normalizers(step)

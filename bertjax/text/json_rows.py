@@ -82,13 +82,14 @@ def _unwrap(name: str, content: Any, columns: Sequence[str]) -> Sequence[Any]:
         raise UserError(f"{name}: a JSON {type(content).__name__}, not a list of rows")
     roots = [column.split(".")[0] for column in columns]
     if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
-        return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+        return _of_split(content["columns"], content["data"])
     lists = {key: value for key, value in content.items() if isinstance(value, list)}
     if set(roots) <= set(content):
         return _of_columns(name, content, roots)
     if "data" in lists or len(lists) == 1:
         rows = lists.get("data") or next(iter(lists.values()))
-        return [row["row"] if isinstance(row, dict) and "row_idx" in row else row for row in rows]
+        wrapped = {"row", "row_idx"}  # by the server of Hugging Face's Hub
+        return [r["row"] if isinstance(r, dict) and wrapped <= set(r) else r for r in rows]
     inner = list(content.values())
     if inner and all(isinstance(row, dict) for row in inner) and set(roots) <= set(inner[0]):
         return inner  # a row a key: pandas' orientation `index`
@@ -97,6 +98,18 @@ def _unwrap(name: str, content: Any, columns: Sequence[str]) -> Sequence[Any]:
         f"{name}: a JSON object with {shown or 'nothing'}, in which there are no rows with "
         f"{', '.join(map(repr, columns))}: give a list of objects, or JSON Lines"
     )
+
+
+def _of_split(columns: Sequence[Any], rows: Sequence[Any]) -> Sequence[Any]:
+    """Rows of pandas' orientation `split`, where a list has the names and others the values."""
+    names = [str(column) for column in columns]
+    said = f"no list of {len(names)} values, as many as there are columns"
+    return [
+        dict(zip(names, row, strict=True))
+        if isinstance(row, list) and len(row) == len(names)
+        else Problem("ragged", said)
+        for row in rows
+    ]
 
 
 def _of_columns(name: str, content: dict[str, Any], roots: Sequence[str]) -> Sequence[Any]:

@@ -160,18 +160,18 @@ def _first_object(name: str, alone: bool) -> dict[str, Any] | None:
     Unless it may stand `alone`, more text must follow it, as one object is a JSON file, and the
     line after it counts as well: the first one may be broken.
     """
-    data = b""
+    data, size = b"", 0
     if _head(name).lstrip()[:1] not in (b"{", b""):
         return None
     try:
         with open_stored(name) as stored:
             for block in stored.blocks(1 << 16):
-                data += block
-                if data.lstrip().partition(b"\n")[2].strip() or len(data) > _SNIFFED:
+                data, size = (data + block).lstrip(), size + len(block)
+                if data.partition(b"\n")[2].strip() or size > _SNIFFED:
                     break
     except DamagedFile:
         pass
-    first, _, rest = data.lstrip().partition(b"\n")
+    first, _, rest = data.partition(b"\n")
     lines = [first] if alone or rest.strip() else []
     if not alone and first.rstrip()[-1:] not in (b"[", b"{", b",", b":"):
         lines += rest.lstrip().split(b"\n", 1)[:1]

@@ -28,6 +28,7 @@ from typing import Any, BinaryIO
 
 from bertjax.errors import UserError
 from bertjax.text.account import Account, Problem
+from bertjax.text.archives import archive_errors, only_member
 
 # Suffix -> what packs the file.
 COMPRESSED = {
@@ -45,9 +46,11 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "",
 }  # fmt: skip
 _MARK = "\ufeff"  # any of them, decoded
-_OFFICE = ("[Content_Types].xml", "META-INF/manifest.xml")  # in .xlsx and .docx; .ods and .odt
 _PEEK = 1 << 16  # bytes by which line ends are told
 _LARGEST = 4 << 30  # bytes of a file that is read whole, such as a CSV
+# What a packed file may become: text is packed to a hundredth, and what goes far beyond that was
+# made to fill a memory. A small one may always become so much.
+_MOST_TIMES, _ALWAYS = 256, 16 << 20
 _MANY_BAD_LINES = 4  # one line of so many that is not UTF-8: the file is in another encoding
 # How a file in another encoding is turned into UTF-8, for messages.
 AS_UTF8 = (
@@ -62,6 +65,7 @@ _ESCAPED_BYTE = re.compile("[\udc00\udc80-\udcff]")
 _NUL = "\udc00"  # as bytes that are not UTF-8 are escaped
 _LONE_RETURN = re.compile(r"\r[^\r\n]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
+_OF_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 
 
 class DamagedFile(UserError):
@@ -83,6 +87,7 @@ class Stored:
         self.offset = 0 if self._encoding else len(mark)  # of the first byte that is given
         # Whether what is given are the bytes of the file, from `offset` on.
         self.is_plain = not (packed or self._encoding or self._lone_returns)
+        self._stored_bytes = os.fstat(raw.fileno()).st_size if packed else 0
         if head[257:262] == b"ustar":
             raise UserError(f"{name}: a tar archive: unpack it and name the files in it")
         if packed and head.startswith(tuple(_MAGIC)):
@@ -91,8 +96,11 @@ class Stored:
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield what the file holds, about `size` bytes at a time."""
         decoder = codecs.getincrementaldecoder(self._encoding)() if self._encoding else None
-        block = self._head
+        block, size_so_far = self._head, 0
         while block:
+            size_so_far += len(block)
+            if self._stored_bytes:
+                check_growth(self.name, self._stored_bytes, size_so_far)
             if decoder is not None:
                 block = self._transcoded(decoder, block)
             if self._lone_returns:
@@ -111,6 +119,15 @@ class Stored:
                 f"{self.name}: begins as {self._encoding.upper()} and is not ({error}): save it as "
                 "UTF-8"
             ) from None
+
+
+def check_growth(name: str, stored_bytes: int, unpacked: int) -> None:
+    """Raise `DamagedFile` where a file becomes far more bytes than any text packed into it does."""
+    if unpacked > max(_ALWAYS, _MOST_TIMES * stored_bytes):
+        raise DamagedFile(
+            f"{name}: over {_MOST_TIMES} times its {stored_bytes:,} bytes once it is unpacked, "
+            "which is no text: unpack it by hand if it is wanted"
+        )
 
 
 @contextmanager
@@ -133,10 +150,10 @@ def readable(name: str) -> Iterator[None]:
         raise missing(name) from None
     except PermissionError as error:
         raise UserError(f"{name}: not readable ({error.strerror}): check its permissions") from None
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
+    except (*_OF_DAMAGE, MemoryError) as error:  # a damaged header asks for any amount of memory
         raise DamagedFile(
-            f"{name}: cannot be read to its end ({error}): the file is damaged or cut short; "
-            "fetch it again"
+            f"{name}: cannot be read to its end ({error or type(error).__name__}): the file is "
+            "damaged or cut short; fetch it again"
         ) from None
 
 
@@ -179,8 +196,8 @@ def inner_name(name: str) -> str:
     path = PurePath(name)
     packing = COMPRESSED.get(path.suffix.lower())
     if packing == "zip" and Path(name).is_file():
-        with readable(name), zipfile.ZipFile(name) as archive:
-            return _only_member(name, archive)
+        with readable(name), archive_errors(name), zipfile.ZipFile(name) as archive:
+            return only_member(name, archive)
     return path.stem if packing else path.name
 
 
@@ -296,32 +313,7 @@ def _unpacked(name: str, raw: BinaryIO) -> tuple[Any, str]:
         # Unlike the zstandard package, this notices a truncated frame and reads every frame.
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd"), packing
     if packing == "zip":
-        archive = zipfile.ZipFile(raw)
-        try:
-            return archive.open(_only_member(name, archive)), packing
-        except (RuntimeError, NotImplementedError) as error:  # a password, a rare compression
-            raise UserError(f"{name}: {error}: unpack it by hand") from None
+        with archive_errors(name):
+            archive = zipfile.ZipFile(raw)
+            return archive.open(only_member(name, archive)), packing
     return raw, packing
-
-
-def _only_member(name: str, archive: zipfile.ZipFile) -> str:
-    if any(info.filename in _OFFICE for info in archive.infolist()):
-        raise UserError(
-            f"{name}: a workbook or document of an office program, whatever its name says: save "
-            "the sheet as CSV, or the text as .txt"
-        )
-    names = [
-        info.filename
-        for info in archive.infolist()
-        if not (
-            info.is_dir()
-            or info.filename.startswith("__MACOSX/")
-            or PurePath(info.filename).name.startswith(".")
-        )
-    ]
-    if len(names) != 1:
-        raise UserError(
-            f"{name}: an archive of {len(names)} files ({', '.join(names[:3])}): unpack it and "
-            "name those to read"
-        )
-    return names[0]

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from bertjax import cluster
+from bertjax import cluster, written
 from bertjax.config import PhaseSchedule, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.terminal import duration
@@ -291,6 +291,9 @@ def _repeated(path: Path, before: dict[str, Any] | None) -> list[Stretch]:
     return own
 
 
+_FORM = {"stretches": [[written.NUMBER, written.NUMBER, written.NUMBER]]}  # of pace.json
+
+
 def _stretches(meta: dict[str, Any]) -> list[Stretch]:
     return [Stretch(int(s), float(p), float(d)) for s, p, d in meta["stretches"]]
 
@@ -298,9 +301,9 @@ def _stretches(meta: dict[str, Any]) -> list[Stretch]:
 def _read(path: Path) -> list[Stretch]:
     path = path / "pace.json" if path.is_dir() else path
     try:
-        stretches = _stretches(json.loads(path.read_text(encoding="utf-8")))
+        stretches = _stretches(written.read(path, _FORM))
         done = stretches[0][:2] == (0, 0.0) and stretches[-1].per_step > 0
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (UserError, ValueError, OverflowError, IndexError):
         done = False
     if not done:
         raise UserError(

@@ -21,9 +21,19 @@ from bertjax.huggingface.systems.modernbert import MODERNBERT
 from bertjax.huggingface.systems.neobert import NEOBERT
 from bertjax.huggingface.systems.openai_gpt import OPENAI_GPT
 from bertjax.huggingface.systems.roformer import ROFORMER
-from bertjax.huggingface.systems.system import Head, Names, System, Word, short, value_of
+from bertjax.huggingface.systems.system import Head, Names, System, Word, class_of, short, value_of
 
-__all__ = ["SYSTEMS", "Head", "Names", "System", "Word", "short", "system_of", "value_of"]
+__all__ = [
+    "SYSTEMS",
+    "Head",
+    "Names",
+    "System",
+    "Word",
+    "class_of",
+    "short",
+    "system_of",
+    "value_of",
+]
 
 SYSTEMS = {
     system.model_type: system

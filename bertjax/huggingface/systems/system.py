@@ -117,6 +117,12 @@ def refuse_unless(content: Content, key: str, *harmless: Any, reason: str) -> No
         raise ValueError(f"{key}={short(value)}: {reason}")
 
 
+def class_of(content: dict[str, Any]) -> str | None:
+    """The class of transformers that a `config.json` names first; None where it names none."""
+    named = content.get("architectures")
+    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
+
+
 def short(value: Any) -> str:
     """A value as a message shows it."""
     text = repr(value)
