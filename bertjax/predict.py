@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -151,6 +151,6 @@ def _pooled(
 
 
 @partial(jax.jit, static_argnums=0)
-def _probabilities(cfg: ModelConfig, params: model.Params, batch: dict) -> jax.Array:
+def _probabilities(cfg: ModelConfig, params: model.Params, batch: dict[str, Any]) -> jax.Array:
     logits = model.apply(cfg, params, batch)["masked_lm_logits"]
     return jax.nn.softmax(jnp.asarray(logits), axis=-1)

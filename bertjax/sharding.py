@@ -97,7 +97,7 @@ def gather_fsdp(shardings: Any) -> Any:
     return jax.tree.map(whole, shardings)
 
 
-def _require_divisible(mesh: Mesh, name: str, shape: tuple, spec: PartitionSpec) -> None:
+def _require_divisible(mesh: Mesh, name: str, shape: tuple[Any, ...], spec: PartitionSpec) -> None:
     for size, axis in zip(shape, spec, strict=False):
         if axis is not None and size % mesh.shape[axis]:
             raise UserError(

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 
-def path_name(path: tuple) -> str:
+def path_name(path: tuple[Any, ...]) -> str:
     """`layer_0/attention/query/kernel` for a key path of `jax.tree_util`."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ class HeldOut:
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _row_sums(
-    cfg: ModelConfig, special: SpecialIds, pieces: int, params: model.Params, batch: dict
+    cfg: ModelConfig, special: SpecialIds, pieces: int, params: model.Params, batch: dict[str, Any]
 ) -> Array:
     """Losses and numbers of hidden pieces of each row, float32 [2, B]."""
     hidden = masking.mask_batch(

@@ -23,7 +23,7 @@ from bertjax.tree import flatten, unflatten
 # Devices that hold the same array write a part of it each, if a part has so many bytes.
 _SLICE = 1 << 20
 
-Table = dict[str, list]  # slash-joined path of an array -> [shape, dtype name]
+Table = dict[str, list[Any]]  # slash-joined path of an array -> [shape, dtype name]
 
 
 class Writer:
@@ -139,7 +139,7 @@ def require_match(where: str, item: str, stored: Table | None, abstract: Any) ->
         )
 
 
-def _show(entry: list | None) -> str:
+def _show(entry: list[Any] | None) -> str:
     return f"{entry[1]}{entry[0]}" if entry else "absent"
 
 

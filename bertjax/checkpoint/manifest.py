@@ -41,11 +41,13 @@ class Manifest:
 
     step: int
     meta: dict[str, Any]
-    arrays: dict[str, dict[str, list]]
-    files: dict[str, list]
+    arrays: dict[str, dict[str, list[Any]]]
+    files: dict[str, list[Any]]
 
 
-def write(folder: Path, step: int, meta: dict, arrays: dict[str, dict[str, list]]) -> None:
+def write(
+    folder: Path, step: int, meta: dict[str, Any], arrays: dict[str, dict[str, list[Any]]]
+) -> None:
     """Hash every file in `folder`, make all of it durable, then write the manifest."""
     files = {name: list(entry) for name, entry in seal(folder).items()}
     body = {"format": FORMAT, "step": step, "meta": meta, "arrays": arrays, "files": files}
@@ -95,13 +97,13 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
-def _with_digest(body: dict) -> bytes:
+def _with_digest(body: dict[str, Any]) -> bytes:
     """Serialise to the one canonical text that carries the digest of the rest."""
     rest = {key: value for key, value in body.items() if key != "digest"}
     return _canonical({**rest, "digest": hashlib.sha256(_canonical(rest)).hexdigest()})
 
 
-def _unseal(data: bytes) -> dict | None:
+def _unseal(data: bytes) -> dict[str, Any] | None:
     """Parse a sealed text; None unless it is, byte for byte, what `_with_digest` would write."""
     try:
         body = json.loads(data)

@@ -126,7 +126,7 @@ class CheckpointStore:
             future, self._pending = self._pending, None
             future.result()
 
-    def _finish(self, step: int, meta: dict, table: dict, needed: int) -> None:
+    def _finish(self, step: int, meta: dict[str, Any], table: dict[str, Any], needed: int) -> None:
         """Seal and publish a step once Orbax has written it (in the background thread)."""
         assert self._writer is not None
         folder = self._unfinished(step)

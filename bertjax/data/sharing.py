@@ -20,7 +20,7 @@ class _SharedCorpus(Corpus):
         return _restore, ({name: _as_file(value) for name, value in vars(self).items()},)
 
 
-class _File(tuple):
+class _File(tuple[str, ...]):
     """Arguments of `np.memmap` for an array that lives in a file."""
 
 

@@ -41,7 +41,7 @@ def value_and_grad(
     if shape.discriminator:  # its gradient is whole, what is taken off the features rises
         batch = batch | {"reversal": cfg.transfer.weight * domains.reversal(progress)}
 
-    def loss(params, step: Array | None, key: Array) -> Array:
+    def loss(params: Any, step: Array | None, key: Array) -> Array:
         joined = join(params, kept)
         moved = joined if step is None else adversarial.shifted(joined, step)
         return _loss(cfg, shape, compute, moved, batch, key)

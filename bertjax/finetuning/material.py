@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class Material:
             cfg, evaluated, devices, passes=(cfg.tune.epochs + 1) * cfg.tune.models
         )
 
-    def encode(self, examples: list) -> Encoded:
+    def encode(self, examples: list[Any]) -> Encoded:
         """Examples with their rows."""
         rows = self.task.encode(examples, self.tokenizer)
         unknown = sum(np.count_nonzero(t == self.tokenizer.special.unk) for t in rows.tokens)

@@ -257,7 +257,7 @@ class Training:
             raise Interrupted(reason)
         return state, step
 
-    def _read(self, metrics: dict, step: int, log: MetricsFile) -> None:
+    def _read(self, metrics: dict[str, Any], step: int, log: MetricsFile) -> None:
         """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
         if int(metrics["bad_steps"]) >= MAX_BAD_STEPS:
             raise UserError(

@@ -196,7 +196,7 @@ def _shown(content: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
 
 
 def write_predictions(
-    path: Path | None, predictions: Sequence[dict], models: Sequence[Sequence[str]]
+    path: Path | None, predictions: Sequence[dict[str, Any]], models: Sequence[Sequence[str]]
 ) -> None:
     """One JSON object a line, with the names of the `models` that made it together.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -36,7 +37,7 @@ class SavedRun:
     path: Path
     cfg: FinetuneConfig
     tokenizer: Tokenizer
-    results: dict  # the content of its results.json
+    results: dict[str, Any]  # the content of its results.json
     base: Start | None = None  # of few weights: the encoder they belong to; None: where it lay
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 from jax.sharding import Mesh
 
@@ -74,21 +75,23 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     compute, method = compute_of(cfg, mesh), method_of(cfg)
     facts = describe_task(cfg.model, cfg.head, shape, method)
 
-    def moves(params, pace: Pace):
+    def moves(params: Any, pace: Pace) -> Any:
         return unfreezing.moving(cfg, shape, params, pace.lowest)
 
-    def rule(params, pace: Pace):
+    def rule(params: Any, pace: Pace) -> optax.GradientTransformation:
         by_path = rates(cfg, shape, params)
         if cfg.tune.unfreeze:
             by_path = jax.tree.map(jnp.multiply, by_path, moves(params, pace))
         return optimizer_by_rates(cfg.optim, pace.turns, facts, by_path)
 
-    def init(params) -> TuneState:
+    def init(params: Any) -> TuneState:
         zero = jnp.zeros((), jnp.int32)
         moments = rule(params, Pace(Turns(0, 0, 1), zero)).init(params)
         return TuneState(zero, params, moments, zero)
 
-    def train(state: TuneState, kept, key: Array, batch: Batch, pace: Pace):
+    def train(
+        state: TuneState, kept: Any, key: Array, batch: Batch, pace: Pace
+    ) -> tuple[TuneState, dict[str, Array]]:
         step_key = jax.random.fold_in(key, state.step)
         progress = state.step / pace.turns.last
         value, grads = value_and_grad(
@@ -117,7 +120,7 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
 def make_predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
     """The compile-once function from parameters and a batch to what the task makes of it."""
 
-    def predict(params, batch: Batch):
+    def predict(params: Any, batch: Batch) -> tuple[dict[str, Array], tuple[Array, Array] | None]:
         compute, method = compute_of(cfg, mesh), method_of(cfg)
         outputs = apply_task(
             cfg.model, cfg.head, shape, params, batch, compute=compute, method=method

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bertjax import model, written
 from bertjax.checkpoint import CheckpointStore
@@ -89,7 +90,7 @@ def check_base(run: Path, cfg: FinetuneConfig, encoder: model.Params, source: st
         )
 
 
-def _read(run: Path) -> dict:
+def _read(run: Path) -> dict[str, Any]:
     try:
         return written.read(
             run / _FILE,

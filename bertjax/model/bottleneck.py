@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.config import LayerSpec, ModelConfig
 from bertjax.facts import made_as
 from bertjax.model import layers
+from bertjax.model.attention.reference import dropout
 from bertjax.model.compute import Compute
 
 
 class Resized(nnx.Module):
     """A dense layer from one width to another, and the norm of its result."""
 
-    def __init__(self, cfg: ModelConfig, fan_in: int, fan_out: int, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, cfg: ModelConfig, fan_in: int, fan_out: int, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
         narrows = fan_in == cfg.hidden_size
         facts = made_as("block_matrix", *(("embed", None) if narrows else (None, "embed")))
         scale = 1.0 if narrows else layers.branch_scale(cfg)
@@ -70,7 +74,7 @@ class BottleneckBlock(nnx.Module):
         for i in self._stack:
             feed_forward, norm = (getattr(self, f"feed_forward{i}{part}") for part in ("", "_norm"))
             y_RW = norm(feed_forward(y_RW, key_weights) + y_RW)
-        widened_RD = layers.dropout(self.widen.dense(y_RW), self.cfg.hidden_dropout, key_out)
+        widened_RD = dropout(self.widen.dense(y_RW), self.cfg.hidden_dropout, key_out)
         return self.widen.norm(widened_RD + x_RD)
 
     def at(self, x_RD: Array, context: layers.Context, places_BK: Array) -> Array:

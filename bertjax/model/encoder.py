@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.config import ModelConfig
 from bertjax.facts import Facts, made_as
 from bertjax.model import layers
+from bertjax.model.attention.reference import dropout
 from bertjax.model.bottleneck import BottleneckBlock
 from bertjax.model.compute import Compute
 from bertjax.model.rotary import rotation
@@ -32,7 +34,7 @@ class Embeddings(nnx.Module):
     one are projected together before they are summed with tables of width D.
     """
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, dtype: DTypeLike, rngs: nnx.Rngs):
         self.cfg = cfg
 
         def table(rows: int, width: int = cfg.summed_size, axis: str | None = None) -> nnx.Embed:
@@ -71,7 +73,7 @@ class Embeddings(nnx.Module):
             x_BTE = x_BTE + self.task_type_embeddings.embedding[...][0]
         if cfg.embedding_norm:
             x_BTE = self.norm(x_BTE)
-        x_RE = layers.dropout(x_BTE.reshape(-1, cfg.summed_size), cfg.hidden_dropout, key)
+        x_RE = dropout(x_BTE.reshape(-1, cfg.summed_size), cfg.hidden_dropout, key)
         return self.projection(x_RE) if cfg.embedding_size and not cfg.trigram else x_RE
 
 
@@ -167,7 +169,7 @@ def _block_function(graph: nnx.GraphDef, remat: str) -> Callable[..., Array]:
 
 
 def _unrolled(
-    blocks: list, remat: str, x_RD: Array, context: layers.Context, keys: list
+    blocks: list[Any], remat: str, x_RD: Array, context: layers.Context, keys: list[Any]
 ) -> list[Array]:
     """The state after each block; every layer is compiled by itself."""
     states = []
@@ -179,7 +181,7 @@ def _unrolled(
 
 
 def _scanned(
-    blocks: list, remat: str, x_RD: Array, context: layers.Context, keys: list
+    blocks: list[Any], remat: str, x_RD: Array, context: layers.Context, keys: list[Any]
 ) -> list[Array]:
     """The same from a loop over stacked parameters: compiled once, at the price of the stacking.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.config import ModelConfig
 from bertjax.facts import made_as
@@ -34,7 +35,7 @@ class Transform(nnx.Module):
     modeling_mobilebert.py, MobileBertPredictionHeadTransform).
     """
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, dtype: DTypeLike, rngs: nnx.Rngs):
         self.cfg = cfg
         self.dtype = dtype
         if cfg.head_transform:
@@ -58,7 +59,7 @@ class MaskedLMHead(Transform):
     beside one of its own, `extension` [V, D - E].
     """
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, dtype: DTypeLike, rngs: nnx.Rngs):
         super().__init__(cfg, dtype, rngs)
         rows = cfg.padded_vocab_size
         if cfg.head_bias:
@@ -89,7 +90,7 @@ class MaskedLMHead(Transform):
 class Pooler(nnx.Module):
     """Dense and tanh over the hidden state of each [CLS] (bert modeling.py), or another curve."""
 
-    def __init__(self, cfg: ModelConfig, curve: str, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, curve: str, dtype: DTypeLike, rngs: nnx.Rngs):
         self.curve = curve
         D, facts = cfg.hidden_size, made_as("matrix", "embed", "mlp")
         self.dense = layers.dense(cfg, D, D, dtype, rngs, facts)
@@ -119,7 +120,7 @@ class ReplacedTokenHead(nnx.Module):
     A positive one says that the token is not the text's.
     """
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, dtype: DTypeLike, rngs: nnx.Rngs):
         self.cfg = cfg
         D, facts = cfg.hidden_size, made_as("matrix", "embed", "mlp")
         self.dense = layers.dense(cfg, D, D, dtype, rngs, facts)

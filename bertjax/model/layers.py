@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jax.sharding import PartitionSpec
+from jax.typing import DTypeLike
 
 from bertjax.config import LayerSpec, ModelConfig
 from bertjax.facts import BIAS, made_as
@@ -56,7 +57,7 @@ def dense(
     cfg: ModelConfig,
     fan_in: int,
     fan_out: int,
-    dtype,
+    dtype: DTypeLike,
     rngs: nnx.Rngs,
     facts: dict[str, Any],
     *,
@@ -89,7 +90,7 @@ def branch_scale(cfg: ModelConfig) -> float:
     return (2 * cfg.num_layers) ** -0.5 if cfg.scaled_init else 1.0
 
 
-def norm(cfg: ModelConfig, dtype, size: int = 0, *, statistics: bool = False) -> Norm:
+def norm(cfg: ModelConfig, dtype: DTypeLike, size: int = 0, *, statistics: bool = False) -> Norm:
     """The norm of this model over `size`, by default D, in float32; what comes out is `dtype`.
 
     With `statistics` it is a layer norm where the model's have none.
@@ -214,7 +215,7 @@ class FeedForward(nnx.Module):
     A gated linear unit multiplies the activated half by another (Shazeer 2020, equation 6).
     """
 
-    def __init__(self, cfg: ModelConfig, dtype, rngs: nnx.Rngs):
+    def __init__(self, cfg: ModelConfig, dtype: DTypeLike, rngs: nnx.Rngs):
         self.cfg = cfg
         W, F, bias = cfg.inner_size, cfg.intermediate_size, cfg.linear_bias
         into, out = (

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.facts import made_as
 
@@ -21,7 +22,7 @@ class Norm(nnx.Module):
     An affine one is a scale and a bias alone (Sun et al. 2020, section 3.4.1, NoNorm).
     """
 
-    def __init__(self, kind: str, size: int, eps: float, dtype, *, bias: bool):
+    def __init__(self, kind: str, size: int, eps: float, dtype: DTypeLike, *, bias: bool):
         self.kind = kind
         self.eps = eps
         self.dtype = dtype
@@ -38,7 +39,9 @@ class Norm(nnx.Module):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
-def norm(x: Array, scale_D: Array, bias_D: Array, eps: float, dtype, centred: bool) -> Array:
+def norm(
+    x: Array, scale_D: Array, bias_D: Array, eps: float, dtype: DTypeLike, centred: bool
+) -> Array:
     """(x − mean) / √(variance + eps) · scale + bias over the last axis, in float32.
 
     The variance is the mean square of x − mean: E[x²] − E[x]² loses digits that parity needs. An

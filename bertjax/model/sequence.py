@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.facts import VECTOR, made_as
 
@@ -24,7 +25,7 @@ class Direction(nnx.Module):
     open: its bias is 1 (Jozefowicz et al. 2015, section 5).
     """
 
-    def __init__(self, fan_in: int, size: int, dtype, rngs: nnx.Rngs):
+    def __init__(self, fan_in: int, size: int, dtype: DTypeLike, rngs: nnx.Rngs):
         self.input = nnx.Linear(fan_in, 4 * size, dtype=dtype, rngs=rngs, **_FACTS)
         self.recurrent = nnx.Linear(
             size,
@@ -41,7 +42,7 @@ class Direction(nnx.Module):
 class BiLSTM(nnx.Module):
     """Both directions side by side (Hochreiter & Schmidhuber 1997; Graves & Schmidhuber 2005)."""
 
-    def __init__(self, fan_in: int, width: int, dtype, rngs: nnx.Rngs):
+    def __init__(self, fan_in: int, width: int, dtype: DTypeLike, rngs: nnx.Rngs):
         self.dtype = dtype
         self.forward = Direction(fan_in, width // 2, dtype, rngs)
         self.backward = Direction(fan_in, width // 2, dtype, rngs)
@@ -89,7 +90,7 @@ class CNN(nnx.Module):
     A filter of width w is a dense layer over w tokens end to end: kernel [w·D, S/3].
     """
 
-    def __init__(self, fan_in: int, width: int, dtype, rngs: nnx.Rngs):
+    def __init__(self, fan_in: int, width: int, dtype: DTypeLike, rngs: nnx.Rngs):
         self.dtype = dtype
         for w in FILTER_WIDTHS:
             size = width // len(FILTER_WIDTHS)

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.facts import VECTOR, made_as
 from bertjax.model import layers
+from bertjax.model.attention.reference import dropout
 from bertjax.model.crf import CRF, TagRules
 from bertjax.model.sequence import CNN, BiLSTM
 
@@ -43,7 +45,7 @@ class TaskHead(nnx.Module):
         head: HeadConfig,
         outputs: int,
         rules: TagRules | None,
-        dtype,
+        dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
         self.cfg = head
@@ -80,7 +82,7 @@ class TaskHead(nnx.Module):
 
     def classify(self, x: Array, key: Array | None) -> Array:
         """Dropout and the last layer: [..., width] -> float32 logits [..., outputs]."""
-        x = layers.dropout(x, self.cfg.dropout, key)
+        x = dropout(x, self.cfg.dropout, key)
         return self.classifier(x.astype(jnp.float32))
 
 

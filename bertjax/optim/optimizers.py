@@ -116,7 +116,7 @@ def _muon() -> optax.GradientTransformation:
         return f"{jax.tree_util.keystr(path[-3:])} {leaf.shape}"
 
     def stack(tree):
-        of_kind: dict[str, list] = {}
+        of_kind: dict[str, list[Any]] = {}
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             of_kind.setdefault(kind(path, leaf), []).append(leaf)
         return {name: jnp.stack(leaves) for name, leaves in of_kind.items()}

@@ -24,9 +24,10 @@ from bertjax.config import MeshConfig, Phase, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.plan import gpu
 from bertjax.plan.hlo import Collective, collectives
-from bertjax.plan.placement import abstract_batch, abstract_state, argument_bytes, objective
+from bertjax.plan.placement import abstract_batch, argument_bytes, objective
 from bertjax.plan.topology import Topology
 from bertjax.train.evaluate import make_evaluation_step, rows_at_once
+from bertjax.train.state import abstract_state
 from bertjax.train.step import make_train_step
 
 # libtpu would ask the machine which TPU it is part of, wait for an answer and complain, and let one

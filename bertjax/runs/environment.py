@@ -48,7 +48,7 @@ FORM = {
 }
 
 
-def describe_environment() -> dict:
+def describe_environment() -> dict[str, Any]:
     """Versions, platform and devices of this process, from a fixed list of keys."""
     devices = jax.devices()
     return {

@@ -20,7 +20,7 @@ from bertjax.tasks.sentences import (
     shown,
 )
 from bertjax.tasks.tables import row_account
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Prediction, Rows
 from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
@@ -73,7 +73,9 @@ class Classification(SentenceTask):
             rows.fixed["label"] = classes[rows.examples]
         return rows
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
+    def predict(
+        self, examples: Sequence[Example], scores: Sequence[np.ndarray]
+    ) -> list[Prediction]:
         """The likeliest label, and the probability of each."""
         return [
             {

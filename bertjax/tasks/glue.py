@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bertjax.durable import replace_file
 from bertjax.errors import UserError, nearest
+from bertjax.tasks.task import Prediction
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ _SETS = {
 }
 
 
-def write_submission(task_name: str, predictions: Sequence[dict], path: str | Path) -> None:
+def write_submission(task_name: str, predictions: Sequence[Prediction], path: str | Path) -> None:
     """Write the `prediction` of all examples of a GLUE test set as the server reads them.
 
     `path` is named as the server wants it, such as `CoLA.tsv`; for mnli the name says which test

@@ -19,7 +19,7 @@ from bertjax.tasks.sentences import (
     shown,
 )
 from bertjax.tasks.tables import row_account
-from bertjax.tasks.task import Example, Rows, label_of
+from bertjax.tasks.task import Example, Prediction, Rows, label_of
 from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
@@ -78,7 +78,9 @@ class MultiLabel(SentenceTask):
             rows.fixed["label"] = truth[rows.examples].astype(np.float32)
         return rows
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
+    def predict(
+        self, examples: Sequence[Example], scores: Sequence[np.ndarray]
+    ) -> list[Prediction]:
         """The labels from THRESHOLD on, and the probability of each; all in order of ids."""
         return [
             {

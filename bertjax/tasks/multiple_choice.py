@@ -15,7 +15,7 @@ from bertjax.tasks.label_values import is_missing, is_number, spelt, spelt_numbe
 from bertjax.tasks.race_file import is_race, read_race
 from bertjax.tasks.sentences import all_labelled, weighted_mean
 from bertjax.tasks.tables import read_table, row_account
-from bertjax.tasks.task import Example, Rows, label_of
+from bertjax.tasks.task import Example, Prediction, Rows, label_of
 from bertjax.text.account import Account, Problem
 from bertjax.text.tokenizer import Tokenizer
 
@@ -166,7 +166,9 @@ class MultipleChoice:
         """The weighted mean of the models' shares."""
         return weighted_mean(many, weights)
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
+    def predict(
+        self, examples: Sequence[Example], scores: Sequence[np.ndarray]
+    ) -> list[Prediction]:
         """The number of the likeliest ending, its column's name, and the share of each."""
         names = self.data.choices
         return [

@@ -20,7 +20,7 @@ from bertjax.tasks.sentences import (
     shown,
 )
 from bertjax.tasks.tables import row_account
-from bertjax.tasks.task import Example, Rows
+from bertjax.tasks.task import Example, Prediction, Rows
 from bertjax.text.account import Account
 from bertjax.text.tokenizer import Tokenizer
 
@@ -66,7 +66,9 @@ class Regression(SentenceTask):
             rows.fixed["label"] = values[rows.examples]
         return rows
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[np.ndarray]) -> list[dict]:
+    def predict(
+        self, examples: Sequence[Example], scores: Sequence[np.ndarray]
+    ) -> list[Prediction]:
         """The number."""
         return [
             {**shown(example), "prediction": float(score[0])}

@@ -14,7 +14,7 @@ from bertjax.metrics import cmrc, squad
 from bertjax.tasks.sentences import all_labelled
 from bertjax.tasks.span_candidates import SpanScores, best_candidates, vote
 from bertjax.tasks.span_windows import Context, Window, cut, read_context
-from bertjax.tasks.task import Example, Rows, label_of
+from bertjax.tasks.task import Example, Prediction, Rows, label_of
 from bertjax.text.tokenizer import Tokenizer
 
 SHOWN = 5  # candidates in a prediction
@@ -111,7 +111,9 @@ class SpanQA:
             for scores in zip(*many, strict=True)
         ]
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[SpanScores]) -> list[dict]:
+    def predict(
+        self, examples: Sequence[Example], scores: Sequence[SpanScores]
+    ) -> list[Prediction]:
         """The best answer's text, empty for none, and the first of the candidates.
 
         The label is the texts of all answers. Contexts, which questions share, are left out.

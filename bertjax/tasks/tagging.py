@@ -32,7 +32,7 @@ from bertjax.tasks.tag_schemes import (
     tags_of,
 )
 from bertjax.tasks.tag_scores import score_tags, tag_metrics
-from bertjax.tasks.task import Example, Rows, label_of
+from bertjax.tasks.task import Example, Prediction, Rows, label_of
 from bertjax.tasks.word_text import text_of_words
 from bertjax.text.tokenizer import Tokenizer
 
@@ -220,7 +220,9 @@ class Tagging:
             path.append(int(pointers[path[-1]]))
         return np.array(path[::-1])
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[WordScores]) -> list[dict]:
+    def predict(
+        self, examples: Sequence[Example], scores: Sequence[WordScores]
+    ) -> list[Prediction]:
         """The words with their tags, and the entities: type, words [start, end) and text.
 
         Tags are in the scheme of the files; a tag that breaks the one that is learnt is seen only

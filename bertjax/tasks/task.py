@@ -65,7 +65,7 @@ class Rows:
         """The rows of some examples (ascending), which are numbered anew."""
         chosen = np.flatnonzero(np.isin(self.examples, kept))
 
-        def of(values: list) -> list:
+        def of(values: list[Any]) -> list[Any]:
             return [values[i] for i in chosen] if values else []
 
         return Rows(
@@ -81,6 +81,7 @@ class Rows:
         )
 
 
+Prediction = dict[str, Any]  # a JSON object, of one example
 Scores = Any  # of one example, by family; what models are averaged over
 
 
@@ -108,7 +109,7 @@ class Task(Protocol):
     def combine(self, many: Sequence[Sequence[Scores]], weights: Sequence[float]) -> list[Scores]:
         """Scores of an ensemble: `many` holds each model's scores of the same examples."""
 
-    def predict(self, examples: Sequence[Example], scores: Sequence[Scores]) -> list[dict]:
+    def predict(self, examples: Sequence[Example], scores: Sequence[Scores]) -> list[Prediction]:
         """JSON objects, one an example: `id`, its text, `label` if it has one, and `prediction`.
 
         The label is written as the prediction is, so that the two compare.

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +224,9 @@ def _review(
 
 
 @contextlib.contextmanager
-def _diverged(run: RunDirectory, checkpoints: Checkpoints, source: Batches, steps: range):
+def _diverged(
+    run: RunDirectory, checkpoints: Checkpoints, source: Batches, steps: range
+) -> Iterator[None]:
     """Turn too many bad steps into a UserError, with the rows of the last of them in a file."""
     try:
         yield

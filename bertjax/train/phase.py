@@ -19,7 +19,7 @@ from bertjax.objectives.objective import Objective
 from bertjax.train.data import Data, bits_per_byte, unigram_entropy
 from bertjax.train.evaluate import evaluate, make_evaluation_step, rows_at_once, together
 from bertjax.train.state import TrainState
-from bertjax.train.step import make_train_step
+from bertjax.train.step import Metrics, make_train_step
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], 
         def load(first: int, stop: int) -> BatchStream:
             return load_batches(batches, first, stop, cfg.data.workers, cfg.data.prefetch, share)
 
-        def take(state: TrainState, batch: Batch, position: float | None):
+        def take(
+            state: TrainState, batch: Batch, position: float | None
+        ) -> tuple[TrainState, Metrics]:
             return train(state, sharding.to_devices(mesh, batch, size), seed, position)
 
         return PhaseWork(objective, batches, load, take, measure)

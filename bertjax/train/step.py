@@ -29,7 +29,8 @@ _COMPILER_OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 _DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds into the same seed
 
 
-TrainStep = Callable[[TrainState, Batch, Any, Any], tuple[TrainState, dict[str, Array]]]
+Metrics = dict[str, Array]  # scalars by name
+TrainStep = Callable[[TrainState, Batch, Any, Any], tuple[TrainState, Metrics]]
 
 
 def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
@@ -103,7 +104,9 @@ def _train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> TrainS
     rate = learning_rate(cfg.optim, cfg.train.steps)
     update_rule = optimizer(cfg.optim, cfg.train.steps, networks.describe(cfg))
 
-    def step(state: TrainState, batch: Batch, seed: Array | int, position: Array | float | None):
+    def step(
+        state: TrainState, batch: Batch, seed: Array | int, position: Array | float | None
+    ) -> tuple[TrainState, Metrics]:
         tokens = jnp.sum(batch["segments"] != 0)
         corrupted = objective.corrupt(batch, seed, state.step if position is None else position)
         grads, sums = gradients(cfg, objective, compute, places.params, state, corrupted, seed)
@@ -155,7 +158,7 @@ def gradients(
     step_key = jax.random.fold_in(jax.random.fold_in(run_key, _DROPOUT), state.step)
     drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
 
-    def one(micro: Batch, index):
+    def one(micro: Batch, index: Array | int) -> tuple[model.Params, dict[str, Mean]]:
         key = jax.random.fold_in(step_key, index) if drops else None
 
         def share(params):

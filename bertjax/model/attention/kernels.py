@@ -6,6 +6,8 @@ leak between segments. Limits are those of jax 0.10 to 0.12; `choice` knows them
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 from jax import Array
 
@@ -77,7 +79,7 @@ def splash(
     return mixed_BNTH.swapaxes(1, 2)
 
 
-def _splash_kernel(T: int, N: int, window: Window, interpret: bool):
+def _splash_kernel(T: int, N: int, window: Window, interpret: bool) -> Any:
     from jax.experimental.pallas.ops.tpu import splash_attention as tpu
 
     one = tpu.FullMask((T, T)) if window is None else tpu.LocalMask((T, T), window, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flax import nnx
+from jax.typing import DTypeLike
 
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
@@ -19,7 +20,7 @@ from bertjax.model.encoder import Params
 class BitFit:
     """Nothing is added."""
 
-    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype, rngs: nnx.Rngs) -> None:
+    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype: DTypeLike, rngs: nnx.Rngs) -> None:
         """Refuse an encoder without biases."""
         del block, dtype, rngs
         if not cfg.linear_bias and (not cfg.norm_bias or cfg.norm_kind == "rms"):

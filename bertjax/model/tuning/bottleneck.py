@@ -10,12 +10,16 @@ from typing import Any, ClassVar
 import jax
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.config import AdapterConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.facts import Facts, made_as
 from bertjax.model import layers
 from bertjax.model.encoder import Params
+
+# (adapter, inputs, what a branch makes of them, the norm that follows) -> the residual sum, [R, D].
+Joins = Callable[[Any, Array, Array, Callable[[Array], Array]], Array]
 
 _KERNEL = made_as("matrix", roles=("added",))
 _BIAS = made_as("vector", roles=("added", "bias"))
@@ -24,7 +28,16 @@ _BIAS = made_as("vector", roles=("added", "bias"))
 class Bottleneck(nnx.Module):
     """up(activation(down(x))), zero at first; `joins` says where its input is taken."""
 
-    def __init__(self, width: int, size: int, activation: str, joins, std: float, dtype, rngs):
+    def __init__(
+        self,
+        width: int,
+        size: int,
+        activation: str,
+        joins: Joins,
+        std: float,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
         self.activation, self.joins = activation, joins
         dense = partial(
             layers.Dense, dtype=dtype, rngs=rngs, kernel_metadata=_KERNEL, bias_metadata=_BIAS
@@ -53,7 +66,9 @@ class Adapters:
     std: ClassVar[float]  # of what `down` begins with
 
     @staticmethod
-    def joins(adapter: Any, x_RD: Array, branch_RD: Array, normed: Callable) -> Array:
+    def joins(
+        adapter: Any, x_RD: Array, branch_RD: Array, normed: Callable[[Array], Array]
+    ) -> Array:
         """What `Bottleneck.joined` computes."""
         raise NotImplementedError
 
@@ -66,7 +81,7 @@ class Adapters:
         """Of the bottleneck of a layer of that width, as `adapters` rounds it."""
         return int(width // self.cfg.reduction)
 
-    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype, rngs: nnx.Rngs) -> None:
+    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype: DTypeLike, rngs: nnx.Rngs) -> None:
         """Give each place of a layer a bottleneck."""
         width = cfg.hidden_size
         if cfg.bottleneck_size:

@@ -12,12 +12,14 @@ import jax
 import numpy as np
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 
 from bertjax.config import LoraConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.facts import Facts, made_as
+from bertjax.model.attention.reference import dropout
 from bertjax.model.encoder import Params
-from bertjax.model.layers import Dense, dropout
+from bertjax.model.layers import Dense
 from bertjax.tree import flatten, unflatten
 
 ADDED = made_as("matrix", roles=("added",))
@@ -29,7 +31,13 @@ class LowRank(nnx.Module):
     """The update of one dense layer; `number` tells its dropout from that of its neighbours."""
 
     def __init__(
-        self, lora: LoraConfig, fan_in: int, fan_out: int, number: int, dtype, rngs: nnx.Rngs
+        self,
+        lora: LoraConfig,
+        fan_in: int,
+        fan_out: int,
+        number: int,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
     ):
         self.rate, self.scale, self.number, self.dtype = lora.dropout, lora.scale, number, dtype
         self.a = nnx.Param(_start_of_a(rngs.params(), (fan_in, lora.rank)), **ADDED)
@@ -48,7 +56,7 @@ class Lora:
 
     cfg: LoraConfig
 
-    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype, rngs: nnx.Rngs) -> None:
+    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype: DTypeLike, rngs: nnx.Rngs) -> None:
         """Give each target an update."""
         found = {path: dense for path, dense in nnx.iter_modules(block) if type(dense) is Dense}
         named = {path: target_name("/".join(map(str, path))) for path in found}

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Protocol
 
 from flax import nnx
+from jax.typing import DTypeLike
 
 from bertjax.config import ModelConfig
 from bertjax.facts import Facts
@@ -18,7 +19,7 @@ class Method(Hashable, Protocol):
     Heads, and what a model has that the encoder it starts from has not, are trained in all of them.
     """
 
-    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype, rngs: nnx.Rngs) -> None:
+    def insert(self, cfg: ModelConfig, block: nnx.Module, dtype: DTypeLike, rngs: nnx.Rngs) -> None:
         """Put new parameters into a layer of an encoder, with the role `added`.
 
         They begin so that the layer computes what it did, bit for bit.
