@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.sharding import Mesh
 
@@ -78,7 +77,7 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     def moves(params: Any, pace: Pace) -> Any:
         return unfreezing.moving(cfg, shape, params, pace.lowest)
 
-    def rule(params: Any, pace: Pace) -> optax.GradientTransformation:
+    def rule(params: Any, pace: Pace) -> Any:
         by_path = rates(cfg, shape, params)
         if cfg.tune.unfreeze:
             by_path = jax.tree.map(jnp.multiply, by_path, moves(params, pace))
