@@ -31,7 +31,9 @@ def end(grid: GridDirectory, cell: Cell, loss: float, left_out: tuple[str, ...] 
     save_scores(
         grid.scores(cell), {"held_out": Scores("held_out", np.full(3, loss), "nats a piece", "low")}
     )
-    write_json(grid.outcome(cell), {"state": MEASURED, "left_out": left_out, "scores": {}})
+    cost = {"steps": 1, "tokens": 1, "seconds": 1.0, "flops": 1.0}
+    whole = {"state": MEASURED, "left_out": left_out, "scores": {}, "cost": cost}
+    write_json(grid.outcome(cell), whole)
 
 
 def test_the_best_fit_setting_is_taken_once_all_have_ended(tmp_path):

@@ -259,7 +259,8 @@ def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
 
 def test_a_lesson_is_read_as_it_was_written(tmp_path):
     line = {"row": 3, "id": "a\u2028b", "label": ["x\x85", None], "confidence": [0.1 + 0.2, None]}
-    lesson = Lesson([line, line | {"row": 4}], {"labelled_weight": 1 / 3})
+    lines = [line | {"weight": 1 / 7}, line | {"row": 4, "weight": 1}]
+    lesson = Lesson(lines, {"taken": 2, "labelled_weight": 1 / 3, "pseudo_weight": 1.0})
     assert Lesson.read(tmp_path) is None
     lesson.write(tmp_path)
     assert Lesson.read(tmp_path) == lesson
