@@ -76,6 +76,16 @@ def test_a_loss_that_nothing_had_beside_it_was_none():
     assert from_json(PretrainConfig, json.dumps(tree)).data.format == "segment_pair+nsp"
 
 
+def test_what_drew_for_dropout_is_left_out():
+    for drew in ("threefry2x32", "rbg"):
+        tree = json.loads(to_json(PretrainConfig()))
+        tree["train"]["dropout_prng"] = drew
+        assert from_json(PretrainConfig, json.dumps(tree)) == PretrainConfig()
+        assert apply_overrides(PretrainConfig(), [f"train.dropout_prng={drew}"]) == PretrainConfig()
+    with pytest.raises(UserError, match="is no option: dropout draws alike"):
+        apply_overrides(PretrainConfig(), ["train.dropout_prng=philox"])
+
+
 @pytest.mark.parametrize("name", sorted(ARMS))
 def test_a_grid_that_was_begun_is_that_of_todays_recipe(name):
     today = load_config(ABLATIONS / f"{name}.py", AblationConfig)

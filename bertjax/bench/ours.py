@@ -114,7 +114,7 @@ class Bench:
             batch = objective.corrupt(batch, cfg.seed)
             counts = objective.counts(batch)
             drops = max(cfg.model.hidden_dropout, cfg.model.attention_dropout) > 0
-            key = jax.random.key(cfg.seed, impl=cfg.train.dropout_prng) if drops else None
+            key = jax.random.key(cfg.seed) if drops else None
             return loss(objective, state.params, batch, counts, compute, key)[0]
 
         def both(state, batch):

@@ -1,7 +1,8 @@
 """Configs as earlier versions wrote them, in today's fields.
 
 Until 2026-11-27 a pair of segments took `data.format`, `data.pairs` and `train.next_sentence_loss`;
-now `data.format` is all of them.
+now `data.format` is all of them. Until then `train.dropout_prng` chose what drew for dropout; now a
+hash does, on every device.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from bertjax.config.pretrain import PretrainConfig
 _NO_OPTIONS = {
     "data.pairs": "data.format says it: segment_pair+nsp, +sop or +sop_strict",
     "train.next_sentence_loss": "data.format says it: segment_pair+nsp_rows has no such loss",
+    "train.dropout_prng": "dropout draws alike on every device and mesh",
     "model.next_sentence_head": "data.format says it: segment_pair+nsp trains one",
     "model.replaced_token_head": "replaced_tokens.weight says it",
 }
@@ -39,6 +41,7 @@ def holds_anyway(cfg: Any, name: str, text: str) -> bool:
     fitting: dict[str, set[Any]] = {
         "data.pairs": {pairing.label} if pairing else {*PAIR_LABELS, "none"},
         "train.next_sentence_loss": {pairing.predicted} if pairing else {True, False},
+        "train.dropout_prng": {"threefry2x32", "rbg"},
         "model.next_sentence_head": {cfg.predicts_pairs},
         "model.replaced_token_head": {cfg.generator is not None},
     }
@@ -54,6 +57,9 @@ def as_today(cls: type, tree: dict[str, Any]) -> dict[str, Any]:
 
 def _pretraining(tree: dict[str, Any]) -> dict[str, Any]:
     data, train = _section(tree, "data"), _section(tree, "train")
+    if "dropout_prng" in train:
+        train = {name: value for name, value in train.items() if name != "dropout_prng"}
+        tree = tree | {"train": train}
     if "pairs" not in data and "next_sentence_loss" not in train:
         return tree
     form, label, loss = _typed(data, train)

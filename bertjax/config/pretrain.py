@@ -125,7 +125,6 @@ class TrainConfig:
     attention: str = "auto"  # the fastest that is right here; or reference, cudnn, triton, splash
     scan_layers: bool = False  # compile one layer and loop over it: quicker to start, slower to run
     remat: str = "none"  # computed again in the backward pass, to save memory: none | dots | full
-    dropout_prng: str = "threefry2x32"  # or rbg: cheaper on GPU and TPU, not the same on any mesh
     z_loss: float = 0.0  # weight of log² of the softmax's sum at each prediction (PaLM: 1e-4)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     log_every: int = 10  # steps
@@ -151,7 +150,6 @@ class TrainConfig:
         one_of("train.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
         one_of("train.attention", self.attention, BACKENDS)
         one_of("train.remat", self.remat, REMAT)
-        one_of("train.dropout_prng", self.dropout_prng, ("threefry2x32", "rbg"))
         for name in ("log_every", "eval_every", "checkpoint_every", "keep_checkpoints"):
             within(f"train.{name}", getattr(self, name), 1, 10**9)
         within("train.hash_every", self.hash_every, 0, 10**9)

@@ -13,8 +13,8 @@ from jax.typing import DTypeLike
 from bertjax.config import LayerSpec, ModelConfig
 from bertjax.facts import made_as
 from bertjax.model import layers
-from bertjax.model.attention.reference import dropout
 from bertjax.model.compute import Compute
+from bertjax.model.dropout import dropout
 
 
 class Resized(nnx.Module):

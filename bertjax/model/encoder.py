@@ -18,9 +18,9 @@ from jax.typing import DTypeLike
 from bertjax.config import ModelConfig
 from bertjax.facts import Facts, made_as
 from bertjax.model import layers
-from bertjax.model.attention.reference import dropout
 from bertjax.model.bottleneck import BottleneckBlock
 from bertjax.model.compute import Compute
+from bertjax.model.dropout import dropout
 from bertjax.model.rotary import rotation
 from bertjax.tree import flatten, unflatten
 

@@ -25,8 +25,9 @@ from jax.typing import DTypeLike
 from bertjax.config import LayerSpec, ModelConfig
 from bertjax.facts import BIAS, made_as
 from bertjax.model.attention import attend, choose
-from bertjax.model.attention.reference import dropout, reference
+from bertjax.model.attention.reference import reference
 from bertjax.model.compute import Compute
+from bertjax.model.dropout import dropout
 from bertjax.model.norm import Norm
 from bertjax.model.rotary import Rotation, rotate
 

@@ -13,8 +13,8 @@ from jax.typing import DTypeLike
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.facts import VECTOR, made_as
 from bertjax.model import layers
-from bertjax.model.attention.reference import dropout
 from bertjax.model.crf import CRF, TagRules
+from bertjax.model.dropout import dropout
 from bertjax.model.sequence import CNN, BiLSTM
 
 

@@ -154,7 +154,7 @@ def gradients(
 ) -> tuple[model.Params, dict[str, Mean]]:
     """Gradients, lying at `places`, and metrics of a corrupted batch, in its micro-batches."""
     counts = objective.counts(batch)
-    run_key = jax.random.key(seed, impl=cfg.train.dropout_prng)
+    run_key = jax.random.key(seed)
     step_key = jax.random.fold_in(jax.random.fold_in(run_key, _DROPOUT), state.step)
     drops = cfg.model.hidden_dropout > 0 or cfg.model.attention_dropout > 0
 

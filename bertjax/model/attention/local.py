@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from bertjax.model.attention.reference import dropout
+from bertjax.model.dropout import dropout
 from bertjax.model.product import float32_product
 
 _SMALLEST_BLOCK = 32  # smaller ones make more of products than they save

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from bertjax.model.dropout import dropout
 from bertjax.model.product import float32_product
 
 # Keys to the left and right that a query sees, None: all of them; None itself: a whole row.
@@ -53,19 +54,3 @@ def reference(
     weights_BNTS = jax.nn.softmax(scores_BNTS, axis=-1).astype(v_BTNH.dtype)
     weights_BNTS = dropout(weights_BNTS, dropout_rate, key)
     return jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BTNH)
-
-
-def dropout(x: Array, rate: float, key: Array | None) -> Array:
-    """Zero a share `rate` of x and scale up the rest; `key=None` means evaluation.
-
-    The rate is rounded to a multiple of 2^-16: each random word decides for two numbers, as
-    hashing them is most of what dropout costs.
-    """
-    threshold = round(rate * 2**16)
-    if key is None or not threshold:
-        return x
-    size = x.shape[-1]
-    words = jax.random.bits(key, (*x.shape[:-1], (size + 1) // 2), jnp.uint32)
-    keep = jnp.concatenate([words & 0xFFFF, words >> 16], axis=-1)[..., :size] >= threshold
-    scaled = x.astype(jnp.float32) * (2**16 / (2**16 - threshold))
-    return jnp.where(keep, scaled, 0.0).astype(x.dtype)

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from bertjax.config import LoraConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.facts import Facts, made_as
-from bertjax.model.attention.reference import dropout
+from bertjax.model.dropout import dropout
 from bertjax.model.encoder import Params
 from bertjax.model.layers import Dense
 from bertjax.tree import flatten, unflatten
