@@ -112,6 +112,7 @@ def ours(cfg, material: Material, mesh, start, seed: int, scratch: Path) -> dict
         material.training_forms,
         make_steps(cfg, shape, mesh),
         Progress(Terminal(speaks=False)),
+        material.pieces,
     )
     initial, fresh = parameters.initial_parameters(cfg, shape, start.params, seed)
     trained, kept = parameters.separate(cfg, shape, initial, fresh)

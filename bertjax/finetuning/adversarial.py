@@ -14,20 +14,19 @@ import jax.numpy as jnp
 from jax import Array
 
 from bertjax import model
+from bertjax.finetuning.words import TABLE
 from bertjax.tree import flatten, unflatten
-
-_TABLE = "embeddings/word_embeddings/embedding"
 
 
 def table(params: model.Params) -> Array:
     """The word embeddings, float32 [V, E]."""
-    return flatten(params)[_TABLE]
+    return flatten(params)[TABLE]
 
 
 def shifted(params: model.Params, step: Array) -> model.Params:
     """Parameters whose word embeddings are `step` further on."""
     leaves = flatten(params)
-    return unflatten(leaves | {_TABLE: leaves[_TABLE] + step})
+    return unflatten(leaves | {TABLE: leaves[TABLE] + step})
 
 
 def value_and_grad(

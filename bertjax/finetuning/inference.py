@@ -18,11 +18,19 @@ from bertjax.tasks.task import Rows, Scores, Task
 from bertjax.text.tokenizer import Tokenizer
 
 
-def to_devices(mesh: Mesh, rows: Rows, plan: Plan, size: int, pad: int) -> dict[str, jax.Array]:
-    """A plan's rows over the devices, in as many groups, `size` or a few more, as divide."""
+def to_devices(
+    mesh: Mesh, rows: Rows, plan: Plan, size: int, pad: int, numbers: np.ndarray | None = None
+) -> dict[str, jax.Array]:
+    """A plan's rows over the devices, in as many groups, `size` or a few more, as divide.
+
+    `numbers`, if given, are those that the pieces have in the word table that looks them up.
+    """
     while size * rows.group % mesh.devices.size:
         size += 1
-    return sharding.to_devices(mesh, make_batch(rows, plan, size, pad), size * rows.group)
+    batch = make_batch(rows, plan, size, pad)
+    if numbers is not None:
+        batch["tokens"] = numbers[batch["tokens"]]
+    return sharding.to_devices(mesh, batch, size * rows.group)
 
 
 class Predictor:

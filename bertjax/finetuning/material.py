@@ -12,6 +12,7 @@ from bertjax import model
 from bertjax.config import FinetuneConfig
 from bertjax.finetuning.layout import beside_forms, evaluation_forms, training_forms
 from bertjax.finetuning.splits import Splits, folds
+from bertjax.finetuning.words import occurring
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Example, Rows
 from bertjax.text.tokenizer import Tokenizer
@@ -66,6 +67,8 @@ class Material:
             for name, encoded in self.encoded.items()
             if name not in idle or cfg.tune.layers == 0
         ]
+        seen = [self.encoded[name].rows for name in ("train", "unlabelled") if name in self.encoded]
+        self.pieces = occurring(seen, tokenizer.special.pad)  # of what any model trains on
         self.training_forms = training_forms(cfg, [self.encoded["train"].rows], devices)
         if cfg.transfer.by_rounds:  # of students, whatever they are given of the unlabelled rows
             both = [self.encoded[name].rows for name in ("train", "unlabelled")]

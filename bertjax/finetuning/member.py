@@ -27,17 +27,18 @@ from bertjax.durable import finite, write_json
 from bertjax.errors import EXIT_NON_FINITE, UserError
 from bertjax.finetuning import parameters
 from bertjax.finetuning.batches import Beside, Plan, training_plan
-from bertjax.finetuning.inference import Predictor
+from bertjax.finetuning.inference import Predictor, to_devices
 from bertjax.finetuning.layout import Form
 from bertjax.finetuning.material import Encoded
 from bertjax.finetuning.progress import Progress
 from bertjax.finetuning.settle import method_of
 from bertjax.finetuning.step import Batch, Pace, Steps, TuneState
 from bertjax.finetuning.unfreezing import lowest_depth
+from bertjax.finetuning.words import small_table
 from bertjax.optim.schedules import Turns, turns
 from bertjax.runs.log import MetricsFile
 from bertjax.runs.outcome import Stop
-from bertjax.tasks.task import Scores, Task
+from bertjax.tasks.task import Rows, Scores, Task
 
 # What result.json and results.json say of a model, as `written.read` has it.
 MEASURED = {
@@ -135,12 +136,13 @@ class Training:
         forms: Sequence[Form],
         steps: Steps,
         progress: Progress,
+        pieces: np.ndarray,
         beside: Beside | None = None,
     ):
         self.cfg, self.task, self.member = cfg, task, member
         self.train, self.dev = train, dev
         self.predictor, self.forms, self.steps = predictor, forms, steps
-        self.progress, self.beside = progress, beside
+        self.progress, self.pieces, self.beside = progress, pieces, beside
         member.directory.mkdir(exist_ok=True, parents=True)
         self.newest = CheckpointStore(member.newest, keep=1)
         self.best = CheckpointStore(member.best, keep=1)
@@ -165,7 +167,8 @@ class Training:
             UserError: the loss or gradient was not finite too often, or the metric never.
         """
         self.kept = kept
-        state, step = self._restore(trained)
+        self.small = small_table(self.cfg, trained, self.pieces)
+        state, step = self._restore(trained if self.small is None else self.small.cut(trained))
         key = jax.random.key(self.member.seed)
         log = MetricsFile(self.member.directory / "metrics.jsonl", step)
         try:
@@ -228,10 +231,9 @@ class Training:
         total = self.per_epoch * cfg.tune.epochs
         self.progress.begin(self.member.name, step, total, cfg.tune.batch_size)
         for plan in plans[step % self.per_epoch :]:
-            batch: Batch = self.predictor.batch(self.train.rows, plan, cfg.tune.batch_size)
+            batch = self._batch(self.train.rows, plan)
             if self.beside is not None:
-                other = self.predictor.batch(*self.beside.rows_and_plan(step), cfg.tune.batch_size)
-                batch = batch | {"unlabelled": other}
+                batch = batch | {"unlabelled": self._batch(*self.beside.rows_and_plan(step))}
             what = f"the first step of {plan.form.lines}×{plan.form.width} tokens"
             with self.progress.first_of(plan.form, what):
                 state, metrics = self.steps.train(state, self.kept, key, batch, pace)
@@ -257,6 +259,10 @@ class Training:
             raise Interrupted(reason)
         return state, step
 
+    def _batch(self, rows: Rows, plan: Plan) -> Batch:
+        at, numbers = self.predictor, self.small.numbers if self.small else None
+        return to_devices(at.mesh, rows, plan, self.cfg.tune.batch_size, at.pad, numbers)
+
     def _read(self, metrics: dict[str, Any], step: int, log: MetricsFile) -> None:
         """Take in the metrics of the step that ended at `step`; log when due; stop if lost."""
         if int(metrics["bad_steps"]) >= MAX_BAD_STEPS:
@@ -275,7 +281,10 @@ class Training:
 
     def _evaluate(self, state: TuneState, step: int, log: MetricsFile) -> None:
         trained, name = parameters.without_discriminator(state.params), self.member.name
-        params = parameters.join(trained, self.kept)
+        if self.small is not None:
+            trained = self.small.whole(trained)
+        place = sharding.replicated(self.predictor.mesh)
+        params = jax.device_put(parameters.join(trained, self.kept), place)
         what = f"the prediction of {len(self.dev.examples):,} examples of {self.held_out}"
         self.progress.waiting(name, what)
         with self.progress.first_of("prediction", what):

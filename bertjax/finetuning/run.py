@@ -203,6 +203,7 @@ class FinetuneRun:
             forms,
             steps,
             self.progress,
+            material.pieces,
             beside,
         )
         result = training.run(trained, kept, stop)
