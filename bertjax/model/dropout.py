@@ -44,6 +44,7 @@ def _backward(rate: float, words: Array, cotangent: Array) -> tuple[Array, None]
 _drop.defvjp(_forward, _backward)
 
 
+@partial(jax.jit, static_argnums=1)  # traced once a shape
 def draws(words: Array, shape: tuple[int, ...]) -> Array:
     """Uniform uint32 of this shape, a function of the uint32 [2 or more] `words` and the place.
 
@@ -62,7 +63,7 @@ def draws(words: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _state(word: Array, count: Array) -> Array:
-    return _mix(_mix(word) + (count + np.uint32(1)) * np.uint32(_GOLDEN))
+    return _mix(word + (count + np.uint32(1)) * np.uint32(_GOLDEN))
 
 
 def _mix(x: Array) -> Array:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import oracle_transformers as oracle
 import pytest
@@ -18,19 +17,20 @@ from family import FAMILY
 from tiny_heads import (
     CLASSES,
     HEAD,
-    LABELS,
     PAD,
     SHAPES,
     B,
     T,
     encoder,
+    export,
     head_of,
+    random_params,
     task_batch,
     their_logits,
 )
 
 from bertjax import huggingface
-from bertjax.config import HeadConfig, ModelConfig
+from bertjax.config import HeadConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.export import to_hub_tensors
 from bertjax.huggingface.names import hub_names, task_architecture
@@ -38,19 +38,7 @@ from bertjax.huggingface.systems import SYSTEMS
 from bertjax.huggingface.task_config import from_task_fields
 from bertjax.model.task import TaskShape, abstract_task_params, apply_task
 from bertjax.objectives import task_losses
-from bertjax.tree import flatten, path_name
-
-
-def random_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict:
-    draw = np.random.default_rng(5)
-
-    def leaf(path, like):
-        values = draw.normal(0, 0.3, like.shape) + (path[-1].key == "scale")
-        if path_name(path) == "embeddings/word_embeddings/embedding":
-            values[oracle.is_silent(cfg, len(values))] = 0
-        return np.asarray(values, np.float32)
-
-    return jax.tree_util.tree_map_with_path(leaf, abstract_task_params(cfg, head, shape))
+from bertjax.tree import flatten
 
 
 @oracle.jit_for_config
@@ -88,15 +76,6 @@ def span_loss(logits: Any, batch: dict) -> Any:
     spans = torch.tensor(batch["span"]).long()
     losses = [torch.nn.functional.cross_entropy(masked[..., i], spans[:, i]) for i in (0, 1)]
     return sum(losses) / 2
-
-
-def export(cfg, head, shape, labels, params, out: Path) -> Path:
-    tokenizer = oracle.tiny_tokenizer(cfg.vocab_size, PAD, out.parent)
-    report = huggingface.export_task_model(
-        cfg, head, shape, labels, params, tokenizer, out, oracle.CARD, oracle.LINES
-    )
-    assert report.path == out and report.lines == len(oracle.LINES)
-    return out
 
 
 def again_type(directory: Path) -> str:
@@ -332,76 +311,3 @@ def test_every_parameter_has_a_name(kind, family) -> None:
     head = head_of(kind)
     names = hub_names(cfg, task_architecture(cfg, head, shape))
     assert names.keys() == flatten(abstract_task_params(cfg, head, shape)).keys()
-
-
-@pytest.mark.parametrize(
-    ("kind", "family", "word"),
-    [
-        ("electra", "multiple_choice", {"summary_type": "mean"}),
-        ("roformer", "multiple_choice", {"summary_type": "last"}),
-        ("roformer", "multiple_choice", {"summary_use_proj": None}),
-    ],
-)
-def test_a_head_that_looks_elsewhere_is_refused(kind, family, word, tmp_path) -> None:
-    (shape, labels), cfg = SHAPES[family], encoder(kind)
-    params = random_params(cfg, HEAD, shape)
-    out = export(cfg, HEAD, shape, labels, params, tmp_path / "hf")
-    content = json.loads((out / "config.json").read_text()) | word
-    (out / "config.json").write_text(json.dumps(content))
-    ((name, value),) = word.items()
-    with pytest.raises(UserError, match=f"{name}={value!r}: of .* only {name}="):
-        huggingface.import_task_model(out)
-
-
-BROKEN = {
-    "no task": ({"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM"),
-    "no class": ({"architectures": None}, "architectures=None"),
-    "wrong class": ({"architectures": [["x"]]}, "architectures="),
-    "a gap": ({"id2label": {"0": "a", "2": "b"}}, "id2label"),
-    "no names": ({"id2label": ["a", "b", "c"]}, "id2label"),
-    "twice": ({"id2label": {"0": "a", "1": "a", "2": "b"}}, "id2label"),
-    "no string": ({"id2label": {"0": "a", "1": None, "2": "b"}}, "id2label"),
-    "problem": ({"problem_type": "guessing"}, "problem_type='guessing'"),
-    "values": ({"problem_type": "regression"}, "one value"),
-    "dropout": ({"classifier_dropout": 7.0}, "head.dropout=7.0"),
-    "dropout kind": ({"classifier_dropout": "much"}, "classifier_dropout='much'"),
-    "labels": ({"id2label": {"0": "a", "1": "b"}}, "classifier.weight has shape"),
-    "other head": ({"architectures": ["BertForQuestionAnswering"]}, "qa_outputs.weight"),
-}
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
-    cfg, scratch = encoder("bert"), tmp_path_factory.mktemp("task")
-    params = random_params(cfg, HEAD, CLASSES)
-    return export(cfg, HEAD, CLASSES, LABELS, params, scratch / "hf")
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_config_that_makes_no_sense_is_refused_in_one_line(case, exported, tmp_path) -> None:
-    fields, said = BROKEN[case]
-    for file in exported.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    content = json.loads((exported / "config.json").read_text()) | fields
-    (tmp_path / "config.json").write_text(json.dumps(content))
-    with pytest.raises(UserError) as refused:
-        huggingface.import_task_model(tmp_path)
-    assert said in str(refused.value) and "\n" not in str(refused.value)
-    assert str(tmp_path) in str(refused.value)
-
-
-def test_labels_must_be_as_many_as_classes(tmp_path) -> None:
-    cfg = encoder("bert")
-    with pytest.raises(UserError, match="2 labels for 3 classes"):
-        export(cfg, HEAD, CLASSES, LABELS[:2], random_params(cfg, HEAD, CLASSES), tmp_path / "hf")
-    broken = random_params(cfg, HEAD, CLASSES)
-    broken["head"]["classifier"]["bias"][1] = jnp.nan
-    with pytest.raises(UserError, match="head/classifier/bias has NaN"):
-        export(cfg, HEAD, CLASSES, LABELS, broken, tmp_path / "hf")
-
-
-def test_card_says_what_the_model_is_for(exported) -> None:
-    card = (exported / "README.md").read_text(encoding="utf-8")
-    assert 'pipeline_tag: "text-classification"' in card
-    assert 'pipeline("text-classification", model="tiny")' in card
-    assert "BertForSequenceClassification" in card

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import oracle_transformers as oracle
 import torch
 from family import FAMILY
 
+from bertjax import huggingface
 from bertjax.config import HeadConfig, ModelConfig
-from bertjax.model.task import TaskShape
+from bertjax.model.task import TaskShape, abstract_task_params
+from bertjax.tree import path_name
 
 B, T, PAD = oracle.B, oracle.T, 0
 CLASSES = TaskShape("classification", 3)
@@ -73,3 +77,24 @@ def their_logits(outputs: Any, shape: TaskShape) -> Any:
     if shape.family == "span_qa":
         return torch.stack([outputs.start_logits, outputs.end_logits], -1)
     return outputs.logits.reshape(-1, 1) if shape.family == "multiple_choice" else outputs.logits
+
+
+def random_params(cfg: ModelConfig, head: HeadConfig, shape: TaskShape) -> dict:
+    draw = np.random.default_rng(5)
+
+    def leaf(path, like):
+        values = draw.normal(0, 0.3, like.shape) + (path[-1].key == "scale")
+        if path_name(path) == "embeddings/word_embeddings/embedding":
+            values[oracle.is_silent(cfg, len(values))] = 0
+        return np.asarray(values, np.float32)
+
+    return jax.tree_util.tree_map_with_path(leaf, abstract_task_params(cfg, head, shape))
+
+
+def export(cfg, head, shape, labels, params, out: Path) -> Path:
+    tokenizer = oracle.tiny_tokenizer(cfg.vocab_size, PAD, out.parent)
+    report = huggingface.export_task_model(
+        cfg, head, shape, labels, params, tokenizer, out, oracle.CARD, oracle.LINES
+    )
+    assert report.path == out and report.lines == len(oracle.LINES)
+    return out
