@@ -19,7 +19,7 @@ from bertjax.finetuning.material import Material
 from bertjax.finetuning.member import Member, read_result
 from bertjax.finetuning.same_run import origin_of
 from bertjax.finetuning.saved import open_saved
-from bertjax.finetuning.settle import settle
+from bertjax.finetuning.settle import settle, task_shape
 from bertjax.finetuning.splits import open_splits
 from bertjax.finetuning.stored import noted_places
 from bertjax.fuse import stored as fusions
@@ -61,7 +61,7 @@ def _describe_tuned(folder: Path) -> None:
     describe(folder)
     saved = open_saved(folder)
     saved.null_threshold(saved.members)
-    _ = saved.task, saved.best
+    _ = saved.task, saved.best, task_shape(saved.cfg)
     results.table(saved.results) if "collapsed" in str(saved.results) else None
 
 
@@ -119,7 +119,8 @@ def _material() -> Material:
 
 def _go_on(folder: Path) -> None:
     """As a run does that is resumed after its teacher has spoken."""
-    lesson, material = Lesson.read(folder), _material()
+    material = _material()
+    lesson = Lesson.read(folder, material)
     if lesson is not None and lesson.lines:
         rounds._described(Member(0, None, folder), lesson, "")
         rounds._nothing_new(lesson, lesson, True)
