@@ -64,7 +64,8 @@ def _report(folder: Path) -> None:
 def grid_targets() -> Iterator[Target]:
     """The files of a grid of `ablate`, and again those with numbers that are drawn."""
     a, b = "cells/a/seed0", "cells/b/search0"
-    told = ("config.json", "corpus.json", "looks.json", f"{a}.json", f"{a}.npz", f"{b}.json")
+    told = [f"{name}.json" for name in ("config", "corpus", "looks", a, b)]
+    told += [f"{a}.npz", f"{b}.npz"]
     yield from targets_of("grid", _grid, dict.fromkeys(told, without_pictures(_report)))
     drawn = (f"{a}.npz", f"{a}/metrics.jsonl")
     yield from targets_of("grid pictures", _grid, dict.fromkeys(drawn, _report))
