@@ -17,6 +17,7 @@ from typing import Any
 from bertjax.errors import UserError
 
 _TOO_LARGE = 1 << 64  # of an integer: nothing is counted so far, and floats end
+LARGEST = 1e100  # of a number that is drawn or squared: what comes of it is a float still
 NUMBER = (int, float)
 NULLABLE = (*NUMBER, None)  # a number, or null for one that is not finite
 TEXT = (str, None)

@@ -52,12 +52,12 @@ def curves(
         at = np.linspace(first, last, 60)
         values = np.stack([np.interp(at, *seed) for seed in of_seeds])
         style = {"color": f"C{i % 10}", "linestyle": _LINES[i // 10 % len(_LINES)]}
-        axes.plot(at, values.mean(axis=0), label=arm, **style)
+        axes.plot(at, values.mean(axis=0), label=_plain(arm), **style)
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=f"C{i % 10}", alpha=0.2)
     for i, (name, value) in enumerate((levels or {}).items()):
-        axes.axhline(value, color="0.4", linewidth=1, linestyle=_LINES[1 + i], label=name)
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)
+        axes.axhline(value, color="0.4", linewidth=1, linestyle=_LINES[1 + i], label=_plain(name))
+    axes.set_xlabel(_plain(across))
+    axes.set_ylabel(_plain(up))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return _svg(figure)
@@ -75,7 +75,7 @@ def forest(differences: Sequence[Difference], across: str) -> str:
         fill = colour if d.claimed else "white"
         axes.plot(d.value, y, "o", color=colour, markerfacecolor=fill, markersize=7)
         axes.annotate(
-            d.label,
+            _plain(d.label),
             (0, y),
             (0, 9),
             xycoords=("axes fraction", "data"),
@@ -86,10 +86,15 @@ def forest(differences: Sequence[Difference], across: str) -> str:
     axes.set_xlim(-1.1 * span, 1.1 * span)
     axes.set_ylim(-0.5, len(differences) - 0.2)
     axes.set_yticks([])
-    axes.set_xlabel(across)
+    axes.set_xlabel(_plain(across))
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     return _svg(figure)
+
+
+def _plain(text: str) -> str:
+    """Text in which dollars are dollars: matplotlib reads formulas between two of them."""
+    return text.replace("$", r"\$")
 
 
 def _figure(height: float) -> tuple[Any, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from bertjax import written
 from bertjax.ablate.directory import MEASURED, GridDirectory
 from bertjax.ablate.grid import Cell, searches
 from bertjax.ablate.stored import load_scores
@@ -16,9 +19,16 @@ def results(cfg: AblationConfig, grid: GridDirectory) -> dict[str, dict[str, Sco
     for cell in searches(cfg):
         outcome = grid.read_outcome(cell)
         fit = outcome is not None and outcome["state"] == MEASURED and not outcome["left_out"]
-        scores = load_scores(grid.scores(cell))[cfg.decides] if fit else None
+        scores = _deciding(grid.scores(cell), cfg.decides) if fit else None
         found.setdefault(cell.arm, {})[cfg.arm(cell.arm).search[cell.setting]] = scores
     return found
+
+
+def _deciding(path: Path, probe: str) -> Scores:
+    scores = load_scores(path)
+    if probe not in scores:
+        raise written.damaged(path, f"it has no {probe!r}")
+    return scores[probe]
 
 
 def settings_found(cfg: AblationConfig, grid: GridDirectory) -> dict[str, str]:

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,22 @@ def _read(path: Path) -> Iterator[tuple[str, Scores]]:
             name, _, what = key.rpartition("/")
             if what == "values":
                 unit, better = json.loads(str(arrays[f"{name}/about"]))
-                groups = tuple(arrays[f"{name}/groups"].tolist())
-                weights = arrays[f"{name}/weights"]
-                yield name, Scores(name, arrays[key], unit, better, groups, weights)
+                groups = tuple(map(_text, arrays[f"{name}/groups"].tolist()))
+                weights = _numbers(arrays[f"{name}/weights"])
+                if weights.size and not weights.min() >= 0 < weights.sum():
+                    raise ValueError(f"weights of {name} that are no weights")
+                values = _numbers(arrays[key])
+                yield name, Scores(name, values, _text(unit), better, groups, weights)
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind != "f" or not (np.abs(array) < written.LARGEST).all():
+        raise ValueError("no numbers that can be compared")
+    return array
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} is no text")
+    value.encode()  # half a character raises here, and not in the report
+    return value

@@ -64,7 +64,7 @@ class Table:
 def gather(cfg: AblationConfig, grid: GridDirectory) -> Table:
     """Read what is there."""
     outcomes, scores, left_out = {}, {}, {}
-    first: dict[str, int] = {}  # how many examples each probe has, which all cells share
+    first: dict[str, Any] = {}  # what each probe measures, and of what: all cells share it
     for cell in compared(cfg):
         outcome = grid.read_outcome(cell)
         if outcome is None:
@@ -76,8 +76,11 @@ def gather(cfg: AblationConfig, grid: GridDirectory) -> Table:
             left_out[cell] = "; ".join(outcome["left_out"])
         else:
             scores[cell] = load_scores(grid.scores(cell))
-            sizes = {name: len(found.values) for name, found in scores[cell].items()}
-            if cfg.decides not in sizes or sizes != (first := first or sizes):
+            measured = {
+                name: (len(found.values), found.groups, found.unit, found.better)
+                for name, found in scores[cell].items()
+            }
+            if cfg.decides not in measured or measured != (first := first or measured):
                 raise written.damaged(grid.scores(cell), "its examples are not those of the others")
     return Table(cfg, scores, outcomes, left_out)
 

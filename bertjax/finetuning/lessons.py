@@ -41,9 +41,12 @@ class Said(NamedTuple):
 
 
 _FORM = {  # of lesson.json
+    "of": int,
     "taken": int,
+    "classes": {str: {"taken": int}},
     "labelled_weight": written.NUMBER,
     "pseudo_weight": written.NUMBER,
+    "mass_ratio?": written.NUMBER,
     "class_weights?": {str: written.NUMBER},
 }
 _LINE = {"row": int, "label": (str, [written.TEXT]), "weight": written.NUMBER}
@@ -73,14 +76,29 @@ class Lesson:
         replace_file(folder / _LABELS, text.encode())
 
     @classmethod
-    def read(cls, folder: Path) -> Lesson | None:
-        """What `write` wrote; None where there is none yet."""
+    def read(cls, folder: Path, material: Material) -> Lesson | None:
+        """What `write` wrote; None where there is none, or none of the run's rows and labels."""
         try:
             about = written.read(folder / _ABOUT, _FORM)
         except UserError:
             return None
         lines = written.lines(folder / _LABELS, _LINE)
-        return cls(lines, about) if len(lines) == about["taken"] else None
+        weights = about.get("class_weights")
+        weighed = not weights or set(material.task.labels) <= weights.keys()
+        whole = weighed and len(lines) == about["taken"]
+        return cls(lines, about) if whole and all(_is_of(material, x) for x in lines) else None
+
+
+def _is_of(material: Material, line: Mapping[str, Any]) -> bool:
+    """Whether a line is of an unlabelled row of the run, and of labels of its task."""
+    row, label, labels = line["row"], line["label"], material.task.labels
+    examples = material.encoded["unlabelled"].examples
+    if not 0 <= row < len(examples):
+        return False
+    if material.cfg.task.family != "tagging":
+        return isinstance(label, str) and label in labels
+    words = len(examples[row].texts)
+    return isinstance(label, list) and len(label) == words and {*label} <= {None, *labels}
 
 
 def prepare(

@@ -52,7 +52,7 @@ def train_by_rounds(
     history: list[dict[str, Any]] = [{"round": 0, "dev": found[0]["dev"]}]
     for number in range(1, transfer.rounds + 1):
         student, before = replace(member, round=number), lesson
-        lesson = Lesson.read(student.directory)
+        lesson = Lesson.read(student.directory, material)
         if lesson is None:
             params = parameters(teacher)
             scores = predict(params, material.encoded["unlabelled"].rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from bertjax import model, sharding
+from bertjax import model, sharding, written
 from bertjax.config import FinetuneConfig, MeshConfig, ModelConfig
 from bertjax.errors import UserError, nearest
 from bertjax.finetuning import results
@@ -21,6 +21,7 @@ from bertjax.finetuning.member import Member, first_best
 from bertjax.finetuning.settle import method_of, task_shape
 from bertjax.finetuning.step import make_predict
 from bertjax.finetuning.stored import best_parameters, best_weights, check_base, noted_places
+from bertjax.model.task import WEIGHTED_FAMILIES
 from bertjax.overrides import read_config
 from bertjax.pretrained import open_pretrained, tokenizer_of
 from bertjax.runs.directory import RunDirectory
@@ -170,7 +171,7 @@ def open_saved(path: Path, base: Start | None = None) -> SavedRun:
     shared with other runs; other runs do not look at it.
 
     Raises:
-        UserError: it is not one, or it is not finished.
+        UserError: it is not one, is not finished, or is damaged.
     """
     require_kind("RUN", path, Kind.FINETUNING, fix="give the --workdir of a `bertjax finetune`")
     run = RunDirectory(path.absolute())
@@ -179,5 +180,7 @@ def open_saved(path: Path, base: Start | None = None) -> SavedRun:
         raise UserError(
             f"{path} has no results.json: it is not finished; the same `bertjax finetune` goes on"
         )
+    if cfg.task.family in WEIGHTED_FAMILIES and not cfg.task.labels:
+        raise written.damaged(run.config, "it has no task.labels")
     found = results.read(run.path)
     return SavedRun(run.path, cfg, load_tokenizer(run.tokenizer), found, base)

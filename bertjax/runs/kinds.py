@@ -1,8 +1,13 @@
-"""What a directory is, told from the files in it and never from its name."""
+"""What a directory is, told from the files in it and never from its name.
+
+Paths may come out of damaged files, and be no paths at all: `os.path` says of those that nothing is
+there, where `pathlib` raises.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from enum import Enum
 from pathlib import Path
 
@@ -32,7 +37,7 @@ _SECTIONS = {
 def kind_of(path: Path) -> Kind | None:
     """Return what the directory is; None for anything else."""
     config = path / "config.json"
-    if config.is_file():
+    if os.path.isfile(config):
         try:
             content = json.loads(config.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -42,7 +47,7 @@ def kind_of(path: Path) -> Kind | None:
             if sections <= names:
                 return kind
         return Kind.HUGGING_FACE
-    if (path / "manifest.json").is_file() and (path / "tokenizer").is_dir():
+    if os.path.isfile(path / "manifest.json") and os.path.isdir(path / "tokenizer"):
         return Kind.CORPUS
     return None
 
@@ -68,9 +73,9 @@ def describe(path: Path) -> str:
     kind = kind_of(path)
     if kind is not None:
         return kind.value
-    if not path.exists():
+    if not os.path.exists(path):
         return "not there"
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return "a file"
     for parent in path.absolute().parents[:3]:
         if kind_of(parent) is not None:

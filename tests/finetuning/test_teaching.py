@@ -257,13 +257,22 @@ def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
     assert model["round"] == 0
 
 
-def test_a_lesson_is_read_as_it_was_written(tmp_path):
-    line = {"row": 3, "id": "a\u2028b", "label": ["x\x85", None], "confidence": [0.1 + 0.2, None]}
-    lines = [line | {"weight": 1 / 7}, line | {"row": 4, "weight": 1}]
-    lesson = Lesson(lines, {"taken": 2, "labelled_weight": 1 / 3, "pseudo_weight": 1.0})
-    assert Lesson.read(tmp_path) is None
+def test_a_lesson_is_read_as_it_was_written(files, tmp_path):
+    cfg = settings(files)
+    splits = open_splits(cfg)
+    material = Material(settle(cfg, splits), splits, start().tokenizer, 1)
+    line = {"row": 3, "id": "a\u2028b\x85", "label": "good", "confidence": 0.1 + 0.2}
+    lines = [line | {"weight": 1 / 7}, line | {"row": 95, "weight": 1}]
+    about = {"of": 96, "taken": 2, "labelled_weight": 1 / 3, "pseudo_weight": 1.0, "classes": {}}
+    lesson = Lesson(lines, about)
+    assert Lesson.read(tmp_path, material) is None
     lesson.write(tmp_path)
-    assert Lesson.read(tmp_path) == lesson
+    assert Lesson.read(tmp_path, material) == lesson
+    for change in ({"row": 96}, {"row": -1}, {"label": "other"}, {"label": ["good"]}):
+        Lesson([lines[0], lines[1] | change], about).write(tmp_path)
+        assert Lesson.read(tmp_path, material) is None
+    Lesson(lines, about | {"class_weights": {"good": 1.0}}).write(tmp_path)
+    assert Lesson.read(tmp_path, material) is None  # which says nothing of the other class
 
 
 def test_a_lesson_is_another_if_it_teaches_otherwise():

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import atheris
@@ -166,19 +167,31 @@ def fuzz(target: Target, seconds: float, work: Path) -> dict:
     return sums | {"kinds": sorted(kinds), "seconds": time.monotonic() - began}
 
 
+def _tried(table: Path) -> Counter[str]:
+    """How many inputs each target has had in earlier calls of the same directory."""
+    found: Counter[str] = Counter()
+    for line in table.read_text().splitlines() if table.exists() else ():
+        row = json.loads(line)
+        found[row["target"]] += row["tried"]
+    return found
+
+
 def main() -> None:
-    """Fuzz all, or those whose names begin so, and print the table."""
+    """Fuzz all, or those whose names begin so, the least tried first, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="targets by the beginning of their names")
     parser.add_argument("--minutes", type=float, default=60.0, help="over all targets")
-    parser.add_argument("--work", type=Path, help="where failures and corpora are kept")
+    parser.add_argument("--work", type=Path, help="where failures, corpora and the table are kept")
     args = parser.parse_args()
     work = args.work or Path(tempfile.mkdtemp(prefix="bertjax-fuzz-"))
     work.mkdir(parents=True, exist_ok=True)
     chosen = [t for t in TARGETS if not args.names or t.name.startswith(tuple(args.names))]
+    so_far = _tried(work / "table.jsonl")
+    chosen.sort(key=lambda target: so_far[target.name])  # a call that is ended starves no target
     print(f"{len(chosen)} targets, {args.minutes:g} minutes, failures in {work / 'failed'}")
-    for target in chosen:
-        row = fuzz(target, 60 * args.minutes / len(chosen), work)
+    end = time.monotonic() + 60 * args.minutes
+    for i, target in enumerate(chosen):
+        row = fuzz(target, (end - time.monotonic()) / (len(chosen) - i), work)
         print(
             f"{row['target']:<32} {row['seconds']:6.0f} s {row['tried']:>8,} inputs "
             f"{len(row['kinds']):>3} kinds {row['died']:>3} died {row['slowest']:6.2f} s "

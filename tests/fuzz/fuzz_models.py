@@ -6,24 +6,27 @@ import functools
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tokenizer_kinds
+from fuzz_folders import fill, targets_of
 from fuzz_target import Target
 from safetensors.numpy import save
 
 from bertjax.config import HeadConfig, ModelConfig
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.importing import import_model, open_model
-from bertjax.huggingface.names import architecture_of, hub_tensors, task_architecture
+from bertjax.huggingface.names import Architecture, architecture_of, hub_tensors, task_architecture
 from bertjax.huggingface.systems import SYSTEMS
 from bertjax.huggingface.task_config import from_task_fields, to_task_fields
 from bertjax.huggingface.task_importing import import_task_model
 from bertjax.huggingface.tensors import hub_shape
 from bertjax.huggingface.weights import open_weights
+from bertjax.model import Params, abstract_params
 from bertjax.model.task import TaskShape, abstract_task_params
 from bertjax.text.special import SpecialIds
 from bertjax.text.tokenizer import load_tokenizer
@@ -52,16 +55,6 @@ def _files(kind: str) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
-def fill(files: Callable[[], dict[str, bytes]]) -> Callable[[Path], None]:
-    """What writes these files into a folder."""
-
-    def write(folder: Path) -> None:
-        for name, data in files().items():
-            (folder / name).write_bytes(data)
-
-    return write
-
-
 def _use(folder: Path) -> None:
     """Load a tokenizer and encode with it, as a corpus and as a task do."""
     tokenizer = load_tokenizer(folder)
@@ -84,7 +77,7 @@ def tokenizer_targets() -> Iterator[Target]:
                 name,
                 _use,
                 lambda f=files, n=name: [f()[n]],
-                fill(files),
+                functools.partial(fill, files),
             )
     yield Target("tokenizer/a.model", "a.model", _use, _sentencepiece)
 
@@ -121,19 +114,31 @@ def _task_model() -> dict[str, bytes]:
     """A tiny BERT with a head for sentences, and its tokenizer."""
     head, shape = HeadConfig(), TaskShape("classification", 2)
     architecture = task_architecture(_CFG, head, shape)
-    shapes = flatten(abstract_task_params(_CFG, head, shape))
+    fields = to_task_fields(architecture, head, shape, ["no", "yes"])
+    return _written(_CFG, architecture, abstract_task_params(_CFG, head, shape), fields)
+
+
+@functools.cache
+def _model() -> dict[str, bytes]:
+    """The same with all heads of pretraining: those that are lacking are initialised by XLA."""
+    cfg = replace(_CFG, next_sentence_head=True)
+    return _written(cfg, architecture_of(cfg, SYSTEMS["bert"]), abstract_params(cfg), {})
+
+
+def _written(
+    cfg: ModelConfig, architecture: Architecture, params: Params, fields: dict[str, Any]
+) -> dict[str, bytes]:
+    shapes = flatten(params)
     sizes = {path: leaf.shape for path, leaf in shapes.items()}
     tensors = {
-        tensor.name: np.zeros(hub_shape(_CFG, architecture.system, tensor, sizes), np.float32)
-        for tensor in hub_tensors(_CFG, architecture, shapes)
+        tensor.name: np.zeros(hub_shape(cfg, architecture.system, tensor, sizes), np.float32)
+        for tensor in hub_tensors(cfg, architecture, shapes)
     }
-    config = to_hub_config(_CFG, _SPECIAL, architecture)
-    config |= to_task_fields(architecture, head, shape, ["no", "yes"])
-    tokenizer = {"vocab.txt": "\n".join(tokenizer_kinds.wordpiece_pieces()[:100]).encode()}
+    config = to_hub_config(cfg, _SPECIAL, architecture) | fields
     return {
         "config.json": json.dumps(config).encode(),
         _CHECKPOINT: save(tensors, {"format": "pt"}),
-        **tokenizer,
+        "vocab.txt": "\n".join(tokenizer_kinds.wordpiece_pieces()[:100]).encode(),
     }
 
 
@@ -174,17 +179,20 @@ def _read_all(folder: Path) -> None:
 
 def model_targets() -> Iterator[Target]:
     """The files of a model, one at a time among the others."""
-    beside = fill(_task_model)
+    beside = functools.partial(fill, _task_model)
     yield Target("hub/config.json", "config.json", _describe, _configs, beside)
-    for name, read in (("task", import_task_model), ("model", import_model)):
-        yield Target(
-            f"hub/{name}/config.json", "config.json", read,
-            lambda: [_task_model()["config.json"]], beside,
-        )  # fmt: skip
+    yield from targets_of("hub/task", _task_model, {"config.json": import_task_model})
+    yield from targets_of("hub/model", _model, {"config.json": import_model})
     weights = lambda: [_task_model()[_CHECKPOINT], _small()]  # noqa: E731
     yield Target("hub/weights", _CHECKPOINT, _read_all, weights, beside)
     yield Target("hub/task/weights", _CHECKPOINT, import_task_model, weights, beside)
-    yield Target("hub/index", _INDEX, _read_all, lambda: [_sharded()[_INDEX]], fill(_sharded))
+    yield Target(
+        "hub/index",
+        _INDEX,
+        _read_all,
+        lambda: [_sharded()[_INDEX]],
+        functools.partial(fill, _sharded),
+    )
 
 
 def _small() -> bytes:
