@@ -29,8 +29,15 @@ def begin_hash(state: Any) -> Hashes:
     """Ask the devices for the hash of each array of a tree, and wait for none.
 
     A program a shape: one for all of them would take a third as long to compile as a step does.
+    Several CPU devices are waited for, after each. They share a pool of threads, in which a program
+    that waits for another keeps its thread: with many under way the first may find none.
     """
-    return {name: _hash(leaf) for name, leaf in flatten(state).items()}
+    hashes = {}
+    for name, leaf in flatten(state).items():
+        hashes[name] = _hash(leaf)
+        if len(leaf.devices()) > 1 and jax.default_backend() == "cpu":
+            jax.block_until_ready(hashes)
+    return hashes
 
 
 def end_hash(hashes: Hashes) -> str:
