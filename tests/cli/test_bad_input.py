@@ -272,9 +272,9 @@ def test_a_directory_of_something_else(tmp_path, recipe, corpus, refuse):
 @pytest.mark.parametrize(
     ("kilobytes", "says"),
     [
-        (1, "run directory {run} cannot be written (File too large)"),
-        (3, "metrics.jsonl cannot be written (File too large)"),
-        (40, "checkpoint of step 24 was not saved in {run}/checkpoints: File too large"),
+        (1, "run directory {run} cannot be written"),
+        (3, "metrics.jsonl cannot be written"),
+        (40, "checkpoint of step 24 was not saved in {run}/"),  # the newest's folder or the best's
     ],
 )
 def test_a_full_disk_loses_nothing(tmp_path, recipe, corpus, trained, kilobytes, says):
@@ -285,6 +285,7 @@ def test_a_full_disk_loses_nothing(tmp_path, recipe, corpus, trained, kilobytes,
     process = tiny_run.start([*argv, *late], devices=8, file_limit=kilobytes << 10)
     last = tiny_run.finish(process, EXIT_BAD_INPUT).splitlines()[-1]
     assert last.startswith("bertjax: ") and says.format(run=workdir) in last
+    assert "File too large" in last
     assert {k: v for k, v in snapshot(workdir / "checkpoints").items() if k in kept} == kept
     assert newest_step(workdir / "checkpoints") == 10
     # With room, the same command goes on from there, to the same end.
