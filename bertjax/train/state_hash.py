@@ -35,7 +35,7 @@ def begin_hash(state: Any) -> Hashes:
     hashes = {}
     for name, leaf in flatten(state).items():
         hashes[name] = _hash(leaf)
-        if len(leaf.devices()) > 1 and jax.default_backend() == "cpu":
+        if len(hashes[name].devices()) > 1 and jax.default_backend() == "cpu":
             jax.block_until_ready(hashes)
     return hashes
 
