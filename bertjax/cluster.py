@@ -145,6 +145,7 @@ class _Watch:
         self.answered = time.monotonic()  # when process 0 last took a beat
         self.heard = dict.fromkeys(range(_count()), ("", self.answered))  # beats and when
         self.ending = threading.Event()  # this process ends by itself, well or badly
+        self.leaving = threading.Lock()  # taken by the thread that says why, and never given back
         self.threads = [
             threading.Thread(target=run, daemon=True) for run in (self._beat, self._listen)
         ]
@@ -220,6 +221,7 @@ class _Watch:
 
     def _leave(self, why: str, code: int) -> NoReturn:
         """End at once: a normal exit would wait for the others in JAX's shutdown."""
+        self.leaving.acquire()
         with contextlib.suppress(OSError, ValueError):
             os.write(2, f"bertjax: {why}\n".encode())
             sys.stdout.flush()

@@ -6,14 +6,13 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import jax
 import numpy as np
 import xla_flags
+from forked import Forked
 
 import bertjax
 from bertjax import sharding
@@ -87,23 +86,19 @@ def pretrain_argv(workdir: Path, recipe: Path, corpus: Path, *options: str) -> l
 
 def start(
     argv: list[str], devices: int = 1, file_limit: int | None = None, **environment: str
-) -> subprocess.Popen[str]:
+) -> Forked:
     """`bertjax` in a process and a session of its own, with so many fake devices.
 
     No file of it can grow beyond `file_limit` bytes, as where a disk is full.
     """
-    command = [sys.executable, "-m", "bertjax", *argv]
     if file_limit is not None:
-        command = ["prlimit", f"--fsize={file_limit}", *command]
         # What is compiled is read from the cache and not written to it.
         environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "1000"
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={
+    return Forked(
+        main,
+        argv,
+        file_limit=file_limit,
+        environment={
             **os.environ,
             "PYTHONPATH": str(Path(bertjax.__file__).parents[1]),
             "XLA_FLAGS": f"{xla_flags.devices(devices)} {xla_flags.QUICK}",
@@ -113,7 +108,7 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[str], expected: int = 0) -> str:
+def finish(process: Forked, expected: int = 0) -> str:
     """Wait for a process to leave with `expected`; returns what it said."""
     _, said = process.communicate(timeout=300)
     assert process.returncode == expected, said

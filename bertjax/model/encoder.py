@@ -250,6 +250,11 @@ def params_of(cfg: ModelConfig, module: Encoder) -> Params:
     return unflatten(params)
 
 
+def shapes_of(module: Encoder) -> Params:
+    """Shapes and dtypes of `params_of` of an abstract module."""
+    return unflatten(flatten(nnx.to_pure_dict(nnx.state(module, nnx.Param))))
+
+
 def facts_of(cfg: ModelConfig, module: Encoder) -> dict[str, Facts]:
     """What is known of each parameter of a module, by path; the module may be abstract.
 

@@ -34,7 +34,10 @@ def init(cfg: PretrainConfig, key: Array) -> Params:
 @lru_cache(maxsize=64)
 def abstract_params(cfg: PretrainConfig) -> Params:
     """Shapes and dtypes of `init`'s result, without memory."""
-    return jax.eval_shape(lambda: init(cfg, jax.random.key(0)))
+    params = pretraining.abstract_params(cfg.model)
+    if cfg.generator is None:
+        return params
+    return params | {_GENERATOR: _own(pretraining.abstract_params(cfg.generator))}
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from bertjax.config import ModelConfig
 from bertjax.facts import Facts
 from bertjax.model import heads
 from bertjax.model.compute import EXACT, Compute
-from bertjax.model.encoder import Encoder, Params, facts_of, params_of
+from bertjax.model.encoder import Encoder, Params, facts_of, params_of, shapes_of
 from bertjax.model.keys import Keys
 
 
@@ -147,4 +147,4 @@ def describe(cfg: ModelConfig) -> dict[str, Facts]:
 @lru_cache(maxsize=64)
 def abstract_params(cfg: ModelConfig) -> Params:
     """Shapes and dtypes of `init`'s result, computed once a config and without memory."""
-    return jax.eval_shape(lambda key: init(cfg, key), jax.random.key(0))
+    return shapes_of(_abstract(cfg, Compute()))

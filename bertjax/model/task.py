@@ -18,7 +18,7 @@ from bertjax.model import heads, layers
 from bertjax.model.compute import EXACT, Compute
 from bertjax.model.crf import TagRules
 from bertjax.model.domains import DISCRIMINATOR, Discriminator
-from bertjax.model.encoder import Encoded, Encoder, Params, facts_of, params_of
+from bertjax.model.encoder import Encoded, Encoder, Params, facts_of, params_of, shapes_of
 from bertjax.model.keys import Keys
 from bertjax.model.task_heads import TaskHead, pool
 from bertjax.model.tuning.method import Method
@@ -221,7 +221,7 @@ def abstract_task_params(
     cfg: ModelConfig, head: HeadConfig, shape: TaskShape, method: Method | None = None
 ) -> Params:
     """Shapes and dtypes of `init_task`'s result, computed once a task and without memory."""
-    return jax.eval_shape(lambda key: init_task(cfg, head, shape, key, method), jax.random.key(0))
+    return shapes_of(_abstract(cfg, head, shape, EXACT, method))
 
 
 def apply_task(

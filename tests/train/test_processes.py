@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_run
 import xla_flags
+from forked import Forked
 from processes import HOST, finish_all, start_work, variables
 from tiny_run import finish, metrics, newest_step, pretrain_argv, start, state
 
@@ -30,12 +30,12 @@ RATE = 1e-4
 FLOOR = 1e-6  # of parameters after those steps, in float32
 
 
-def start_training(argv: list[str], count: int, **more: str) -> list[subprocess.Popen[str]]:
+def start_training(argv: list[str], count: int, **more: str) -> list[Forked]:
     environments = [{"XLA_FLAGS": xla_flags.QUICK, **one, **more} for one in variables(count)]
     return [start([*argv, "--distributed"], **environment) for environment in environments]
 
 
-def said_until(process: subprocess.Popen[str], pattern: str) -> None:
+def said_until(process: Forked, pattern: str) -> None:
     assert any(re.match(pattern, line) for line in process.stderr), f"never said {pattern!r}"
 
 

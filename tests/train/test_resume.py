@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_run
+from forked import Forked
 from tiny_run import STEPS, finish, metrics, newest_step, pretrain_argv, start, state
 
 from bertjax.cli.main import main
@@ -35,7 +35,7 @@ def assert_equals_unbroken(workdir: Path, unbroken: Path) -> None:
         assert newest_step(workdir / store) == newest_step(unbroken / store)
 
 
-def said_until(process: subprocess.Popen[str], pattern: str) -> str:
+def said_until(process: Forked, pattern: str) -> str:
     """Read what a process says up to the first line that matches."""
     lines = []
     for line in process.stderr:
