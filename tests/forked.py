@@ -60,7 +60,7 @@ class Forked:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[None, str]:
-        """Nothing, and the rest of what it says; its session is killed where that takes too long."""
+        """Nothing, and the rest of what it says; its session ends where that takes too long."""
         late = threading.Timer(
             timeout or threading.TIMEOUT_MAX, os.killpg, (self.pid, signal.SIGKILL)
         )

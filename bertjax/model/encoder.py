@@ -251,8 +251,9 @@ def params_of(cfg: ModelConfig, module: Encoder) -> Params:
 
 
 def shapes_of(module: Encoder) -> Params:
-    """Shapes and dtypes of `params_of` of an abstract module."""
-    return unflatten(flatten(nnx.to_pure_dict(nnx.state(module, nnx.Param))))
+    """Shapes and dtypes of `params_of` of an abstract module, wherever the module was made."""
+    params = flatten(nnx.to_pure_dict(nnx.state(module, nnx.Param)))
+    return unflatten({path: jax.ShapeDtypeStruct(x.shape, x.dtype) for path, x in params.items()})
 
 
 def facts_of(cfg: ModelConfig, module: Encoder) -> dict[str, Facts]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
+import shutil
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import tiny_run
 import torch
 import transformers
+from safetensors.numpy import load_file, save_file
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "finetune"
 ROWS = 200
@@ -20,6 +23,21 @@ QUICK = ("tune.epochs=1", "optim.learning_rate=2e-4")
 LENGTH, STEP, ANSWER = 128, 64, 30  # of windows; so short that paragraphs take several
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def shallow(checkpoint, tmp_path_factory) -> Path:
+    """Two of the six layers: as many rows to compare, at a third of what they cost."""
+    out = tmp_path_factory.mktemp("shallow") / "model"
+    shutil.copytree(checkpoint, out)
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    tensors = load_file(out / "model.safetensors")
+    above = re.compile(r"encoder\.layer\.([2-5])\.")
+    kept = {name: tensor for name, tensor in tensors.items() if not above.search(name)}
+    assert len(kept) == len(tensors) - 4 * 16
+    save_file(kept, out / "model.safetensors", {"format": "pt"})
+    return out
 
 
 def bertjax(*argv: str) -> None:
@@ -39,7 +57,7 @@ def answers_of_both(config: str, checkpoint: Path, rows: Path, tmp_path: Path, *
     return predictions, out
 
 
-def test_words_get_the_tags_of_the_pipeline(checkpoint, shared_data, tmp_path) -> None:
+def test_words_get_the_tags_of_the_pipeline(shallow, shared_data, tmp_path) -> None:
     folder = shared_data / "ud_english_ewt"
     rows = tmp_path / "dev.conllu"
     with lzma.open(folder / "en_ewt-ud-dev.conllu.xz", "rt", encoding="utf-8") as lines:
@@ -47,7 +65,7 @@ def test_words_get_the_tags_of_the_pipeline(checkpoint, shared_data, tmp_path) -
     sentences = [text for text in sentences if 5 <= text.count("\n") < 35]
     rows.write_text("\n".join(sentences[:ROWS]) + "\n", encoding="utf-8")
     predictions, out = answers_of_both(
-        "pos_ewt.py", checkpoint, rows, tmp_path,
+        "pos_ewt.py", shallow, rows, tmp_path,
         f"data.train={folder / 'en_ewt-ud-train.conllu.xz'}", f"data.dev={rows}",
         "data.max_rows=384", "data.max_length=64",
     )  # fmt: skip
@@ -65,7 +83,7 @@ def test_words_get_the_tags_of_the_pipeline(checkpoint, shared_data, tmp_path) -
     assert len(seen) > 8
 
 
-def test_questions_get_the_spans_that_its_logits_hold(checkpoint, shared_data, tmp_path) -> None:
+def test_questions_get_the_spans_that_its_logits_hold(shallow, shared_data, tmp_path) -> None:
     """transformers 5 has no pipeline for questions any more: its tokenizer and model, and the
     rules of google-research/bert run_squad.py by brute force."""
     folder = shared_data / "squad_v1.1_slice"
@@ -78,7 +96,7 @@ def test_questions_get_the_spans_that_its_logits_hold(checkpoint, shared_data, t
         kept = [{"context": context, "qas": [qa]} for context, qa in some]
         path.write_text(json.dumps({"version": "1.1", "data": [{"paragraphs": kept}]}))
     predictions, out = answers_of_both(
-        "squad1.py", checkpoint, rows, tmp_path,
+        "squad1.py", shallow, rows, tmp_path,
         f"data.train={folder / 'train-slice.json.xz'}", f"data.dev={few}", "data.max_rows=24",
         f"data.max_length={LENGTH}", f"data.window_step={STEP}", "task.max_query=48",
     )  # fmt: skip

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import xla_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -38,7 +39,7 @@ def from_text(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[str
         **os.environ,
         "PATH": f"{command.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": xla_flags.QUICK,
     }
     return subprocess.run(
         [ROOT / "scripts" / "from_text.sh", *map(str, words)],
