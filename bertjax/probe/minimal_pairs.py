@@ -18,6 +18,7 @@ from bertjax.text.account import Account, Problem
 from bertjax.text.delimited import Form
 from bertjax.text.inputs import find_inputs
 from bertjax.text.records import reach, read_records
+from bertjax.text.stored import check_text
 from bertjax.text.tokenizer import Tokenizer
 
 GOOD, BAD = "sentence_good", "sentence_bad"  # fields of BLiMP's and ZhoBLiMP's files
@@ -61,14 +62,21 @@ def read_pairs(path: str) -> list[Pair]:
 
 def _pair(fields: Mapping[str, Any]) -> Pair:
     good, bad = (_sentence(fields, name) for name in (GOOD, BAD))
-    phenomenon = next((str(fields[name]) for name in _PHENOMENA if name in fields), "")
-    return Pair(good, bad, str(fields.get(_PARADIGM, "")), phenomenon)
+    phenomenon = next((_name(fields, name) for name in _PHENOMENA if name in fields), "")
+    return Pair(good, bad, _name(fields, _PARADIGM), phenomenon)
+
+
+def _name(fields: Mapping[str, Any], name: str) -> str:
+    value = str(fields.get(name, ""))
+    check_text(value, name)
+    return value
 
 
 def _sentence(fields: Mapping[str, Any], name: str) -> str:
     value = reach(fields, name)
     if not isinstance(value, str) or not value.strip():
         raise Problem("no sentence", f"{name} is {value!r}, not a sentence")
+    check_text(value, name)
     return value
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bertjax.errors import UserError
-from bertjax.text.account import Account
+from bertjax.text.account import Account, Problem
 from bertjax.text.inputs import files_below
 from bertjax.text.json_rows import parse_json
 from bertjax.text.layouts import settle, suffix_of
-from bertjax.text.stored import read_text
+from bertjax.text.stored import check_text, read_text
 
 _TABLE = re.compile(r'\s*(\[|\{\s*"(data|rows|columns)")')  # how JSON of a table begins
 _FIELD = re.compile(r'"(article|questions|options|answers)"\s*:')
@@ -84,6 +84,12 @@ def _questions(path: str, account: Account) -> Iterator[Question]:
             raise UserError(f"{path}: the options of question {i} are no list of texts: {_FIX}")
         answer = answers[i] if answers else ""
         place = f"{path}:{i}"
+        try:
+            check_text(
+                "\n".join((name, content["article"], question, *endings, answer)), "the text"
+            )
+        except Problem as problem:
+            raise UserError(f"{place}: {problem}: {_FIX}") from None
         yield Question(place, f"{name}-{i}", content["article"], question, tuple(endings), answer)
 
 

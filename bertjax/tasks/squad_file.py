@@ -72,6 +72,7 @@ def read(
             question, id = _text(item, "question"), item.get("id")
             if not _is_id(id):
                 raise Problem("without an id", "no 'id', a text or a number")
+            check_text(str(id), "'id'")
             answers = _answers(item, cfg.task.no_answer) if labelled else None
         except Problem as problem:
             account.leave(place, problem)
@@ -146,10 +147,11 @@ def _of_rows(
         if isinstance(fields, Problem):
             yield place, fields, {}
             continue
-        item: dict[str, Any] = {"id": id_of(fields) or str(number)}
-        item |= {name: value for name, value in fields.items() if value is not None}
-        answers = item.get("answers")
+        item: dict[str, Any] = {}
         try:
+            item = {"id": id_of(fields) or str(number)}
+            item |= {name: value for name, value in fields.items() if value is not None}
+            answers = item.get("answers")
             if isinstance(answers, str):
                 raise Problem("not laid out so", "'answers' is written as text: store its lists")
             if isinstance(answers, dict):

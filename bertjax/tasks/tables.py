@@ -91,7 +91,7 @@ def read_table(
                     place,
                     id_of(fields) or str(number),
                     {column: _text(reach(fields, column), column) for column in texts},
-                    {column: reach(fields, column) for column in labels},
+                    {column: _label(reach(fields, column), column) for column in labels},
                 )
             except Problem as problem:
                 account.leave(place, problem)
@@ -139,6 +139,14 @@ def _no_table(name: str, layout: str) -> str:
         f"{name}: {what}, not a table: name it .tsv, .csv, .jsonl, .json or .parquet, also with "
         ".gz, .xz, .bz2 or .zst, or set data.layout"
     )
+
+
+def _label(value: Any, column: str) -> Any:
+    """A field as it is; `Problem` where what it or an item of its list says is no text."""
+    for each in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(each, str):
+            check_text(each, f"field {column!r}")
+    return value
 
 
 def _text(value: Any, column: str) -> str:

@@ -92,6 +92,7 @@ def _tags(value: Any, column: str, named: Sequence[str]) -> tuple[str, ...]:
             )
         if not isinstance(tag, str) or is_blank(tag):
             raise _not_lists()
+        check_text(tag, "a tag")
         tags.append(tag.strip())
     return tuple(tags)
 
@@ -107,6 +108,7 @@ def _cluener(
         text = record["text"]
         if not isinstance(text, str) or is_blank(text):
             raise TypeError
+        check_text(text, "'text'")
         return tuple(text), _cluener_tags(record, scheme) if labelled else None
     except KeyError as error:
         raise Problem("no such field", f"no field {error}") from None
@@ -124,6 +126,7 @@ def _cluener_tags(record: dict[str, Any], scheme: str) -> tuple[str, ...]:
     """
     text, entities = record["text"], []
     for kind, surfaces in record["label"].items():
+        check_text(kind, "a kind of entity")
         for surface, places in surfaces.items():
             for first, last in places:
                 there = text[first : last + 1]

@@ -20,7 +20,7 @@ from bertjax.text.arrow import ArrowTable, classes_of, open_arrow, open_parquet,
 from bertjax.text.delimited import Form, read_delimited
 from bertjax.text.json_rows import lines_of_json, rows_of_json
 from bertjax.text.layouts import Input
-from bertjax.text.stored import read_text, text_lines
+from bertjax.text.stored import check_text, read_text, text_lines
 from bertjax.text.tfds import open_tfds
 
 ID_FIELDS = ("id", "index", "idx")  # what a row is called by, in files that have one of them
@@ -61,10 +61,12 @@ def read_records(source: Input, columns: Sequence[str], form: Form, account: Acc
 
 
 def id_of(fields: Mapping[str, Any]) -> str:
-    """What the row is called by; empty if it has none of `ID_FIELDS`."""
+    """What the row is called by; empty if it has none of `ID_FIELDS`; `Problem` for no text."""
     found = (fields[name] for name in ID_FIELDS if name in fields)
     value = next((value for value in found if value not in (None, "")), "")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    name = str(value).lower() if isinstance(value, bool) else str(value)
+    check_text(name, "the id")
+    return name
 
 
 def reach(fields: Mapping[str, Any], column: str) -> Any:
