@@ -45,7 +45,10 @@ def test_json_lines_compressed_or_not_are_read(tmp_path):
         ([{**ROWS[0], "sentence_good": 3}], "sentence_good is 3, not a sentence"),
         ([{**ROWS[0], "sentence_good": "\ud83d"}], "sentence_good holds half a surrogate pair"),
         ([{**ROWS[0], "UID": "\ud83d"}], "UID holds half a surrogate pair"),
-        ([{**ROWS[0], "phenomenon": "\ud83d"}], "phenomenon holds half a surrogate pair"),
+        (
+            [{**ROWS[0], "linguistics_term": "\ud83d"}],
+            "linguistics_term holds half a surrogate pair",
+        ),
     ],
 )
 def test_what_is_no_pair_is_refused(rows, message, tmp_path):
