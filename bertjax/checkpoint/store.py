@@ -197,15 +197,18 @@ class CheckpointStore:
         """All steps there are, ascending, none of them verified."""
         return sorted({step for step, _ in self._candidates()})
 
-    def restore(self, abstract_items: dict[str, Any], step: int | None = None) -> Restored | None:
+    def restore(
+        self, abstract_items: dict[str, Any], step: int | None = None, *, last: int | None = None
+    ) -> Restored | None:
         """Restore the newest step that verifies, or `step` itself; None when there is none.
 
+        Steps after `last` are not looked at.
         `abstract_items` maps each item wanted to a pytree of `jax.ShapeDtypeStruct`, whose
         shardings are those of the result, however the arrays were laid out when saved; with no
         items it only verifies. Raises UserError with exit code 4 if checkpoints exist but none
         verifies, and with exit code 2 if the arrays in it are not those asked for.
         """
-        found, rejected = self._find(step)
+        found, rejected = self._find(step, last)
         if found is None:
             return None
         folder, contents = found
@@ -242,9 +245,13 @@ class CheckpointStore:
                     continue
         return None
 
-    def _find(self, step: int | None) -> tuple[tuple[Path, manifest.Manifest] | None, list[str]]:
+    def _find(
+        self, step: int | None, last: int | None = None
+    ) -> tuple[tuple[Path, manifest.Manifest] | None, list[str]]:
         """Walk down to the first folder that verifies; the first process decides for all."""
         candidates = [(s, f) for s, f in self._candidates() if step is None or s == step]
+        if last is not None:
+            candidates = [(s, f) for s, f in candidates if s <= last]
         unfinished = self._unfinished_paths() if step is None else []
         ignored = [f"{path.name}: a save that never finished" for path in unfinished]
         chosen = _NONE if not candidates else _DAMAGED

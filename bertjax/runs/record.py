@@ -16,9 +16,17 @@ class Record:
     environments: dict[int, dict[str, str]] = field(default_factory=dict)  # from a step on -> it
 
     def environment_of(self, state: int) -> dict[str, str]:
-        """What computed the state after so many steps; of state 0, the first."""
-        begun = [step for step in self.environments if step < max(1, state)]
-        return self.environments[max(begun)] if begun else {}
+        """What computed the state after so many steps."""
+        return self.environments_of(state, state)[0]
+
+    def environments_of(self, first: int, last: int) -> list[dict[str, str]]:
+        """What computed the states after `first` to `last` steps, in order; of state 0, the first.
+
+        One that is empty where the log does not say.
+        """
+        begun = [step for step in sorted(self.environments) if step < max(1, last)]
+        before = [step for step in begun if step < max(1, first)]
+        return [self.environments[step] for step in begun if step >= max(before, default=0)] or [{}]
 
 
 def read_record(metrics: Path) -> Record:

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import PretrainConfig
-from bertjax.errors import UserError
+from bertjax.errors import EXIT_DAMAGED, UserError
 from bertjax.pretrained import Pretrained, is_imported, open_imported, open_pretrained
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, kind_of, require_kind
@@ -86,21 +86,29 @@ def replay(
         if newest.get("pace") is not None:  # later ones went by a clock that left no trace
             wanted = _within_pace(wanted, store.steps()[-1])
         pace = pace_again(cfg, newest.get("pace"))
-        begin, state = _beginning(run, store, wanted[0], cfg, mesh, pace)
+        beginning = _beginning(run, store, wanted[0], cfg, mesh, pace)
+        begin, first = beginning.step, beginning.computed
+        if first > wanted[-1]:
+            raise UserError(
+                f"{run.path} logged no state after step {begin}, where its checkpoint is, up to "
+                f"step {steps.stop}, so that nothing would be repeated: give an earlier A of A:B"
+            )
+        for note in beginning.notes:
+            terminal.say(f"note   {note}")
         said = f"from {'the checkpoint' if begin else 'the initial state'} of step {begin}"
         terminal.say(f"run    {run.path}: states {wanted[0]} to {wanted[-1]} again, {said}")
-        for line in _changed(record, wanted, here) or [
+        for line in _changed(record, first, wanted[-1], here) or [
             "nothing: versions, devices and flags are those of the run"
         ]:
             terminal.say(f"other  {line}")
         compared: list[Comparison] = []
-        for step, value in _states(cfg, data, mesh, pace, begin, state, wanted):
+        for step, value in _states(cfg, data, mesh, pace, begin, beginning.state, wanted):
             compared.append(Comparison(step, record.hashes[step], value))
             same = "same" if value == record.hashes[step] else "DIFFERS"
             terminal.say(f"state  {step}: {record.hashes[step]} in the run, {value} here: {same}")
             if value != record.hashes[step]:
                 break
-    changed = _changed(record, [one.step for one in compared], here)
+    changed = _changed(record, first, compared[-1].step, here)
     return Replay(tuple(compared), tuple(changed))
 
 
@@ -131,15 +139,22 @@ def _within_pace(wanted: list[int], saved: int) -> list[int]:
     return kept
 
 
-def _changed(record: Record, wanted: list[int], here: dict[str, str]) -> list[str]:
-    """What computes here otherwise than it did in the run, in any of these states."""
+def _changed(record: Record, first: int, last: int, here: dict[str, str]) -> list[str]:
+    """What computes here otherwise than it did in the run, in any of the states computed again."""
     clauses = {}
-    for environment in map(record.environment_of, wanted):
+    for environment in record.environments_of(first, last) if first <= last else ():
         for name in sorted(environment.keys() | here.keys()):
             then, now = environment.get(name, "none"), here.get(name, "none")
             if then != now:
                 clauses[f"{name}: {then} in the run, {now} here"] = True
     return list(clauses)
+
+
+class _Beginning(NamedTuple):
+    step: int
+    state: TrainState
+    computed: int  # the first state that is computed here, not read
+    notes: list[str]  # of checkpoints that are damaged
 
 
 def _beginning(
@@ -149,17 +164,24 @@ def _beginning(
     cfg: PretrainConfig,
     mesh: Mesh,
     pace: Pace,
-) -> tuple[int, TrainState]:
-    """The newest kept state that is not after `first`, its step, and `pace` set to it."""
-    kept = store.steps()
-    if before := [step for step in kept if step <= first]:
-        found = store.restore(checkpoint_items(abstract_state(cfg, mesh)), before[-1])
-        assert found is not None, "it was listed"
+) -> _Beginning:
+    """The newest kept state that is sound and not after `first`, and `pace` set to it."""
+    notes: list[str] = []
+    try:
+        found = store.restore(checkpoint_items(abstract_state(cfg, mesh)), last=first)
+    except UserError as error:
+        if error.exit_code != EXIT_DAMAGED:
+            raise
+        found, notes = None, [f"every checkpoint up to step {first} is damaged"]
+    if found is not None:
         if found.meta["pace"] is not None:
             pace.restore(found.meta["pace"])
-        return found.step, restored_state(found.items)
-    start_from = _start(run, cfg, kept)
-    return 0, fresh_state(cfg, mesh, start_from.all_params if start_from else None)
+        state = restored_state(found.items)
+        notes = [f"passed over checkpoint {reason}" for reason in found.rejected]
+        return _Beginning(found.step, state, found.step + 1, notes)
+    start_from = _start(run, cfg, store.steps())
+    state = fresh_state(cfg, mesh, start_from.all_params if start_from else None)
+    return _Beginning(0, state, 0, notes)
 
 
 def _start(run: RunDirectory, cfg: PretrainConfig, kept: list[int]) -> Pretrained | None:

@@ -173,6 +173,43 @@ def test_the_environment_that_counts_is_that_of_the_state(run):
         assert "jax: 0.4.1 in the run" in "; ".join(again(run, 10, 12).changed)
 
 
+def test_a_state_that_is_read_was_not_computed_here(run):
+    """A run that went on elsewhere from the very checkpoint that the replay begins from."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    first = next(row for row in rows if row["kind"] == "environment")
+    moved = [first | {"jax": "0.4.1"}, first | {"step": 10}]
+    kept = [row for row in rows if row["kind"] != "environment"]
+    lines = "".join(json.dumps(row) + "\n" for row in [*moved, *kept])
+    (run / "metrics.jsonl").write_text(lines)
+    for begin, changed in ((9, True), (10, False), (11, False)):
+        with corrupted(12, random.Random(3)):
+            found = again(run, begin, 12)
+        assert found.first_difference.step == 12 and bool(found.changed) == changed, begin
+
+
+def test_it_begins_from_the_newest_checkpoint_that_is_sound(run, capfd):
+    tiny_run.flip_bit(tiny_run.largest_file(run / "checkpoints" / "15" / "params"))
+    before = snapshot(run)
+    assert main(["replay", str(run), "16:17"]) == 0
+    said = capfd.readouterr().err
+    assert "note   passed over checkpoint 15: params/" in said
+    assert "from the checkpoint of step 10" in said
+    for step in ("5", "10"):
+        tiny_run.flip_bit(tiny_run.largest_file(run / "checkpoints" / step / "params"))
+        before |= snapshot(run)
+    assert main(["replay", str(run), "16:17"]) == 0
+    said = capfd.readouterr().err
+    assert "note   every checkpoint up to step 16 is damaged" in said
+    assert "from the initial state of step 0" in said
+    assert snapshot(run) == before
+
+
+def test_where_no_step_would_be_repeated_there_is_nothing_to_say(run, capfd):
+    assert main(["replay", str(run), "24:30"]) == 2
+    said = capfd.readouterr().err
+    assert "logged no state after step 24, where its checkpoint is, up to step 30" in said
+
+
 @pytest.mark.slow
 def test_a_run_by_the_clock_is_repeated_without_one(run, corpus):
     shutil.rmtree(run)
