@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ def load(path: str | Path, base: str | Path | None = None) -> Model:
     Raises:
         UserError: it is none of them, is damaged, or is not finished.
     """
-    path = Path(path).expanduser()
+    with contextlib.suppress(RuntimeError):  # there is no such user: as it stands
+        path = Path(path).expanduser()
+    path = Path(path)
     kind = require_kind(
         "path", path, Kind.PRETRAINING, Kind.FINETUNING, Kind.FUSION, Kind.HUGGING_FACE
     )
@@ -45,7 +48,7 @@ def load(path: str | Path, base: str | Path | None = None) -> Model:
     return Model(path, replace(found, params=jax.device_put(found.params)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A trained model. What it can do is what its weights were trained for; a method says so.
 
@@ -54,16 +57,17 @@ class Model:
     """
 
     path: Path
-    opened: Pretrained | SavedRun | Fusion
+    opened: Pretrained | SavedRun | Fusion = field(repr=False)
 
     def encode(
-        self, texts: Sequence[str], pooling: str = "mean", normalize: bool = False
+        self, texts: Sequence[str], pooling: str | None = None, normalize: bool = False
     ) -> np.ndarray:
         """A vector of each text, float32 [len(texts), hidden_size].
 
         `mean` is that of all tokens' last states, special ones among them; `cls` is that of
-        [CLS]; with `normalize` a vector has length 1. Of a fine-tuned run the encoder of its best
-        model is used.
+        [CLS]; with `normalize` a vector has length 1. By default it is what
+        `bertjax export --sentence-transformers` takes: the pooling that a task's head was trained
+        with, else `mean`. Of a fine-tuned run the encoder of its best model is used.
 
         Raises:
             UserError: a text is longer than the model's positions, `cls` of a causal model, or a
@@ -71,6 +75,9 @@ class Model:
         """
         cfg, params, tokenizer = self._encoder
         texts = _texts(texts)
+        if pooling is None:
+            run = self.opened
+            pooling = predict.trained_pooling(run.cfg) if isinstance(run, SavedRun) else "mean"
         return predict.encode(cfg, params, tokenizer, texts, pooling=pooling, normalize=normalize)
 
     def fill_mask(self, text: str, top: int = 5) -> list[tuple[int, list[Guess]]]:
@@ -148,6 +155,8 @@ def _several(texts: Sequence[Any]) -> list[Any]:
         raise UserError(
             f"a {type(texts).__name__} holds columns: give the list of texts in one of them"
         )
+    if isinstance(texts, Set) or not isinstance(texts, Iterable):
+        raise UserError(f"a {type(texts).__name__} is no list of texts in an order: give a list")
     return list(texts)
 
 

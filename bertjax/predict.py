@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bertjax import model
-from bertjax.config import ModelConfig
+from bertjax.config import SENTENCE_FAMILIES, FinetuneConfig, ModelConfig
 from bertjax.errors import UserError, nearest
 from bertjax.probe.rows import Share, device_batch, encode_sentences, how, in_turn, plan
 from bertjax.text.tokenizer import Tokenizer
@@ -116,6 +116,13 @@ def encode(
     for share, vectors in in_turn(plan(rows.lengths, tokens_at_once, cfg.max_positions), run):
         found[share.chosen[share.real]] = vectors[share.real]
     return found
+
+
+def trained_pooling(cfg: FinetuneConfig) -> str:
+    """The one of `POOLINGS` that a task's head was trained with; `mean` where it was neither."""
+    pooling = cfg.head.pooling
+    is_one = cfg.task.family in SENTENCE_FAMILIES and pooling in POOLINGS
+    return pooling if is_one else "mean"
 
 
 def check_pooling(cfg: ModelConfig, pooling: str) -> None:

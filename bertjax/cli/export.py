@@ -178,7 +178,11 @@ def _card(args: argparse.Namespace, found: Pretrained) -> CardFacts:
         start=_start(args.run),
         tokens=found.meta.get("tokens", 0),
         average=cfg.optim.average if found.step else 0.0,
-        results={name.replace("_", " "): value for name, value in evaluation.items()},
+        results={
+            name.replace("_", " "): value
+            for name, value in evaluation.items()
+            if not (args.without_next_sentence_head and name.startswith("next_sentence"))
+        },
         language=(language,) if language in ("en", "zh") else (),  # else by document
     )
     return told(args, facts)

@@ -49,10 +49,13 @@ def run(args: argparse.Namespace) -> None:
         print(f"new      not in the checkpoint, random: {', '.join(imported.fresh)}")
     if imported.ignored:
         print(f"left     heads of other tasks: {', '.join(imported.ignored)}")
+    positions, fits = cfg.model.max_positions, ""
+    if positions < 512:  # the rows of bert_base's second phase
+        fits = f""" 'data.phases=[{{"seq_len": {positions}, "batch_size": 256}}]'"""
     print(
         f"next     bertjax prepare TEXT --out data/x --tokenizer {args.out}/tokenizer\n"
         f"         bertjax pretrain --config bert_base --workdir {args.out} "
-        "data.corpus=data/x"
+        f"data.corpus=data/x{fits}"
     )
 
 

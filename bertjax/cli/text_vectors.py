@@ -7,7 +7,7 @@ import argparse
 from bertjax.config import SENTENCE_FAMILIES, FinetuneConfig, ModelConfig, PretrainConfig
 from bertjax.errors import UserError
 from bertjax.huggingface import TextVectors
-from bertjax.predict import POOLINGS, check_pooling
+from bertjax.predict import POOLINGS, check_pooling, trained_pooling
 
 
 def add_text_vectors(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +58,8 @@ def of_run(args: argparse.Namespace, cfg: FinetuneConfig) -> TextVectors | None:
     if cfg.task.family not in SENTENCE_FAMILIES:
         said = f"The weights were trained with no pooling, for {cfg.task.family}."
         return _asked(args, cfg.model, "mean", said)
-    pooling = cfg.head.pooling
-    said = f"The weights were trained with head.pooling={pooling}, for {cfg.task.family}."
-    return _asked(args, cfg.model, pooling if pooling in POOLINGS else "mean", said)
+    said = f"The weights were trained with head.pooling={cfg.head.pooling}, for {cfg.task.family}."
+    return _asked(args, cfg.model, trained_pooling(cfg), said)
 
 
 def _asked(

@@ -74,9 +74,16 @@ class BatchStream:
             if "terminated unexpectedly" not in str(error):
                 raise
             code = str(error).partition("exit code ")[2].partition(".")[0]
+            died = f"a data worker died (exit code {code}) before batch {self._next} was ready"
+            if code == "1":  # of an exception, which it printed
+                raise UserError(
+                    f"{died}: what it said stands above; each worker imports the script that "
+                    "started it, so one that calls bertjax must do so below `if __name__ == "
+                    '"__main__":`, or set data.workers=0'
+                ) from error
             raise UserError(
-                f"a data worker died (exit code {code}) before batch {self._next} was ready: the "
-                "machine may be out of memory; start again with fewer data.workers (0 works too)"
+                f"{died}: the machine may be out of memory; start again with fewer data.workers "
+                "(0 works too)"
             ) from error
         self._next += 1
         # A worker's arrays lie in shared memory whose clean-up Grain ties to their life.

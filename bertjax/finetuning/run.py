@@ -91,6 +91,8 @@ def finetune(
     Raises:
         UserError: bad config or data, or a directory that holds another run.
     """
+    if not isinstance(cfg, FinetuneConfig):
+        raise UserError(f"finetune: a {type(cfg).__name__} is no FinetuneConfig: use pretrain")
     if not isinstance(start, Start):
         architecture, start = open_start(Path(start).expanduser(), "start")
         cfg = replace(cfg, **adopt_encoder(cfg, architecture))

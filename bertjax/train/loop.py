@@ -64,6 +64,8 @@ def pretrain(
     Raises:
         UserError: bad config or data, a damaged or foreign run, or too many non-finite steps.
     """
+    if not isinstance(cfg, PretrainConfig):
+        raise UserError(f"pretrain: a {type(cfg).__name__} is no PretrainConfig: use finetune")
     if profile and not (cfg.train.minutes or cfg.train.pace) and profile.start >= cfg.train.steps:
         raise UserError(
             f"--profile {profile.start}:{profile.stop} begins after the last step: train.steps is "

@@ -87,19 +87,22 @@ PARENT = """
 """
 
 
-def test_workers_outlive_signals_but_not_their_parent(tmp_path):
-    script = tmp_path / "parent.py"
-    script.write_text(textwrap.dedent(PARENT))
+def run_script(path: Path, text: str) -> subprocess.CompletedProcess[str]:
+    path.write_text(textwrap.dedent(text))
     here = Path(__file__).resolve()
-    path = [str(here.parent), str(here.parents[2]), *sys.path]
-    run = subprocess.run(
-        [sys.executable, str(script)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
-        stdout=subprocess.PIPE,
+    paths = [str(here.parent), str(here.parents[2]), *sys.path]
+    return subprocess.run(
+        [sys.executable, str(path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def test_workers_outlive_signals_but_not_their_parent(tmp_path):
+    run = run_script(tmp_path / "parent.py", PARENT)
     assert run.returncode == -signal.SIGKILL
     workers = [int(word) for word in run.stdout.split()[:2]]
     shared_memory = run.stdout.split()[2:]
@@ -108,6 +111,16 @@ def test_workers_outlive_signals_but_not_their_parent(tmp_path):
     while any(map(running, workers)) or any(map(os.path.exists, shared_memory)):
         assert time.monotonic() < deadline, "workers or their shared memory outlive the parent"
         time.sleep(0.1)
+
+
+def test_a_script_that_workers_import_must_say_what_is_theirs(tmp_path):
+    """Each would begin the training anew, in the directory of the one that started it."""
+    unguarded = PARENT.replace('if __name__ == "__main__":', "if True:")
+    run = run_script(tmp_path / "train.py", unguarded)
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert "a data worker died (exit code 1) before batch 0 was ready: what it said" in last
+    assert 'must do so below `if __name__ == "__main__":`, or set data.workers=0' in last
 
 
 def running(pid: int) -> bool:

@@ -85,15 +85,25 @@ def test_what_a_model_cannot_do_is_refused(tmp_path):
         (lambda: model.encode({"text": ["ab"]}), "a dict holds columns: give the list"),
         (lambda: model.score(["ab", None]), "item 1 is None, not a text"),
         (lambda: model.fill_mask(["a [MASK]"]), "item 0 is .*, not a text"),
+        (lambda: model.encode({"ab", "b"}), "a set is no list of texts in an order: give a list"),
+        (lambda: model.encode(None), "a NoneType is no list of texts"),
         (lambda: model.encode(["ab"], pooling="max"), "pooling=max: did you mean 'mean'"),
         (lambda: model.encode(["a " * 23]), "has 25 tokens, the model 24 positions"),
         (lambda: model.score(["ab"], score="ppl"), "score='ppl': did you mean 'pll'"),
         (lambda: model.fill_mask("ab"), r"write \[MASK\] where"),
         (lambda: model.predict(["ab"]), "no head for a task"),
         (lambda: bertjax.load(tmp_path / "none"), "none is not there: give a run"),
+        (lambda: bertjax.load("~nobody-here/x"), "~nobody-here/x is not there: give a run"),
     ):
         with pytest.raises(bertjax.UserError, match=says):
             ask()
+
+
+def test_a_model_is_shown_by_its_path_and_compared_by_identity(tmp_path):
+    path = directory(tmp_path)
+    model = bertjax.load(path)
+    assert repr(model) == f"Model(path={Path(path)!r})"
+    assert model == model and model != bertjax.load(path) and model in {model}
 
 
 def test_a_causal_model_has_a_mean_and_no_cls(tmp_path):

@@ -10,9 +10,18 @@ import pytest
 import tiny_run
 
 from bertjax import model
-from bertjax.config import DataConfig, ModelConfig, OptimConfig, Phase, PretrainConfig, TrainConfig
+from bertjax.config import (
+    DataConfig,
+    FinetuneConfig,
+    ModelConfig,
+    OptimConfig,
+    Phase,
+    PretrainConfig,
+    TrainConfig,
+)
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import UserError
+from bertjax.finetuning.run import finetune
 from bertjax.pretrained import Pretrained
 from bertjax.text.tokenizer_training import train_tokenizer
 from bertjax.train.loop import pretrain
@@ -89,3 +98,11 @@ def test_what_a_start_lacks_is_refused_before_the_first_step(cfg, start_from, tm
         pretrain(cfg, tmp_path / "run", start_from=replace(start_from, tokenizer=other))
     with pytest.raises(UserError, match=r"start_from .*none is not there"):
         pretrain(cfg, tmp_path / "run", start_from=tmp_path / "none")
+
+
+def test_a_config_of_something_else_is_refused(cfg, tmp_path):
+    with pytest.raises(UserError, match="a FinetuneConfig is no PretrainConfig: use finetune"):
+        pretrain(FinetuneConfig(), tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="a PretrainConfig is no FinetuneConfig: use pretrain"):
+        finetune(cfg, tmp_path / "run", "x")
+    assert not (tmp_path / "run").exists()
