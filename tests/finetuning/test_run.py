@@ -13,9 +13,10 @@ import pytest
 import tiny_task
 from tiny_task import config, start
 
+import bertjax
 from bertjax import sharding
 from bertjax.cli.main import main
-from bertjax.config import MeshConfig
+from bertjax.config import FinetuneConfig, HeadConfig, MeshConfig, TaskConfig
 from bertjax.errors import UserError
 from bertjax.finetuning import run
 from bertjax.finetuning.member import Training
@@ -24,6 +25,7 @@ from bertjax.finetuning.saved import open_saved
 from bertjax.finetuning.settle import task_shape
 from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.fuse.voices import at_once
+from bertjax.predict import trained_pooling
 from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten
 
@@ -69,6 +71,21 @@ def test_it_learns_and_writes_what_it_did(unbroken, tables):
     assert not (unbroken / "seed-0" / "checkpoints").exists()
     assert (unbroken / "curve.png").stat().st_size > 1000
     assert (unbroken / "confusion-dev.png").stat().st_size > 1000
+
+
+def test_vectors_are_pooled_as_the_head_was_trained(unbroken):
+    """Which `bertjax export --sentence-transformers` asks, too."""
+    model, texts = bertjax.load(unbroken), ["good bad", "bad"]
+    assert np.array_equal(model.encode(texts), model.encode(texts, pooling="cls"))
+    assert not np.allclose(model.encode(texts), model.encode(texts, pooling="mean"))
+    for family, pooling, expected in (
+        ("classification", "cls", "cls"),
+        ("classification", "mean", "mean"),
+        ("classification", "late", "mean"),
+        ("tagging", "cls", "mean"),
+    ):
+        cfg = FinetuneConfig(task=TaskConfig(family=family), head=HeadConfig(pooling=pooling))
+        assert trained_pooling(cfg) == expected
 
 
 def test_results_hold_the_losses_of_every_epoch(unbroken, tables):
