@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _NAMED = 12  # models in a legend
+_LONGEST = 40  # characters of a label
 _SPLITS = {"out_of_fold": "held-out folds"}
 
 
@@ -17,16 +18,18 @@ def draw(directory: Path, content: Mapping[str, Any]) -> bool:
     comes with the extra `bertjax[plots]`.
     """
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure
     except ImportError:
         return False
-    _curve(directory / "curve.png", content)
-    for split, entry in content["splits"].items():
-        report = entry["report"] or {}
-        if "confusion" in report:
-            who = _who(content, split)
-            title = f"{content['task']} on {_SPLITS.get(split, split)}\n{who}"
-            _confusion(directory / f"confusion-{split}.png", title, **report["confusion"])
+    # Else a task or a label with two dollars in it is read as a formula.
+    with matplotlib.rc_context({"text.parse_math": False}):
+        _curve(directory / "curve.png", content)
+        for split, entry in content["splits"].items():
+            report = entry["report"] or {}
+            if "confusion" in report:
+                who = _who(content, split)
+                title = f"{content['task']} on {_SPLITS.get(split, split)}\n{who}"
+                _confusion(directory / f"confusion-{split}.png", title, **report["confusion"])
     return True
 
 
@@ -82,13 +85,15 @@ def _confusion(path: Path, title: str, labels: list[str], counts: list[list[int]
     from matplotlib.figure import Figure
 
     size = max(3.0, 0.45 * len(labels) + 1.5)
-    figure = Figure(figsize=(size + 1.5, size + 0.5), layout="constrained")
+    shown = [label if len(label) <= _LONGEST else f"{label[:_LONGEST]}…" for label in labels]
+    room = 0.1 * max(map(len, shown))  # inches
+    figure = Figure(figsize=(size + max(1.5, room), size + max(0.5, room)), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     axes = figure.add_subplot(xlabel="predicted", ylabel="label")
     shares = [[n / max(1, sum(row)) for n in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=90)
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), shown, rotation=90)
+    axes.set_yticks(range(len(labels)), shown)
     if len(labels) <= 20:
         for i, row in enumerate(counts):
             for j, n in enumerate(row):
