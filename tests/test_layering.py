@@ -22,6 +22,7 @@ ALLOWED = {
     "durable": {"errors"},
     "written": {"errors"},
     "terminal": set(),
+    "figures": set(),
     "tree": set(),
     "facts": set(),
     "config": {"errors"},
@@ -87,6 +88,7 @@ ALLOWED = {
     | {
         "checkpoint",
         "data",
+        "figures",
         "finetuning",
         "flops",
         "model",
@@ -118,6 +120,7 @@ ALLOWED = {
     | {
         "checkpoint",
         "data",
+        "figures",
         "model",
         "objectives",
         "optim",
@@ -148,7 +151,7 @@ CONFINED = {
         name: {"huggingface/onnx_graph.py", "huggingface/onnx_speed.py"}
         for name in ("jax2onnx", "onnx", "onnxruntime")
     },
-    "matplotlib": {"ablate/charts.py", "finetuning/plots.py"},
+    "matplotlib": {"ablate/charts.py", "figures", "finetuning/plots.py"},
     "tensorboardX": {"runs/log.py"},
     "rjieba": {"text/chinese_words.py"},
     "scipy": {"fuse/weights.py", "linear", "statistics"},

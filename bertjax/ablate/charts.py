@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bertjax.figures import lettering
+
 _WIDTH = 4.8  # inches; letters stay legible on a screen of 390 pixels
 _LINES = ("-", "--", "-.", ":")  # with ten colours, for arms beyond the tenth and for print
 
@@ -22,15 +24,7 @@ class Difference(NamedTuple):
     claimed: bool
 
 
-def can_draw() -> bool:
-    """Whether matplotlib is there; it comes with the extra `bertjax[plots]`."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
+@lettering()
 def curves(
     series: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]],
     across: str,
@@ -52,17 +46,18 @@ def curves(
         at = np.linspace(first, last, 60)
         values = np.stack([np.interp(at, *seed) for seed in of_seeds])
         style = {"color": f"C{i % 10}", "linestyle": _LINES[i // 10 % len(_LINES)]}
-        axes.plot(at, values.mean(axis=0), label=_plain(arm), **style)
+        axes.plot(at, values.mean(axis=0), label=arm, **style)
         axes.fill_between(at, values.min(axis=0), values.max(axis=0), color=f"C{i % 10}", alpha=0.2)
     for i, (name, value) in enumerate((levels or {}).items()):
-        axes.axhline(value, color="0.4", linewidth=1, linestyle=_LINES[1 + i], label=_plain(name))
-    axes.set_xlabel(_plain(across))
-    axes.set_ylabel(_plain(up))
+        axes.axhline(value, color="0.4", linewidth=1, linestyle=_LINES[1 + i], label=name)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return _svg(figure)
 
 
+@lettering()
 def forest(differences: Sequence[Difference], across: str) -> str:
     """A line for each difference with its interval; what is claimed is filled."""
     figure, axes = _figure(1.1 + 0.5 * len(differences))
@@ -75,7 +70,7 @@ def forest(differences: Sequence[Difference], across: str) -> str:
         fill = colour if d.claimed else "white"
         axes.plot(d.value, y, "o", color=colour, markerfacecolor=fill, markersize=7)
         axes.annotate(
-            _plain(d.label),
+            d.label,
             (0, y),
             (0, 9),
             xycoords=("axes fraction", "data"),
@@ -86,15 +81,10 @@ def forest(differences: Sequence[Difference], across: str) -> str:
     axes.set_xlim(-1.1 * span, 1.1 * span)
     axes.set_ylim(-0.5, len(differences) - 0.2)
     axes.set_yticks([])
-    axes.set_xlabel(_plain(across))
+    axes.set_xlabel(across)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     return _svg(figure)
-
-
-def _plain(text: str) -> str:
-    """Text in which dollars are dollars: matplotlib reads formulas between two of them."""
-    return text.replace("$", r"\$")
 
 
 def _figure(height: float) -> tuple[Any, Any]:

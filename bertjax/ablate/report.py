@@ -19,6 +19,7 @@ from bertjax.ablate.search import results, settings_found
 from bertjax.ablate.table import Table, as_csv
 from bertjax.config import AblationConfig
 from bertjax.durable import replace_file
+from bertjax.figures import can_draw
 from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import count
 
@@ -125,7 +126,7 @@ def _signal_to_noise(table: Table, probe: str) -> float | None:
 
 def _forest(table: Table, probe: str, found: list[Comparison]) -> Iterator[Block]:
     known = [(c, c.interval) for c in found if c.interval is not None]
-    if not known or not charts.can_draw():
+    if not known or not can_draw():
         return
     rows = [
         charts.Difference(
@@ -176,7 +177,7 @@ def _curves(grid: GridDirectory, table: Table) -> Iterator[Block]:
         # By share of the budget: runs by the clock have other numbers of steps.
         if shares := [(steps / steps[-1], losses) for steps, losses in found if len(steps)]:
             series[arm.name] = shares
-    if series and charts.can_draw():
+    if series and can_draw():
         yield Heading("Curves")
         yield Picture(
             charts.curves(series, "share of the budget", "held-out loss, nats a piece"),
@@ -225,6 +226,6 @@ def _made_of(grid: GridDirectory, table: Table, material: Mapping[str, str]) -> 
             lines.append(f"{devices}, {about['system']}")
             break
     lines.append("config.json of this directory is the whole ablation; cells/ has its runs")
-    if not charts.can_draw():
+    if not can_draw():
         lines.append("no pictures: pip install 'bertjax[plots]' and --report draws them")
     yield Items(lines)

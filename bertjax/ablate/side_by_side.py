@@ -19,6 +19,7 @@ from bertjax.ablate.differences import real_differences
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
+from bertjax.figures import can_draw
 from bertjax.pretrained import run_config
 from bertjax.review.reference import reference_of
 from bertjax.review.review import Review, load_review
@@ -126,7 +127,7 @@ def _curves(
             *([level, *(of.get(name, "") for name in configs)] for level, of in levels.items()),
         ],
     )
-    if charts.can_draw():
+    if can_draw():
         series = {name: [curve] for name, curve in known.items()} | _reference(configs, reviews)
         lines = {level: float(next(iter(of.values()))) for level, of in levels.items()}
         yield Picture(

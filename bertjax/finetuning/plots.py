@@ -6,23 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bertjax.figures import can_draw, lettering
+
 _NAMED = 12  # models in a legend
 _LONGEST = 40  # characters of a label
 _SPLITS = {"out_of_fold": "held-out folds"}
 
 
-def draw(directory: Path, content: Mapping[str, Any]) -> bool:
+def draw(directory: Path, content: Mapping[str, Any]) -> str:
     """Write curve.png, and confusion-SPLIT.png for each split where the task has classes.
 
-    `content` is that of results.json. Returns whether there is something to draw with: matplotlib
-    comes with the extra `bertjax[plots]`.
+    `content` is that of results.json. Returns what a person should know of the pictures.
     """
-    try:
-        import matplotlib.figure
-    except ImportError:
-        return False
-    # Else a task or a label with two dollars in it is read as a formula.
-    with matplotlib.rc_context({"text.parse_math": False}):
+    if not can_draw():
+        return "none: pip install 'bertjax[plots]' draws them"
+    with lettering() as missing:
         _curve(directory / "curve.png", content)
         for split, entry in content["splits"].items():
             report = entry["report"] or {}
@@ -30,7 +28,10 @@ def draw(directory: Path, content: Mapping[str, Any]) -> bool:
                 who = _who(content, split)
                 title = f"{content['task']} on {_SPLITS.get(split, split)}\n{who}"
                 _confusion(directory / f"confusion-{split}.png", title, **report["confusion"])
-    return True
+    if not missing:
+        return ""
+    characters = "".join(sorted(missing))[:20]
+    return f"no font here has {characters}: install one, such as Noto Sans CJK for Chinese"
 
 
 def _who(content: Mapping[str, Any], split: str) -> str:

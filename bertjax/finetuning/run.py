@@ -237,8 +237,8 @@ class FinetuneRun:
             predictions = joint.predict(examples, together)
             by = self._predictors(name, members, len(examples))
             results.write_predictions(self.directory.path / f"{name}.jsonl", predictions, by)
-        if not plots.draw(self.directory.path, content):
-            self.terminal.say("plots  none: pip install 'bertjax[plots]' draws them")
+        if said := plots.draw(self.directory.path, content):
+            self.terminal.say(f"plots  {said}")
         write_json(self.directory.path / results.NAME, content)
         self.terminal.say(results.table(content))
         return content
