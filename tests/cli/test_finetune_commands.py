@@ -132,7 +132,7 @@ def test_from_python_it_says_what_the_commands_say(tuned, trained, tmp_path):
     texts = [line["text"] for line in lines]
     assert main(["export", str(tuned), "--out", str(tmp_path / "hf"), "--encoder"]) == 0
     np.testing.assert_array_equal(
-        model.encode(texts), bertjax.load(tmp_path / "hf").encode(texts), strict=True
+        model.encode(texts, "mean"), bertjax.load(tmp_path / "hf").encode(texts), strict=True
     )
     with pytest.raises(bertjax.UserError, match="fine-tuned and keeps no head over tokens"):
         model.fill_mask("a [MASK]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from unittest import mock
 
 from fuzz_target import Target
 
-from bertjax.ablate import charts
+from bertjax.ablate import report, side_by_side
 from bertjax.cli.info import run as info
 
 Files = Callable[[], Mapping[str, bytes]]  # of a folder, by their paths in it
@@ -57,7 +58,9 @@ def without_pictures(read: Read) -> Read:
     """A reader that draws nothing, as without matplotlib, which takes nine tenths of its time."""
 
     def undrawn(folder: Path) -> None:
-        with mock.patch.object(charts, "can_draw", lambda: False):
+        with contextlib.ExitStack() as patches:
+            for page in (report, side_by_side):
+                patches.enter_context(mock.patch.object(page, "can_draw", lambda: False))
             read(folder)
 
     return undrawn
