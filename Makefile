@@ -9,15 +9,15 @@ TWO := -n 2 --dist worksteal
 # Of processes that wait for one another, a file each: one waits where the other computes.
 APART := -n 2 --dist loadfile
 
-.PHONY: quickstart docs test test-newest test-extras test-adapters test-docs test-wheel lint types \
-  lock clean
+.PHONY: quickstart docs test test-newest test-extras test-adapters test-docs test-benchmarks \
+  test-wheel lint types lock clean
 
 quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
 
 test: $(VENV)/installed-for-tests lint types
-	$(BIN)/python -m pytest $(TWO) -m "not alone"
-	$(BIN)/python -m pytest $(APART) -m alone
+	$(BIN)/python -m pytest $(TWO) -m "not alone and not extra"
+	$(BIN)/python -m pytest $(APART) -m "alone and not extra"
 
 # What another release may break shows in one case of a test as in all of them:
 # make test-newest PYTHON=python3.12
@@ -28,11 +28,16 @@ test-newest: .venv-newest/installed
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:
 # what a GPU needs to run is ten times as large.
 test-extras: .venv-extras/installed
-	.venv-extras/bin/python -m pytest $(TWO) --optimized -m extra tests/data/test_beam.py tests/plan
+	.venv-extras/bin/python -m pytest $(TWO) --optimized -m extra tests/data/test_beam.py tests/plan \
+	  tests/guides/test_accelerators_guide.py
 
 # In a place of its own, as the library wants an older transformers than everything else here.
 test-adapters: .venv-adapters/installed
 	.venv-adapters/bin/python -m pytest -m extra tests/huggingface/test_adapters_folder.py
+
+# The benchmarks that no page shows, on tiny models; `make test` has the others.
+test-benchmarks: $(VENV)/installed-for-tests
+	$(BIN)/python -m pytest $(TWO) -m extra tests/benchmarks
 
 # The wheel alone, with what it asks for and no more, outside of the tree: on any Python.
 test-wheel:

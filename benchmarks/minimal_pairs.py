@@ -89,7 +89,7 @@ def main() -> int:
     pairs = read_pairs(args.pairs)
     chosen = np.random.default_rng(0).choice(len(pairs), args.count, replace=False)
     rounds = np.array_split(chosen, args.rounds)
-    lines = [pair.good for pair in pairs[:: len(pairs) // 1000]]
+    lines = [pair.good for pair in pairs[:: max(1, len(pairs) // 1000)]]
     card = huggingface.CardFacts("random", "", "{}", {}, 0, "", 0, {})
     with tempfile.TemporaryDirectory() as folder:
         huggingface.export_model(cfg, params, tokenizer, Path(folder, "hf"), card, lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
+import scipy  # whose parts load when they are asked for: a second of a command that asks for none
 
 
 class Linear(NamedTuple):
@@ -26,7 +26,7 @@ class Linear(NamedTuple):
 
     def probabilities(self, x_ND: np.ndarray) -> np.ndarray:
         """Float [N, C], each row a distribution."""
-        return special.softmax(self.logits(x_ND), axis=1)
+        return scipy.special.softmax(self.logits(x_ND), axis=1)
 
 
 def softmax_regression(
@@ -54,7 +54,7 @@ def softmax_regression(
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights_DC, bias_C = flat[:-C].reshape(D, C), flat[-C:]
-        logs_NC = special.log_softmax(x_ND @ weights_DC.astype(dtype) + bias_C, axis=1)
+        logs_NC = scipy.special.log_softmax(x_ND @ weights_DC.astype(dtype) + bias_C, axis=1)
         total = -logs_NC[rows, y_N].sum() + l2 / 2 * np.square(weights_DC).sum()
         errors_NC = np.exp(logs_NC)
         errors_NC[rows, y_N] -= 1
@@ -66,19 +66,19 @@ def softmax_regression(
         """The Hessian of `loss` times a vector."""
         logits_NC = x_ND @ flat[:-C].reshape(D, C) + flat[-C:]
         step_DC, step_NC = along[:-C].reshape(D, C), x_ND @ along[:-C].reshape(D, C) + along[-C:]
-        p_NC = special.softmax(logits_NC, axis=1)
+        p_NC = scipy.special.softmax(logits_NC, axis=1)
         turned_NC = p_NC * (step_NC - (p_NC * step_NC).sum(axis=1, keepdims=True))
         turned_DC = x_ND.T @ turned_NC + l2 * step_DC
         return np.append(turned_DC, turned_NC.sum(axis=0)) / N
 
     start = np.zeros((D + 1) * C)
     if exact:  # features that say nearly the same take L-BFGS four times as long
-        found = optimize.minimize(
+        found = scipy.optimize.minimize(
             loss, start, jac=True, hessp=curvature, method="Newton-CG", options={"xtol": 1e-8}
         )
     else:
         options = {"maxiter": 200, "gtol": 1e-5, "ftol": 1e-7}
-        found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+        found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
     weights, bias = np.zeros((D, classes)), np.full(classes, -np.inf)
     weights[:, seen], bias[seen] = found.x[:-C].reshape(D, C), found.x[-C:]
     return Linear(mean, scale, weights, bias)

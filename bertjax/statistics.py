@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import optimize, special
+import scipy  # whose parts load when they are asked for: a second of a command that asks for none
 
 from bertjax.errors import UserError
 
@@ -149,7 +149,7 @@ def smallest_effect(sd: float, seeds: int, power: float = POWER, comparisons: in
     while _power(highest, seeds, comparisons) < power:
         highest *= 2
     gap = partial(_power, seeds=seeds, comparisons=comparisons)
-    return sd * float(optimize.brentq(lambda e: gap(e) - power, 0.0, highest))
+    return sd * float(scipy.optimize.brentq(lambda e: gap(e) - power, 0.0, highest))
 
 
 def seeds_needed(
@@ -265,18 +265,20 @@ def _interval(
     if variance <= (1e-12 * mean) ** 2:
         return Interval(mean, -math.inf, math.inf, 1.0, 0.0, seeds, 0.0)
     error = math.sqrt(variance)
-    half = float(special.stdtrit(df, 1 - LEVEL / 2)) * error
-    p = 2 * float(special.stdtr(df, -abs(mean) / error))
+    half = float(scipy.special.stdtrit(df, 1 - LEVEL / 2)) * error
+    p = 2 * float(scipy.special.stdtr(df, -abs(mean) / error))
     return Interval(mean, mean - half, mean + half, p, df, seeds, sd, floor)
 
 
 def _power(effect: float, seeds: int, comparisons: int) -> float:
     """Probability that the paired t finds `effect`, in deviations of one difference."""
-    limit = float(special.stdtrit(seeds - 1, 1 - LEVEL / comparisons / 2))
+    limit = float(scipy.special.stdtrit(seeds - 1, 1 - LEVEL / comparisons / 2))
     shift = effect * math.sqrt(seeds)
     if shift > 100 or seeds > 1000:  # where the noncentral F of SciPy loses its digits
-        return float(special.ndtr(shift - limit) + special.ndtr(-limit - shift))
-    return 1 - float(special.ncfdtr(1, seeds - 1, shift**2, limit**2))  # that of t, both sides
+        return float(scipy.special.ndtr(shift - limit) + scipy.special.ndtr(-limit - shift))
+    return 1 - float(
+        scipy.special.ncfdtr(1, seeds - 1, shift**2, limit**2)
+    )  # that of t, both sides
 
 
 def _pseudo_values(

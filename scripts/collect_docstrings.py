@@ -13,11 +13,13 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import itertools
 import re
 import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 PACKAGES = [
@@ -58,23 +60,23 @@ def roots() -> list[Path]:
     return found
 
 
-def docstrings(root: Path) -> Iterator[str]:
-    """Docstrings of every module, class and function below `root`, in order of path."""
-    for path in sorted(root.rglob("*.py")):
-        inner = path.relative_to(root).parts
-        if {"site-packages", "dist-packages", "test", "tests", "idlelib"} & set(inner):
-            continue
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # odd escapes in other people's strings
-                tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node)
-                if text:
-                    yield text
+def sources(root: Path) -> list[Path]:
+    """Every module below `root` that is not a test, in order of path."""
+    left_out = {"site-packages", "dist-packages", "test", "tests", "idlelib"}
+    return [p for p in sorted(root.rglob("*.py")) if not left_out & set(p.relative_to(root).parts)]
+
+
+def docstrings(path: Path) -> list[str]:
+    """The prose of the docstrings of a module, its classes and functions."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes in other people's strings
+            tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    owners = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    found = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, owners))
+    return [prose(text) for text in found if text]
 
 
 def topics() -> Iterator[str]:
@@ -82,7 +84,7 @@ def topics() -> Iterator[str]:
     from pydoc_data.topics import topics as chapters
 
     for name in sorted(chapters):
-        yield inspect.cleandoc(chapters[name])
+        yield prose(inspect.cleandoc(chapters[name]))
 
 
 def prose(text: str) -> str:
@@ -103,13 +105,13 @@ def main() -> None:
     out = Path(sys.argv[1])
     out.parent.mkdir(parents=True, exist_ok=True)
     documents = 0
-    with open(out, "w", encoding="utf-8", errors="replace") as file:
-        for texts in (topics(), *map(docstrings, roots())):
-            for text in texts:
-                document = prose(text)
-                if len(document) >= SHORTEST:
-                    file.write(document + "\n\n")
-                    documents += 1
+    modules = itertools.chain.from_iterable(map(sources, roots()))
+    with open(out, "w", encoding="utf-8", errors="replace") as file, ProcessPoolExecutor() as pool:
+        of_modules = pool.map(docstrings, modules, chunksize=32)
+        for document in itertools.chain(topics(), *of_modules):
+            if len(document) >= SHORTEST:
+                file.write(document + "\n\n")
+                documents += 1
     print(f"{out}: {documents:,} documents, {out.stat().st_size / 1e6:.1f} MB")
 
 

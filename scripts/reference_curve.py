@@ -28,7 +28,7 @@ def curve(run: RunDirectory) -> tuple[list[float], list[float]]:
         if row["kind"] == "train":
             tokens += (row["step"] - before) * row["tokens"]
             before = row["step"]
-        else:
+        elif row["kind"] == "evaluation":
             seen.append(tokens)
             below.append(row["unigram_entropy"] - row["masked_lm_loss"])
     return seen, below

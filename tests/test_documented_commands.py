@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-from pathlib import Path
 
 import pytest
-from documented import commands
+from documented import GUIDES, README, ROOT, commands
 
 from bertjax.adapt.run import split_fields
 from bertjax.cli.ablate import with_fields
@@ -20,8 +19,7 @@ from bertjax.overrides import apply_overrides
 from bertjax.shipped import load_recipe
 
 _METHOD = "transfer.method"
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+PAGES = [README, *sorted(GUIDES.glob("*.md"))]
 FIELD = re.compile(
     r"`((?:data|train|model|optim|masking|replaced_tokens|task|head|tune|transfer)\.[a-z_\d.]+=[^`\s]+)`"
 )
@@ -33,6 +31,12 @@ SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
 def test_there_are_commands_to_check():
     assert len(SHOWN) > 25
     assert {command.split()[1] for _, command in SHOWN} == VERBS.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_is_run_by_a_test_of_that_page(page):
+    named = page.stem.lower().replace("-", "_") + ("" if page == README else "_guide")
+    assert (ROOT / "tests" / "guides" / f"test_{named}.py").exists()
 
 
 @pytest.mark.parametrize(("page", "command"), SHOWN)

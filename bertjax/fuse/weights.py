@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize
+import scipy  # whose parts load when they are asked for
 
 _SMALLEST = 1e-12  # a probability, so that its logarithm is finite
 _NOTHING = 1e-9  # a weight that the search leaves where 0 is meant
@@ -53,7 +53,7 @@ def _on_the_simplex(
 ) -> np.ndarray:
     """The lowest point of a convex loss, from equal weights on: no draw decides anything."""
     total = {"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones_like(w)}
-    found = optimize.minimize(
+    found = scipy.optimize.minimize(
         loss,
         np.full(models, 1 / models),
         jac=True,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import re
-import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,8 +22,6 @@ from bertjax.runs.record import read_record
 from bertjax.train import phase
 from bertjax.train.replay import Replay, replay
 from bertjax.tree import flatten
-
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "auditing.md"
 
 
 @pytest.fixture(scope="module")
@@ -219,18 +215,6 @@ def test_a_run_by_the_clock_is_repeated_without_one(run, corpus):
     last = tiny_run.newest_step(run / "checkpoints")
     found = again(run, 0, last)
     assert found.first_difference is None and found.compared[-1].step == last
-
-
-def test_what_the_guide_shows_runs(trained, corpus, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name, place in (("runs/x", trained), ("data/mycorpus", corpus)):
-        Path(name).parent.mkdir()
-        Path(name).symlink_to(place)
-    commands = re.findall(r"^ {4}bertjax (.*)", GUIDE.read_text(encoding="utf-8"), re.M)
-    assert len(commands) == 2
-    for command in commands:  # of a run of 24 steps
-        short = command.replace("900:1000", "8:11").replace("0:200", "0:2")
-        assert main(shlex.split(short)) == 0
 
 
 def refused(argv: list[str], capfd, *fragments: str) -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import tiny_run
-from documented import commands
+from documented import FEW_STEPS, GUIDES, ONE_EPOCH, ROOT, commands, walk
 
 from bertjax.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
-GUIDE = ROOT / "docs" / "guides" / "adapting.md"
 FEW = {
     "prepare": ["--workers", "1"],
-    "adapt": ["--workers", "1", "train.steps=2", "train.eval_rows=16"],
-    "finetune": ["tune.epochs=1", "tune.batch_size=8"],
+    "adapt": ["--workers", "1", *FEW_STEPS],
+    "finetune": ONE_EPOCH,
 }
 
 
@@ -43,11 +40,7 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch):
     Path("pairs.jsonl").write_text(json.dumps(pair) + "\n")
     for split in ("train", "dev"):
         Path(f"{split}.tsv").write_text("text\tlabel\n" + "old river\ta\nquiet city\tb\n" * 8)
-    shown = commands(GUIDE)
-    assert len(shown) == 6
-    for _, *argv in map(shlex.split, shown):
-        argv = [word.replace("notes/*.txt", "notes/a.txt") for word in argv]
-        assert main([*argv, *FEW.get(argv[0], [])]) == 0, argv
+    walk(commands(GUIDES / "adapting.md"), FEW)
     record = json.loads(Path("runs/clinic-words/adaptation.json").read_text())
     assert len(record["words"]) == 200 and record["after"]["pairs"] in (0.0, 1.0)
     shutil.rmtree("hf/base")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_task
-from documented import commands
+from documented import GUIDES, ONE_EPOCH, ROOT, commands, walk
 
 import bertjax
-from bertjax.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
-GUIDE = ROOT / "docs" / "guides" / "few-weights.md"
+GUIDE = GUIDES / "few-weights.md"
 
 
 def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capsys):
@@ -31,14 +28,9 @@ def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capsys):
         path.write_text(path.read_text().replace("text\tlabel", "sentence\tlabel"))
     Path("reviews.txt").write_text("good river\nbad city\n")
     shutil.copytree("hf/base", "moved/base")
-    text = GUIDE.read_text(encoding="utf-8")
-    shown = commands(GUIDE)
-    assert len(shown) == 10
-    for _, *argv in map(shlex.split, shown):
-        few = ["tune.epochs=1", "tune.batch_size=8"] if argv[0] == "finetune" else []
-        assert main([*argv, *few]) == 0, argv
+    walk(commands(GUIDE), {"finetune": ONE_EPOCH})
     capsys.readouterr()
-    (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
     updates, biases = eval(capsys.readouterr().out)
     assert updates > 0 and biases > 0

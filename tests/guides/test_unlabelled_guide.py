@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pytest
 import tiny_task
-from documented import commands
-
-from bertjax.cli.main import main
+from documented import GUIDES, ONE_EPOCH, ROOT, commands, walk
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[1]
-GUIDE = ROOT / "docs" / "guides" / "unlabelled.md"
 
 
 def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capfd):
@@ -26,11 +20,7 @@ def test_what_the_guide_shows_runs(tmp_path, monkeypatch, capfd):
         tiny_task.write_table(Path(f"{name}.tsv"), rows, seed)
     lines = Path("more.tsv").read_text().splitlines()[1:]
     Path("more.txt").write_text("\n".join(line.split("\t")[0] for line in lines) + "\n")
-    shown = commands(GUIDE)
-    assert len(shown) == 5
-    few = ["tune.epochs=1", "tune.batch_size=8"]
-    for _, *argv in map(shlex.split, shown):
-        assert main([*argv, *(few if argv[0] == "finetune" else [])]) == 0, argv
+    walk(commands(GUIDES / "unlabelled.md"), {"finetune": ONE_EPOCH})
     said = capfd.readouterr()
     assert "pool   24 labelled and 40 unlabelled rows: self_training" in said.err
     assert "rule   m/n from 50 to 100 with W1=1 and W2=0.1: does not hold, as m/n is" in said.err

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_run
+from documented import GUIDES, ROOT
 
 from bertjax.cli.main import main
 
 pytestmark = pytest.mark.slow
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capfd):
@@ -28,7 +27,7 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capfd):
     lines = [f"The {word} city.\t{stars}" for word, stars in [("old", 1), ("quiet", 5)] * 12]
     Path("my.tsv").write_text("review\tstars\n" + "\n".join(lines) + "\n")
     assert main(tiny_run.pretrain_argv(Path("runs/x"), recipe, corpus, "train.steps=4")) == 0
-    text = (DOCS / "guides" / "python.md").read_text(encoding="utf-8")
+    text = (GUIDES / "python.md").read_text(encoding="utf-8")
     program = "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
     program = program.replace('"bert_tiny"', repr(str(recipe))).replace("steps=100", "steps=4")
     found: dict = {"__name__": "guide"}
@@ -42,7 +41,7 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capfd):
 def test_the_notebook_runs(tmp_path, monkeypatch):
     """Cell by cell in one process, as Jupyter does; a line after `!` is a command of the shell."""
     monkeypatch.chdir(tmp_path)
-    notebook = json.loads((DOCS / "first_steps.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((ROOT / "docs" / "first_steps.ipynb").read_text(encoding="utf-8"))
     assert notebook["nbformat"] == 4
     values: dict = {"__name__": "notebook"}
     shown = []

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import tiny_run
-from documented import commands
+from documented import GUIDES, commands, walk
 
 from bertjax.cli.main import main
 
 pytestmark = pytest.mark.slow
 
-GUIDE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "probing.md"
+GUIDE = GUIDES / "probing.md"
 WORD = "\t_\tNOUN" + "\t_" * 6
 
 
@@ -36,10 +35,7 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capsys):
     Path("news.txt").write_text("The old river.\n\nThe quiet garden.\n")
     for split in ("train", "test"):
         Path(f"en_ewt-ud-{split}.conllu").write_text(f"1\tcity{WORD}\n\n1\told{WORD}\n\n")
-    shown = commands(GUIDE)
-    assert len(shown) == 4
-    for _, *argv in map(shlex.split, shown):
-        assert main([word.replace(".jsonl.xz", ".jsonl") for word in argv]) == 0
+    walk(commands(GUIDE), instead={".jsonl.xz": ".jsonl"})
     capsys.readouterr()
     (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
