@@ -18,6 +18,7 @@ from bertjax.errors import UserError, nearest
 from bertjax.finetuning.saved import SavedRun, encoder_of, open_saved, open_start
 from bertjax.fuse.stored import open_fusion
 from bertjax.fuse.voices import Fusion, at_once
+from bertjax.huggingface import declared_vectors
 from bertjax.predict import Guess
 from bertjax.pretrained import Pretrained, language_model, masked_lm, open_pretrained, tokenizer_of
 from bertjax.probe.pseudo_likelihood import SCORES, pseudo_log_likelihoods
@@ -60,24 +61,27 @@ class Model:
     opened: Pretrained | SavedRun | Fusion = field(repr=False)
 
     def encode(
-        self, texts: Sequence[str], pooling: str | None = None, normalize: bool = False
+        self, texts: Sequence[str], pooling: str | None = None, normalize: bool | None = None
     ) -> np.ndarray:
         """A vector of each text, float32 [len(texts), hidden_size].
 
         `mean` is that of all tokens' last states, special ones among them; `cls` is that of
-        [CLS]; with `normalize` a vector has length 1. By default it is what
-        `bertjax export --sentence-transformers` takes: the pooling that a task's head was trained
-        with, else `mean`. Of a fine-tuned run the encoder of its best model is used.
+        [CLS]; with `normalize` a vector has length 1. By default both are what a directory of
+        sentence-transformers says, or what `bertjax export --sentence-transformers` takes of a run:
+        the pooling that a task's head was trained with, else `mean`, and any length. Of a
+        fine-tuned run the encoder of its best model is used.
 
         Raises:
-            UserError: a text is longer than the model's positions, `cls` of a causal model, or a
+            UserError: a text is longer than the model's positions, `cls` of a causal model, a
+                directory of sentence-transformers that makes its vectors otherwise, a
                 fine-tuned run of folds or of adapters, or a fusion, which has no one encoder.
         """
         cfg, params, tokenizer = self._encoder
         texts = _texts(texts)
-        if pooling is None:
-            run = self.opened
-            pooling = predict.trained_pooling(run.cfg) if isinstance(run, SavedRun) else "mean"
+        if pooling is None or normalize is None:
+            own, scaled = self._vectors
+            pooling = own if pooling is None else pooling
+            normalize = scaled if normalize is None else normalize
         return predict.encode(cfg, params, tokenizer, texts, pooling=pooling, normalize=normalize)
 
     def fill_mask(self, text: str, top: int = 5) -> list[tuple[int, list[Guess]]]:
@@ -128,6 +132,13 @@ class Model:
             return []
         _, together = fusion.judge(examples)
         return together.task.predict(examples, together.scores)
+
+    @property
+    def _vectors(self) -> tuple[str, bool]:
+        """The pooling of its own, and whether its vectors have length 1."""
+        if isinstance(self.opened, SavedRun):
+            return predict.trained_pooling(self.opened.cfg), False
+        return declared_vectors(self.path) or ("mean", False)
 
     def _pretrained(self, method: str) -> Pretrained:
         if not isinstance(self.opened, Pretrained):

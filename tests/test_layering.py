@@ -134,7 +134,18 @@ ALLOWED = {
         "transfer",
     },
     "loaded": WITH_ARRAYS
-    | {"finetuning", "fuse", "model", "predict", "pretrained", "probe", "runs", "tasks", "text"},
+    | {
+        "finetuning",
+        "fuse",
+        "huggingface",
+        "model",
+        "predict",
+        "pretrained",
+        "probe",
+        "runs",
+        "tasks",
+        "text",
+    },
 }
 EVERYTHING = {"__init__", "bench", "cli", "plan", "__main__"}
 

@@ -9,7 +9,7 @@ from bertjax.huggingface.onnx_graph import require_onnx
 from bertjax.huggingface.peft_export import export_lora
 from bertjax.huggingface.task_export import export_encoder, export_task_model
 from bertjax.huggingface.task_importing import ImportedTask, import_task_model
-from bertjax.huggingface.text_vectors import TextVectors
+from bertjax.huggingface.text_vectors import TextVectors, declared_vectors
 
 __all__ = [
     "Bottlenecks",
@@ -20,6 +20,7 @@ __all__ = [
     "ImportedTask",
     "Score",
     "TextVectors",
+    "declared_vectors",
     "export_adapters",
     "export_encoder",
     "export_lora",

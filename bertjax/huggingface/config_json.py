@@ -173,11 +173,19 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
 
 def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Return the object in a JSON file of at most `limit` bytes; UserError for anything else."""
+    content = read_any_json(path, limit)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object: download it again")
+    return content
+
+
+def read_any_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
+    """Return the value in a JSON file of at most `limit` bytes; UserError if there is none."""
     try:
         size = path.stat().st_size
         if size > limit:
             raise UserError(f"{path} has {size:,} bytes, the limit is {limit:,}")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: give a Hugging Face model directory with config.json and "
@@ -187,9 +195,6 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}): download it again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object: download it again")
-    return content
 
 
 def _activation(content: dict[str, Any], system: System) -> str:

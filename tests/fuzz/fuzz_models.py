@@ -25,6 +25,7 @@ from bertjax.huggingface.systems import SYSTEMS
 from bertjax.huggingface.task_config import from_task_fields, to_task_fields
 from bertjax.huggingface.task_importing import import_task_model
 from bertjax.huggingface.tensors import hub_shape
+from bertjax.huggingface.text_vectors import TextVectors, declared_vectors, vector_files
 from bertjax.huggingface.weights import open_weights
 from bertjax.model import Params, abstract_params
 from bertjax.model.task import TaskShape, abstract_task_params
@@ -193,6 +194,15 @@ def model_targets() -> Iterator[Target]:
         lambda: [_sharded()[_INDEX]],
         functools.partial(fill, _sharded),
     )
+    ways = dict.fromkeys(("modules.json", "1_Pooling/config.json"), declared_vectors)
+    yield from targets_of("hub/vectors", _vectors, ways)
+
+
+def _vectors() -> dict[str, bytes]:
+    """What sentence-transformers reads beside a model."""
+    architecture = architecture_of(_CFG, SYSTEMS["bert"])
+    files = vector_files(_CFG, architecture, TextVectors("cls", True, ""))
+    return {name: json.dumps(content).encode() for name, content in files.items()}
 
 
 def _small() -> bytes:

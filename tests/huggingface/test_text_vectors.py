@@ -15,6 +15,7 @@ from family import FAMILY
 
 import bertjax
 from bertjax import huggingface
+from bertjax.errors import UserError
 from bertjax.huggingface import TextVectors
 
 TEXTS = ["ab cd9, w3 w5 zq", "", "naïve 东京 ef", "a " * 20, "the [MASK] of w7", "ab"]
@@ -103,5 +104,54 @@ def test_sentence_transformers_gives_the_same(name, how, tmp_path, capfd, caplog
         TEXTS, pooling=vectors.pooling, normalize=vectors.normalize
     )
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
+    # As the directory says, in the words of this version and, saved again, in those of the library.
+    np.testing.assert_array_equal(bertjax.load(directory).encode(TEXTS), ours)
+    model.save(str(tmp_path / "again"))
+    np.testing.assert_array_equal(bertjax.load(tmp_path / "again").encode(TEXTS), ours)
     card = (directory / "README.md").read_text()
     assert 'library_name: "sentence-transformers"' in card and vectors.trained in card
+
+
+def test_options_have_precedence_over_what_a_directory_says(tmp_path) -> None:
+    model = bertjax.load(exported(tmp_path, VECTORS["mean, length 1"]))
+    assert np.linalg.norm(model.encode(["w3"])) == pytest.approx(1)
+    assert np.linalg.norm(model.encode(["w3"], normalize=False)) != pytest.approx(1)
+    np.testing.assert_array_equal(
+        model.encode(["w3 w5"], pooling="cls"), model.encode(["w3 w5"], "cls", normalize=True)
+    )
+
+
+def change(name: str, edit):
+    def spoil(directory: Path) -> None:
+        path = directory / name
+        path.write_text(json.dumps(edit(json.loads(path.read_text()))))
+
+    return spoil
+
+
+DENSE = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (change("1_Pooling/config.json", lambda _: {"pooling_mode": "max"}), "pools by max"),
+        (
+            change("1_Pooling/config.json", lambda old: old | {"pooling_mode_max_tokens": True}),
+            r"pools by \['mean', 'pooling_mode_max_tokens'\]",
+        ),
+        (change("modules.json", lambda old: [*old, DENSE]), "by Transformer, Pooling, Dense"),
+        (change("modules.json", lambda _: {}), "no list of modules"),
+        (change("modules.json", lambda _: [{"type": 1}]), "no list of modules"),
+        (change("modules.json", lambda _: [{"type": "x", "path": "../x"}]), "no list of modules"),
+        (lambda at: (at / "modules.json").write_text("{"), "modules.json is not valid JSON"),
+        (lambda at: (at / "1_Pooling" / "config.json").unlink(), "config.json is missing"),
+    ],
+)
+def test_vectors_that_are_made_otherwise_are_refused_unless_asked_for(spoil, said, tmp_path):
+    directory = exported(tmp_path, VECTORS["mean"])
+    spoil(directory)
+    model = bertjax.load(directory)
+    with pytest.raises(UserError, match=said):
+        model.encode(["w3"])
+    assert np.isfinite(model.encode(["w3"], "cls", normalize=False)).all()
