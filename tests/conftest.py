@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             first.setdefault(item.nodeid.partition("[")[0], item)
         config.hook.pytest_deselected(items=[item for item in items if item not in first.values()])
         items[:] = first.values()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_programs() -> Iterator[None]:
+    """Forget what was compiled before a process has more mappings than Linux lets it have.
+
+    A program takes some tens of 65,530, and XLA ends in a segmentation fault where it gets no more.
+    """
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and len(mappings.read_bytes().splitlines()) > 20_000:
+        import jax  # not before its flags are set
+
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_report_header() -> str | None:
