@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_run
 from documented import FEW_STEPS, GUIDES, ONE_EPOCH, ROOT, commands, walk
+from stand_ins import write_folder, write_pairs
 
 from bertjax.cli.main import main
 
@@ -29,15 +30,9 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     assert main(["export", str(once("to adapt", make)), "--out", "hf/base"]) == 0
-    Path("general").mkdir()
-    Path("notes").mkdir()
-    tiny_run.write_text(Path("general/a.txt"))
-    text = tiny_run.write_text(Path("notes/a.txt"), documents=60, seed=4).read_text()
-    # 200 new words: each letter stands for one.
-    words = [f"{a}{b}qu{c}" for a in "abcdef" for b in "aeiou" for c in "abcdefghij"]
-    Path("notes/a.txt").write_text(f"{text}\n{' '.join(words)}.\n\nAnd {' '.join(words)}.\n")
-    pair = {"sentence_good": "the city is old", "sentence_bad": "the city old", "UID": "u"}
-    Path("pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    write_folder("general")
+    write_folder("notes", 4, new_words=300)
+    write_pairs("pairs.jsonl")
     for split in ("train", "dev"):
         Path(f"{split}.tsv").write_text("text\tlabel\n" + "old river\ta\nquiet city\tb\n" * 8)
     walk(commands(GUIDES / "adapting.md"), FEW)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_run
 from documented import GUIDES, commands, walk
+from stand_ins import write_pairs
 
 from bertjax.cli.main import main
 
@@ -29,13 +29,11 @@ def test_what_the_guide_shows_runs(once, corpus, tmp_path, monkeypatch, capsys):
     for name in ("runs/x", "a/0", "a/1", "b/0", "b/1"):
         shutil.copytree(run, name)
     assert main(["export", "runs/x", "--out", "hf/x"]) == 0
-    pair = {"sentence_good": "the city is old", "sentence_bad": "the city old", "UID": "u"}
-    for name in ("pairs.jsonl", "blimp.jsonl", "zhoblimp.jsonl"):
-        Path(name).write_text(json.dumps(pair) + "\n")
+    write_pairs("pairs.jsonl", "blimp.jsonl.xz", "zhoblimp.jsonl.xz")
     Path("news.txt").write_text("The old river.\n\nThe quiet garden.\n")
     for split in ("train", "test"):
         Path(f"en_ewt-ud-{split}.conllu").write_text(f"1\tcity{WORD}\n\n1\told{WORD}\n\n")
-    walk(commands(GUIDE), instead={".jsonl.xz": ".jsonl"})
+    walk(commands(GUIDE))
     capsys.readouterr()
     (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
     exec(compile(program, str(GUIDE), "exec"), {"__name__": "guide"})
