@@ -16,19 +16,20 @@ quickstart: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" bash scripts/quickstart.sh
 
 test: $(VENV)/installed-for-tests lint types
-	$(BIN)/python -m pytest $(TWO) -m "not alone and not extra"
-	$(BIN)/python -m pytest $(APART) -m "alone and not extra"
+	$(BIN)/python -m pytest $(TWO) -m "not mesh and not alone and not extra"
+	$(BIN)/python -m pytest $(TWO) --mesh -m "mesh and not alone and not extra"
+	$(BIN)/python -m pytest $(APART) --mesh -m "alone and not extra"
 
 # What another release may break shows in one case of a test as in all of them:
 # make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
-	.venv-newest/bin/python -m pytest $(TWO) -m "not slow and not alone" --one-case
+	.venv-newest/bin/python -m pytest $(TWO) --mesh -m "not slow and not alone" --one-case
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:
 # what a GPU needs to run is ten times as large.
 test-extras: .venv-extras/installed
-	.venv-extras/bin/python -m pytest $(TWO) --optimized -m extra tests/data/test_beam.py tests/plan \
+	.venv-extras/bin/python -m pytest $(TWO) --mesh --optimized -m extra tests/data/test_beam.py tests/plan \
 	  tests/guides/test_accelerators_guide.py
 
 # In a place of its own, as the library wants an older transformers than everything else here.

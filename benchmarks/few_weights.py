@@ -71,4 +71,4 @@ def measure(args: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Every test sees eight fake devices, no hub, and the user's compilation cache.
+"""Every test sees one fake device or, with the marker `mesh`, eight; no hub, and the user's cache.
 
 What takes long to make is made once for all workers: `once`, and the text and corpus below.
 
@@ -25,7 +25,6 @@ from hypothesis import HealthCheck, settings
 from bertjax.cli.compilation import keep_compiled
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = xla_flags.devices(8)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # PyTorch's threads wait for one another by spinning: 17 times the time beside other processes.
@@ -55,18 +54,24 @@ collect_ignore = [] if ORACLE else ["huggingface"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mesh", action="store_true", help="have eight devices: what `mesh` needs")
     parser.addoption("--optimized", action="store_true", help="run programs as users do")
     parser.addoption("--one-case", action="store_true", help="run the first case of each test")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """XLA takes its flags for a whole process, when the first array is made."""
-    if not config.option.optimized:
-        os.environ["XLA_FLAGS"] = f"{xla_flags.devices(8)} {xla_flags.QUICK}"
+    quick = "" if config.option.optimized else xla_flags.QUICK
+    devices = xla_flags.devices(8 if config.option.mesh else 1)
+    os.environ["XLA_FLAGS"] = f"{devices} {quick}"
 
 
 @pytest.hookimpl(trylast=True)  # of the cases that markers leave
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.mesh:
+        for item in items:
+            if item.get_closest_marker("mesh"):
+                item.add_marker(pytest.mark.skip(reason="needs eight devices: pytest --mesh"))
     if config.option.one_case:
         first: dict[str, pytest.Item] = {}
         for item in items:

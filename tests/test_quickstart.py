@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
-import xla_flags
 from documented import README, ROOT, SMALL_MODEL
+from scripted import run_script
 
 from bertjax.config import PretrainConfig
 from bertjax.config_files import load_config
@@ -26,39 +25,22 @@ def test_its_minutes_are_the_same_everywhere():
 
 
 @pytest.mark.slow
-def test_its_commands_run_and_are_those_that_the_readme_shows(tmp_path):
+def test_its_commands_run_and_are_those_that_the_readme_shows(tmp_path, capfd):
     """In a folder of its own, from less text; training is a few steps of a smaller model."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     collect = tmp_path / "scripts" / "collect_docstrings.py"
-    text = collect.read_text()
-    less = text.replace(
-        'Path(sysconfig.get_path("stdlib"))', 'Path(__import__("flax").__path__[0])'
-    )
+    flax = Path(find_spec("flax").origin).parent
+    less = collect.read_text().replace('Path(sysconfig.get_path("stdlib"))', f"Path({str(flax)!r})")
     collect.write_text(re.sub(r"PACKAGES = \[.*?\]", "PACKAGES = []", less, flags=re.S))
     few = ["train.minutes=0", "train.steps=2", "train.eval_rows=8", *SMALL_MODEL]
     few += ["data.phases.0.seq_len=32"]
-    commands = {
-        "bertjax": f'[ "$1" = pretrain ] && set -- "$@" {" ".join(few)}\n'
-        f'exec {sys.executable} -m bertjax "$@"',
-        "python": f'exec {sys.executable} "$@"',
-    }
-    (bin := tmp_path / "bin").mkdir()
-    for name, work in commands.items():
-        (bin / name).write_text(f"#!/bin/sh\n{work}\n")
-        (bin / name).chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{bin}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": xla_flags.QUICK,
-    }
     script = tmp_path / "scripts" / "quickstart.sh"
-    done = subprocess.run([script], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert run_script(script, place=tmp_path, more={"pretrain": few}) == 0
     assert (tmp_path / "hf" / "quickstart" / "model.safetensors").exists()
-    assert done.stdout.count("[MASK]") == 8 and "1,355,136" not in done.stdout
+    said = capfd.readouterr().out
+    assert said.count("[MASK]") == 8 and "1,355,136" not in said
     shown = re.findall(r"^\$ (bertjax .*?)(?: \.\.\.)?$", README.read_text(encoding="utf-8"), re.M)
-    run = re.findall(r"^\$ (bertjax .*)", done.stdout, re.M)
+    run = re.findall(r"^\$ (bertjax .*)", said, re.M)
     assert len(shown) == 5
     for one in shown:
         assert any(line.startswith(one) for line in run), one

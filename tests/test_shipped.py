@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import tiny_run
 import xla_flags
 
 from bertjax.cli.main import main
@@ -132,19 +131,3 @@ def test_the_wheel_holds_the_recipes(wheel, tmp_path):
     workplace = ("--workdir", "x", "data.corpus=none")
     said = bertjax(wheel, tmp_path, "pretrain", "--config", "bert_bass", *workplace, code=2)
     assert "did you mean 'bert_base'" in said
-
-
-@pytest.mark.slow
-def test_text_becomes_a_model_outside_of_the_tree(wheel, tmp_path):
-    """As the commands tell: `next` names a recipe that is found, and every hint is right there."""
-    tiny_run.write_text(tmp_path / "a.txt")
-    said = bertjax(wheel, tmp_path, "prepare", "a.txt", "--out", "c", "--vocab-size", "150")
-    (shown,) = (line for line in said.splitlines() if line.startswith("next"))
-    _, program, *command = shown.split()
-    assert program == "bertjax" and command[:3] == ["pretrain", "--config", "bert_mini"]
-    small = ("train.steps=2", "data.phases.0.batch_size=8", "data.phases.0.seq_len=16",
-             "data.phases.1.batch_size=8", "data.phases.1.seq_len=16", "model.max_positions=16",
-             "model.hidden_size=32", "model.num_layers=1", "model.num_heads=2")  # fmt: skip
-    bertjax(wheel, tmp_path, *command, *small)
-    bertjax(wheel, tmp_path, "export", "runs/x", "--out", "hf")
-    assert " 0." in bertjax(wheel, tmp_path, "fill-mask", "hf", "The [MASK] city.")

@@ -36,7 +36,10 @@ class Writer:
             logging.getLogger(logger).addFilter(_not_from_orbax)
         _hush_abandoned_writes()
         meetings = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
-        copies = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=_SLICE)
+        copies = ocp.type_handlers.ArrayHandler(
+            min_slice_bytes_for_replica_parallel=_SLICE,
+            enable_write_sharding_file=False,  # who restores says where each array is to lie
+        )
         trees = ocp.PyTreeCheckpointHandler(
             multiprocessing_options=meetings,
             type_handler_registry=ocp.type_handlers.create_type_handler_registry(

@@ -52,6 +52,7 @@ def test_special_bit_patterns_survive(tmp_path):
     assert_same_bits(store.restore(abstract(items)).items, items)
 
 
+@pytest.mark.mesh
 def test_other_meshes_restore_the_same_numbers(tmp_path):
     devices = np.array(jax.devices())
     wide = Mesh(devices.reshape(2, 4), ("data", "fsdp"))

@@ -147,6 +147,7 @@ def test_a_config_json_that_is_none(tmp_path, corpus, refuse, content):
     refuse(*pretrain_argv(tmp_path / "run", recipe, corpus))
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [

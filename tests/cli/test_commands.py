@@ -338,6 +338,7 @@ def test_a_changed_config_is_refused_with_the_difference(trained_copy, recipe, c
     assert (trained_copy / "config.json").read_bytes() == before
 
 
+@pytest.mark.mesh
 def test_what_may_change_may_change(tmp_path, trained_copy, recipe, corpus, capfd):
     elsewhere = shutil.copytree(corpus, tmp_path / "elsewhere")
     options = (

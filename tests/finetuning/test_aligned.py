@@ -80,6 +80,7 @@ def steps_of(cfg, devices: int, count: int):
         return cfg, shape, seen, metrics, gradients, jax.device_get(state.params)
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize(
     "transfer",
     [

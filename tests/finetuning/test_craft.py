@@ -150,6 +150,7 @@ def stepped():
     return cfg, states, losses
 
 
+@pytest.mark.mesh
 @pytest.mark.slow
 def test_layers_join_from_the_top_and_are_bit_equal_before(stepped):
     _, states, _ = stepped
@@ -162,6 +163,7 @@ def test_layers_join_from_the_top_and_are_bit_equal_before(stepped):
     assert moved == [top, {*top, "layer_1"}, lower, {*lower, "embeddings"}, {*lower, "embeddings"}]
 
 
+@pytest.mark.mesh
 @pytest.mark.slow
 def test_the_loss_is_that_of_two_draws_and_how_unlike_they_are(stepped):
     cfg, (initial, *_), losses = stepped

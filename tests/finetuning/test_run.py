@@ -29,6 +29,8 @@ from bertjax.predict import trained_pooling
 from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten
 
+pytestmark = pytest.mark.mesh
+
 
 def results(path):
     return json.loads((path / "results.json").read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import optax
+import pytest
 from tiny_task import config, start, write_table
 
 from bertjax import sharding
@@ -19,6 +20,8 @@ from bertjax.finetuning.splits import open_splits
 from bertjax.finetuning.step import Pace, make_predict, make_steps
 from bertjax.optim.schedules import Turns
 from bertjax.tree import flatten
+
+pytestmark = pytest.mark.mesh
 
 
 def test_sharing_lines_changes_neither_step_nor_prediction(tmp_path):

@@ -103,6 +103,7 @@ def test_nothing_leaks_between_segments(backend, qkv):
     assert not np.allclose(before[segments == 2], after[segments == 2])
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize("backend", ["triton", "splash"])
 def test_on_a_mesh_each_device_runs_its_own_rows_and_heads(backend, qkv):
     mesh = make_mesh(MeshConfig(data=2, fsdp=1, tensor=2), jax.devices()[:4])

@@ -101,6 +101,7 @@ def test_no_mask_is_kept_for_the_backward_pass():
     assert shapes.count((8, 16)) == 1  # of the square alone
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize("spec", [("a", None), (None, "a"), ("a", "b"), (("a", "b"), None)])
 def test_draws_do_not_depend_on_how_the_array_is_divided(spec):
     mesh = jax.make_mesh((4, 2), ("a", "b"), axis_types=(AxisType.Auto,) * 2)

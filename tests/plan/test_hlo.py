@@ -30,6 +30,7 @@ def ring(x):
     return jax.lax.ppermute(x, "b", [(i, (i + 1) % 4) for i in range(4)])
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
@@ -61,11 +62,13 @@ def sum_in_scan(length, x):
     return jax.lax.scan(body, x, length=length)[0]
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize("length", [2, 7])
 def test_what_a_loop_holds_runs_once_a_round(length):
     assert compiled(partial(sum_in_scan, length)) == [Collective("all-reduce", BYTES, 4, length)]
 
 
+@pytest.mark.mesh
 def test_nested_loops_multiply():
     def nested(x):
         body = lambda total, _: (sum_in_scan(3, total), None)  # noqa: E731
@@ -74,6 +77,7 @@ def test_nested_loops_multiply():
     assert compiled(nested) == [Collective("all-reduce", BYTES, 4, 15)]
 
 
+@pytest.mark.mesh
 def test_a_loop_of_unknown_length_counts_one_round():
     def until(x):
         total = jax.lax.psum(x, "b")

@@ -88,6 +88,7 @@ def test_batches_have_the_shapes_of_real_ones(data):
         }
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize("average", [0.0, 0.999])
 @pytest.mark.parametrize("sizes", [(8, 1, 1), (2, 2, 2), (1, 8, 1), (4, 1, 2)])
 def test_bytes_are_those_of_arrays_on_a_device(sizes, average):

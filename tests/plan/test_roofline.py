@@ -143,6 +143,7 @@ def compiled_and_expected(mesh_config: MeshConfig) -> tuple[dict, dict]:
     return by_kind(found), by_kind(expected_collectives(cfg, phase, mesh, held))
 
 
+@pytest.mark.mesh
 def test_gradients_are_reduced_once():
     """But for the tied table, twice: once as the head's, once as the embeddings'."""
     found, expected = compiled_and_expected(MeshConfig())
@@ -151,6 +152,7 @@ def test_gradients_are_reduced_once():
     assert found["all-reduce"][1] == pytest.approx(expected["all-reduce"][1] + table, rel=0.01)
 
 
+@pytest.mark.mesh
 def test_fsdp_gathers_the_parameters_once():
     """Biases and norms, which stay whole, count in theory as if they were gathered, too.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import xla_flags
+from documented import ROOT, SMALL_MODEL
+from scripted import run_script
 
-ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "from_text.sh"
 SMALL = (
-    *("model.hidden_size=32", "model.num_layers=1", "model.num_heads=2"),
-    *("model.intermediate_size=64", "model.max_positions=32"),
+    *SMALL_MODEL,
     *("data.phases.0.seq_len=32", "data.phases.0.batch_size=8", "train.eval_rows=8"),
     *("train.minutes=0", "train.steps=2"),
 )
@@ -29,37 +27,15 @@ def write_text(path: Path) -> Path:
     return path
 
 
-def from_text(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run the script; `bertjax` is this checkout, whether or not it is installed."""
-    command = tmp_path / "bin" / "bertjax"
-    command.parent.mkdir(exist_ok=True)
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m bertjax "$@"\n')
-    command.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{command.parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": xla_flags.QUICK,
-    }
-    return subprocess.run(
-        [ROOT / "scripts" / "from_text.sh", *map(str, words)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.slow
-def test_the_budget_recipe_goes_all_the_way(tmp_path):
+def test_the_budget_recipe_goes_all_the_way(tmp_path, capfd):
     out, config = tmp_path / "out", "budget_mini"
     words = [config, out, write_text(tmp_path / "a.txt"), "--", *SMALL]
-    done = from_text(tmp_path, *words)
-    assert done.returncode == 0, done.stderr
-    assert "RobertaPreLayerNormForMaskedLM" in done.stdout
-    assert (out / "hf" / "model.safetensors").exists()
+    assert run_script(SCRIPT, *words, place=tmp_path / "once") == 0
+    assert "RobertaPreLayerNormForMaskedLM" in capfd.readouterr().out
     weights = (out / "hf" / "model.safetensors").read_bytes()
-    again = from_text(tmp_path, *words)
-    assert again.returncode == 0 and "is there already" in again.stdout, again.stderr
+    assert run_script(SCRIPT, *words, place=tmp_path / "again") == 0
+    assert "is there already" in capfd.readouterr().out
     assert (out / "hf" / "model.safetensors").read_bytes() == weights
 
 
@@ -71,6 +47,6 @@ def test_the_budget_recipe_goes_all_the_way(tmp_path):
         (["budget_mini", "out", "--", "train.minutes=1"], "usage"),
     ],
 )
-def test_wrong_arguments_are_refused(tmp_path, words, says):
-    done = from_text(tmp_path, *words)
+def test_wrong_arguments_are_refused(words, says):
+    done = subprocess.run([SCRIPT, *words], capture_output=True, text=True)
     assert done.returncode == 2 and says in done.stderr

@@ -88,6 +88,7 @@ def test_training_is_what_it_is_without():
     tiny_run.assert_same_bits(by_path(ours.optimizer), by_path(theirs.optimizer))
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize("cfg", [RUN, PAIR], ids=["one network", "two"])
 def test_a_mesh_changes_nothing_and_each_average_lies_where_its_parameter_does(cfg):
     ours, theirs = states(cfg)[-1], states(cfg, (2, 2, 2))[-1]

@@ -58,6 +58,7 @@ def test_a_short_last_batch_weighs_what_it_holds():
     assert results() != pytest.approx(results(rows=2 * ROWS), abs=1e-4)
 
 
+@pytest.mark.mesh
 def test_eight_devices_another_seed_masking_and_dropout_give_the_same():
     """None of them is the held-out data's business."""
     other = replace(
@@ -74,6 +75,7 @@ def test_more_rows_than_there_are_means_all():
     assert results(rows=rows) == results(rows=10 * rows)
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize(
     ("asked", "accumulate", "at_once"),
     [(1024, 1, 16), (1024, 4, 4), (3, 1, 8), (3, 2, 8), (9, 1, 16)],

@@ -29,6 +29,8 @@ from bertjax.train.state import (
 )
 from bertjax.train.step import compute_of, gradients
 
+pytestmark = pytest.mark.mesh
+
 # Another mesh and another way of computing at once: none may change what is learnt.
 WAYS = {
     "data and tensor, accumulated": ((2, 1, 4), {"accumulate": 2}),

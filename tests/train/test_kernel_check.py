@@ -61,6 +61,7 @@ def test_rounding_is_not_taken_for_a_mistake(monkeypatch):
     assert found.tracks("bfloat16") and not found.tracks("float32")
 
 
+@pytest.mark.mesh
 def test_a_run_is_refused_before_its_first_step(monkeypatch):
     """On a mesh, in the shapes of the run."""
     cfg = replace(tiny_model.RUN, train=replace(tiny_model.RUN.train, accumulate=2))

@@ -155,6 +155,7 @@ def test_each_signal_saves_where_it_is_and_nothing_is_lost(tmp_path, recipe, cor
 # Other devices.
 
 
+@pytest.mark.mesh
 @pytest.mark.slow
 def test_other_meshes_restore_the_same_bits_and_go_on(tmp_path, recipe, corpus, unbroken, capfd):
     eight, split = MeshConfig(), MeshConfig(data=2, fsdp=2, tensor=2)

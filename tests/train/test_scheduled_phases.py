@@ -93,11 +93,11 @@ def test_it_resumes_in_either_phase_to_the_same_bits(tmp_path, scheduled, recipe
 
 def test_killed_in_the_second_phase_it_ends_unharmed(tmp_path, scheduled, recipe, corpus):
     argv = tiny_run.pretrain_argv(tmp_path / "run", recipe, corpus)
-    with tiny_run.start(argv, devices=8) as process:
+    with tiny_run.start(argv) as process:
         assert process.stderr is not None
         assert any(re.match("eval   step 16 ", line) for line in process.stderr)
         os.kill(process.pid, signal.SIGKILL)
-    tiny_run.finish(tiny_run.start(argv, devices=8))
+    tiny_run.finish(tiny_run.start(argv))
     tiny_run.assert_same_bits(tiny_run.state(tmp_path / "run"), tiny_run.state(scheduled))
     assert tiny_run.metrics(tmp_path / "run") == tiny_run.metrics(scheduled)
 

@@ -27,6 +27,8 @@ from bertjax.text.special import SpecialIds
 from bertjax.train.state import fresh_state, init_state, state_shardings
 from bertjax.train.step import make_train_step
 
+pytestmark = pytest.mark.mesh
+
 SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
 V, T, B, STEPS = 250, 16, 16, 5
 

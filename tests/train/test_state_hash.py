@@ -15,6 +15,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from bertjax.train.state_hash import begin_hash, end_hash
 
+pytestmark = pytest.mark.mesh
+
 TREE = {
     "a": np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32),
     "b": {"c": np.arange(7, dtype=np.int32), "d": np.zeros((4, 2, 2), np.float32)},

@@ -116,6 +116,7 @@ def test_an_empty_batch_gives_no_nan():
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(jax.device_get(state.params)))
 
 
+@pytest.mark.mesh
 @pytest.mark.parametrize(
     ("optimizer", "per_block_matrix"), [("adamw", 2), ("lamb", 2), ("muon", 1)]
 )
@@ -155,6 +156,7 @@ def test_dropout_is_new_in_every_step():
     assert len({round(loss, 4) for loss in losses}) == 3
 
 
+@pytest.mark.mesh
 def test_parameters_are_made_on_the_mesh_with_the_same_bits():
     mesh = tiny_model.mesh(2, 2, 2)
     ours, theirs = by_path(fresh().params), by_path(fresh_state(RUN, mesh).params)

@@ -54,6 +54,7 @@ def train(shape: tuple[int, int, int], accumulate: int, optimizer: str = "adamw"
     return jax.device_get((found, state.params))
 
 
+@pytest.mark.mesh
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "accumulate"), [((1, 1, 1), 4), ((8, 1, 1), 1), ((2, 2, 1), 2)])
 def test_mesh_and_accumulation_equal_one_device(shape, accumulate):
