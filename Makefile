@@ -23,7 +23,8 @@ test: $(VENV)/installed-for-tests lint types
 # What another release may break shows in one case of a test as in all of them:
 # make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
-	.venv-newest/bin/python -m pytest $(TWO) --mesh -m "not slow and not alone" --one-case
+	.venv-newest/bin/python -m pytest $(TWO) -m "not mesh and not slow and not alone" --one-case
+	.venv-newest/bin/python -m pytest $(TWO) --mesh -m "mesh and not slow and not alone" --one-case
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:

@@ -114,6 +114,7 @@ def bertjax(site: Path, cwd: Path, *argv: str, code: int = 0) -> str:
     return run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_recipes(wheel, tmp_path):
     shipped = {str(p.relative_to(ROOT / "configs")) for p in (ROOT / "configs").rglob("*.py")}
     inside = wheel / "bertjax" / "configs"

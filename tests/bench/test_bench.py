@@ -94,6 +94,7 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
     assert "text        random, vocabulary 500\n" in said
 
 
+@pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize(
     "options", [(), ("model.norm=pre", "data.format=segment_pair+nsp_rows", "model.family=roberta")]

@@ -242,6 +242,7 @@ best.wait()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_save_and_restore_together(tmp_path):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

@@ -136,6 +136,7 @@ def entries(home: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("*-cache")}
 
 
+@pytest.mark.slow
 def test_the_next_process_finds_them_and_damage_ends_nothing(tmp_path):
     result, said = finish(start(tmp_path))
     first = entries(tmp_path)
@@ -152,6 +153,7 @@ def test_the_next_process_finds_them_and_damage_ends_nothing(tmp_path):
     assert all(zlib.decompress(path.read_bytes()) for path in first)
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_a_folder(tmp_path):
     results = [finish(process) for process in [start(tmp_path) for _ in range(4)]]
     assert len({result for result, _ in results}) == 1
@@ -160,6 +162,7 @@ def test_processes_that_start_at_once_share_a_folder(tmp_path):
     assert finish(start(tmp_path)) == (results[0][0], "") and entries(tmp_path) == written
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path):
     result, _ = finish(start(tmp_path / "other"))
     again, said = finish(start(tmp_path, "prlimit", "--fsize=100000"))

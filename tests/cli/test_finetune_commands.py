@@ -197,6 +197,7 @@ def seeds(tmp_path_factory, files, trained) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tmp_path, capfd):
     hub = pytest.importorskip("huggingface_hub")
     splits = json.loads((seeds / "results.json").read_text())["splits"]
@@ -227,6 +228,7 @@ def test_the_card_has_the_scores_on_test_of_the_model_and_of_all_seeds(seeds, tm
         assert " ".join(chosen) in card.content.replace(", epoch 1 of 1:", "")
 
 
+@pytest.mark.slow
 def test_a_card_without_test_says_that_dev_chose_the_model(tuned, tmp_path):
     assert main(["export", str(tuned), "--out", str(tmp_path / "hf")]) == 0
     card = (tmp_path / "hf" / "README.md").read_text()

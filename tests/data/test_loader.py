@@ -101,6 +101,7 @@ def run_script(path: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_workers_outlive_signals_but_not_their_parent(tmp_path):
     run = run_script(tmp_path / "parent.py", PARENT)
     assert run.returncode == -signal.SIGKILL
@@ -113,6 +114,7 @@ def test_workers_outlive_signals_but_not_their_parent(tmp_path):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_script_that_workers_import_must_say_what_is_theirs(tmp_path):
     """Each would begin the training anew, in the directory of the one that started it."""
     unguarded = PARENT.replace('if __name__ == "__main__":', "if True:")

@@ -85,6 +85,7 @@ def outcome(run: Path) -> tuple[dict, bytes, bytes]:
     return bits, json.dumps(content), (run / "dev.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_what_it_came_from(tmp_path):
     changes = {"tune": {"seeds": (0, 1), "epochs": 1, "layers": 1}}  # what is frozen is not saved
     table = write_table(tmp_path / "train.tsv", 64)
@@ -126,6 +127,7 @@ def test_a_finished_run_stays_as_it_is(tmp_path, capfd):
     assert "of seed-0 nor the weights to begin with: give the --init" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_single_model_goes_on_from_its_checkpoint_alone(tmp_path):
     table = write_table(tmp_path / "train.tsv", 64)
     cfg, run = config(table, table, tune={"epochs": 2}), tmp_path / "run"

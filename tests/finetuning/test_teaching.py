@@ -78,6 +78,7 @@ def unbroken(files, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_what_was_taken_in_is_written_down(unbroken, files):
     content = json.loads((unbroken / "results.json").read_text())
     (model,) = content["models"]

@@ -89,6 +89,7 @@ def test_where_a_small_table_is_none(settings, few):
     assert small_table(lamb, trained, PIECES) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tune", [{}, {"fgm": 0.5}, {"unfreeze": 1}])
 def test_a_run_ends_where_that_of_the_whole_table_does(settings, tmp_path, monkeypatch, tune):
     cfg = replace(settings, optim=replace(settings.optim, weight_decay=0.2))
@@ -119,6 +120,7 @@ def test_a_run_resumes_bit_for_bit(settings, tmp_path, few):
     assert_resumes(settings, tmp_path, cuts=(4,))
 
 
+@pytest.mark.slow
 def test_rows_without_labels_have_their_pieces_too(settings, tmp_path, monkeypatch):
     """Their words are in no labelled row, and the features of both are drawn together."""
     other = tmp_path / "more.txt"

@@ -49,6 +49,7 @@ def start_from(cfg) -> Pretrained:
     return Pretrained(encoder, params, None, "a model")
 
 
+@pytest.mark.slow
 def test_stopped_in_a_thread_and_gone_on_with_without_the_weights(cfg, start_from, tmp_path, capfd):
     cfg = replace(cfg, train=replace(cfg.train, init="m"))
     unbroken = pretrain(cfg, tmp_path / "unbroken", start_from=start_from)

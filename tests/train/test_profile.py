@@ -13,6 +13,7 @@ from bertjax.cli.main import main
 from bertjax.errors import EXIT_BAD_INPUT
 
 
+@pytest.mark.slow
 def test_the_steps_asked_for_are_traced_and_the_run_is_the_same(unbroken, recipe, corpus, tmp_path):
     run = tmp_path / "run"
     argv = tiny_run.pretrain_argv(

@@ -102,6 +102,7 @@ def run(tmp_path_factory, recipe, corpus):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_ends_as_the_unbroken_one(run, recipe, corpus, tmp_path):
     half = tiny_run.rewind(run, tmp_path / "run", 5)
     assert main(tiny_run.pretrain_argv(half, recipe, corpus)) == 0
