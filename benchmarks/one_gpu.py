@@ -78,9 +78,10 @@ def main() -> int:
     }
     ahead = []
     for rest in wanted.values():
+        if ahead:
+            time.sleep(_APART)
         command = [sys.executable, __file__, "--compile", *rest]
         ahead.append(subprocess.Popen(command, env=environment))
-        time.sleep(_APART)
     failed = [name for name, one in zip(wanted, ahead, strict=True) if one.wait()]
     for name, (config, *overrides) in wanted.items():
         path = args.cells / f"{name}.json"
