@@ -82,7 +82,8 @@ RUNS = {
 }
 # Of a compiler that only an extra has (tests/plan compiles for both), and what another one runs.
 ELSEWHERE = {"memory_traffic", "plan_matrix", "finetune_pytorch", "quiet"}
-OWN_PROCESS = {"corpus_build", "same_build"}  # as they measure processes, their own too
+# As they measure processes, their own too, or set a library for all that one process does.
+OWN_PROCESS = {"corpus_build", "same_build", "finetune", "minimal_pairs", "onnx_graph"}
 BARS = {"corpus_build", "feeding"}  # may be missed, which 1 says
 TORCH = {"finetune", "finetune_commands", "minimal_pairs", "one_gpu", "onnx_graph"}
 WITH_TORCH = all(map(importlib.util.find_spec, ("torch", "transformers")))

@@ -227,12 +227,15 @@ def complaints() -> Iterator[list[str]]:
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: messages.append(record.getMessage())
     logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # whatever else in this process has silenced
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield messages
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
         messages += [str(warning.message) for warning in caught]
 
 
