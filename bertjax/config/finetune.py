@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bertjax.config.checks import one_of, require, within
 from bertjax.config.few_weights import AdapterConfig, LoraConfig
@@ -271,6 +271,21 @@ class FinetuneConfig:
         )
         self._check_craft()
         self._check_transfer()
+
+    @property
+    def computed(self) -> FinetuneConfig:
+        """The run as far as its programs depend on it: runs that share it share what is compiled.
+
+        They do not depend on files, labels and scores, nor on what only the loop goes by; what they
+        must know of the labels is in the shape of the task.
+        """
+        data = ExamplesConfig(
+            unlabelled="rows" if self.data.unlabelled else "",
+            choices=self.data.choices,
+            max_length=self.data.max_length,
+        )
+        task = TaskConfig(family=self.task.family)
+        return replace(self, task=task, data=data, tune=self.tune.computed)
 
     def _check_craft(self) -> None:
         family = self.task.family

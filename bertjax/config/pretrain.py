@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bertjax.config.checks import one_of, require, typed, within
+from bertjax.config.computed import without
 from bertjax.config.data import DataConfig, Phase
 from bertjax.config.model import ModelConfig
 from bertjax.config.optim import OptimConfig
@@ -261,8 +261,8 @@ class PretrainConfig:
         are given.
         """
         phases = tuple(replace(phase, weights=()) for phase in self.data.phases)
-        data = _without(replace(self.data, corpora=(), phases=phases), _OF_THE_HOST)
-        return replace(self, data=data, train=_without(self.train, _OF_THE_HOST), seed=0)
+        data = without(replace(self.data, corpora=(), phases=phases), _OF_THE_HOST)
+        return replace(self, data=data, train=without(self.train, _OF_THE_HOST), seed=0)
 
     @property
     def predicts_pairs(self) -> bool:
@@ -320,8 +320,3 @@ class PretrainConfig:
             "next_sentence_head": brought or self.predicts_pairs,
             "replaced_token_head": self.generator is not None,
         }
-
-
-def _without(options: Any, names: Container[str]) -> Any:
-    """The options with the defaults of those named."""
-    return replace(options, **{f.name: f.default for f in fields(options) if f.name in names})

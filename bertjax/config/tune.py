@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bertjax.config.checks import one_of, require, within
+from bertjax.config.computed import without
 from bertjax.config.few_weights import METHODS
+
+# Options that no compiled program depends on.
+_OF_THE_LOOP = (
+    *("epochs", "batch_size", "evaluation_batch_size", "patience", "seeds", "folds"),
+    *("row_lengths", "log_every"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,3 +80,8 @@ class TuneConfig:
     def models(self) -> int:
         """How many are trained."""
         return len(self.seeds) * max(1, self.folds)
+
+    @property
+    def computed(self) -> TuneConfig:
+        """The options that programs depend on: a batch says its size, the loop how many come."""
+        return without(self, _OF_THE_LOOP)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 
 from bertjax import model
-from bertjax.config import FinetuneConfig
+from bertjax.config import FinetuneConfig, HeadConfig, ModelConfig
 from bertjax.facts import Facts
 from bertjax.finetuning.settle import method_of
 from bertjax.model.domains import DISCRIMINATOR
 from bertjax.model.parameters import parameter_count
 from bertjax.model.task import TaskShape, abstract_task_params, describe_task, init_task
+from bertjax.model.tuning.method import Method
 from bertjax.tree import flatten, unflatten
 
 
@@ -31,14 +33,27 @@ def initial_parameters(
     wanted = flatten(abstract_task_params(cfg.model, cfg.head, shape, method))
     facts = describe_task(cfg.model, cfg.head, shape, method)
     new = sorted(path for path in wanted if path not in given or _is_reset(cfg, facts[path]))
-
-    def fresh(key: jax.Array) -> dict[str, jax.Array]:  # compiled in no time without the rest
-        leaves = flatten(init_task(cfg.model, cfg.head, shape, key, method))
-        return {path: leaves[path] for path in new}
-
-    made = jax.device_get(jax.jit(fresh)(jax.random.key(seed)))
+    fresh = _fresh(cfg.model, cfg.head, shape, method, tuple(new))
+    made = jax.device_get(fresh(jax.random.key(seed)))
     leaves = {path: made[path] if path in made else np.asarray(given[path]) for path in wanted}
     return unflatten(leaves), new
+
+
+@lru_cache(maxsize=8)  # the models of a run differ in their keys alone
+def _fresh(
+    cfg: ModelConfig,
+    head: HeadConfig,
+    shape: TaskShape,
+    method: Method | None,
+    paths: tuple[str, ...],
+) -> Callable[[jax.Array], dict[str, jax.Array]]:
+    """Compiled: random values of the parameters at `paths`; in no time without the rest."""
+
+    def fresh(key: jax.Array) -> dict[str, jax.Array]:
+        leaves = flatten(init_task(cfg, head, shape, key, method))
+        return {path: leaves[path] for path in paths}
+
+    return jax.jit(fresh)
 
 
 def _is_reset(cfg: FinetuneConfig, facts: Facts) -> bool:

@@ -61,15 +61,22 @@ def compute_of(cfg: FinetuneConfig, mesh: Mesh) -> Compute:
     return Compute(cfg.tune.compute_dtype, platform, attention="auto", rows="packed")
 
 
-@lru_cache(maxsize=4)  # so that every model of a run shares what was compiled
 def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     """Compile-once functions, whatever the number of epochs.
+
+    Every model of a run shares them, and so do runs that differ in nothing that is computed
+    (`FinetuneConfig.computed`).
 
     `train(state, kept, key, batch, pace)` donates the state; its metrics are the scalars `loss`
     (the task's own mean, with what `tune.rdrop` and `transfer.method` add), `gradient_norm` and
     `bad_steps`. A step that is not finite changes nothing. With a method that is aligned the batch
     holds another one, `unlabelled`.
     """
+    return _steps(cfg.computed, shape, mesh)
+
+
+@lru_cache(maxsize=8)
+def _steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     everywhere, rows = sharding.replicated(mesh), sharding.batch_sharding(mesh)
     compute, method = compute_of(cfg, mesh), method_of(cfg)
     facts = describe_task(cfg.model, cfg.head, shape, method)
@@ -115,10 +122,16 @@ def make_steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     )
 
 
-@lru_cache(maxsize=4)
 def make_predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
-    """The compile-once function from parameters and a batch to what the task makes of it."""
+    """The compile-once function from parameters and a batch to what the task makes of it.
 
+    Models share it as they do `make_steps`.
+    """
+    return _predict(cfg.computed, shape, mesh)
+
+
+@lru_cache(maxsize=8)
+def _predict(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Predict:
     def predict(params: Any, batch: Batch) -> tuple[dict[str, Array], tuple[Array, Array] | None]:
         compute, method = compute_of(cfg, mesh), method_of(cfg)
         outputs = apply_task(

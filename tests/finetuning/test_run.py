@@ -172,7 +172,8 @@ def test_a_program_is_compiled_once_whatever_the_epochs(tables, tmp_path, monkey
     monkeypatch.setattr(run, "make_steps", noting)
     for epochs in (1, 2):
         path = tmp_path / str(epochs)
-        finetune(config(*tables, tune={"epochs": epochs}), path, start())
+        alone = {"learning_rate": 4.9e-3}  # a rate of its own: no other test shares its programs
+        finetune(config(*tables, tune={"epochs": epochs}, optim=alone), path, start())
         cfg, mesh = open_saved(path).cfg, sharding.make_mesh(MeshConfig())
         assert make_predict(cfg, task_shape(cfg), mesh)._cache_size() == 1
         assert make_steps(cfg, task_shape(cfg), mesh).train._cache_size() == 1
