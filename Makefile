@@ -9,6 +9,9 @@ TWO := -n 2 --dist worksteal
 # Of processes that wait for one another, a file each: one waits where the other computes.
 APART := -n 2 --dist loadfile
 
+# Files with tests so marked: to import all the others takes most of a minute.
+marked = $(sort $(shell grep -rl --include='test_*.py' 'mark\.$(1)\b' tests))
+
 .PHONY: quickstart docs test test-newest test-extras test-adapters test-docs test-benchmarks \
   test-wheel lint types lock clean
 
@@ -17,14 +20,15 @@ quickstart: $(VENV)/installed
 
 test: $(VENV)/installed-for-tests lint types
 	$(BIN)/python -m pytest $(TWO) -m "not mesh and not alone and not extra"
-	$(BIN)/python -m pytest $(TWO) --mesh -m "mesh and not alone and not extra"
-	$(BIN)/python -m pytest $(APART) --mesh -m "alone and not extra"
+	$(BIN)/python -m pytest $(TWO) --mesh -m "mesh and not alone and not extra" $(call marked,mesh)
+	$(BIN)/python -m pytest $(APART) --mesh -m "alone and not extra" $(call marked,alone)
 
 # What another release may break shows in one case of a test as in all of them:
 # make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest $(TWO) -m "not mesh and not slow and not alone" --one-case
-	.venv-newest/bin/python -m pytest $(TWO) --mesh -m "mesh and not slow and not alone" --one-case
+	.venv-newest/bin/python -m pytest $(TWO) --mesh -m "mesh and not slow and not alone" --one-case \
+	  $(call marked,mesh)
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:

@@ -1,4 +1,4 @@
-"""Real tokens a second that one core can feed, through Grain, for every input format.
+"""Real tokens a second that one core can feed, made ahead, for every input format.
 
     python benchmarks/feeding.py                    # a synthetic corpus of 30 million tokens
     python benchmarks/feeding.py data/mycorpus      # the training split of a built corpus

@@ -29,7 +29,6 @@ PACKAGES = [
     "flax",
     "optax",
     "orbax",
-    "grain",
     "absl",
     "etils",
     "pyarrow",

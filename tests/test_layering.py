@@ -154,7 +154,6 @@ CONFINED = {
     "flax": {"model"},
     "optax": {"optim"},
     "orbax": {"checkpoint"},
-    "grain": {"data/loader.py", "data/batches.py"},
     "sentencepiece": {"text/sentencepiece_json.py", "text/tokenizer_training.py"},
     "safetensors": {"huggingface"},
     "tensorflow_datasets": {"data", "text/tfds.py"},

@@ -100,7 +100,7 @@ class DataConfig:
     short_seq_prob: float = 0.1  # segment pairs: share of documents cut to a random shorter length
     max_packed: int = 1  # M; above 1, short examples share a row and do not see each other
     phases: tuple[Phase, ...] = (Phase(),)  # one after another; a number names one
-    workers: int = 0  # Grain worker processes; 0: in the training process
+    workers: int = 0  # processes that make batches; 0: a thread of the training process
     prefetch: int = 2  # batches made ahead by each worker
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Corpora and batches. NumPy, ArrayRecord and Grain; never JAX, so that workers stay light."""
+"""Corpora and batches. NumPy and ArrayRecord; never JAX, so that workers stay light."""

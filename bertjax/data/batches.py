@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
-from grain.experimental import index_shuffle
 
 from bertjax.config import DataConfig
 from bertjax.data import keyed
@@ -19,13 +18,13 @@ from bertjax.data.assemble import Batch, assemble
 from bertjax.data.corpus import Corpus
 from bertjax.data.packing import Packing
 from bertjax.data.pairs import Pairs
+from bertjax.data.permutation import permuted
 from bertjax.data.rows import BLOCK, Contiguous, Examples, FullRows
 from bertjax.data.sharing import shared
 from bertjax.errors import UserError
 
 EVERY_ROW = slice(None)
 _ORDER, _PAIRS = range(2)  # purposes of the keys derived from the seed
-_SHUFFLE_ROUNDS = 4  # Grain's own choice for its global shuffle
 
 
 class Batches(Protocol):
@@ -94,13 +93,11 @@ class BatchSource:
 
     def _shuffle(self, epoch: np.ndarray, place: np.ndarray) -> np.ndarray:
         """Row at each place [n] of its epoch's order: a permutation keyed by the epoch."""
-        seeds = (keyed.bits(self._order_key, epoch) >> np.uint64(32)).tolist()
-        last = self.rows_per_epoch - 1
-        shuffled = (
-            index_shuffle(index=at, max_index=last, seed=seed, rounds=_SHUFFLE_ROUNDS)
-            for at, seed in zip(place.tolist(), seeds, strict=True)
-        )
-        return np.fromiter(shuffled, np.int64, len(place))
+        row = np.empty_like(place)
+        for each in np.unique(epoch):
+            seed = int(keyed.bits(self._order_key, each) >> np.uint64(32))
+            row[epoch == each] = permuted(place[epoch == each], self.rows_per_epoch, seed)
+        return row
 
     def _make(self, epoch: np.ndarray, row: np.ndarray) -> Batch:
         """Make a batch of the rows `row` [B] in epochs `epoch` [B]; row -1 is an empty row."""

@@ -1,26 +1,34 @@
-"""Making batches ahead of the training step, with Grain.
+"""Making batches ahead of the training step, in a thread or in processes of their own.
 
-Grain does the workers, the prefetching and the order; its iterator state is not used, because it
-depends on the number of workers, whereas `BatchSource.batch` needs an index only.
+`Batches.batch` needs an index only, so worker i of n makes every n-th batch from the i-th on, and
+there is no state of a worker to save.
 """
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
-import os
 import signal
 import threading
-from collections.abc import Iterator
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import cycle, islice
+from multiprocessing.connection import Connection
+from multiprocessing.resource_tracker import ensure_running
+from queue import Queue
 from types import TracebackType
-
-import grain
-import numpy as np
-from absl import flags
 
 from bertjax.data.assemble import Batch
 from bertjax.data.batches import EVERY_ROW, Batches
 from bertjax.errors import UserError
+
+_PROCESSES = multiprocessing.get_context("spawn")  # a fork copies the locks of JAX's threads
+# Terminals and schedulers send these to all processes of a run. The training process saves first,
+# for which it still needs its batches.
+_FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def load_batches(
@@ -37,63 +45,54 @@ def load_batches(
     batches ready. `rows` is this process's share of every batch. The batches do not depend on
     `workers` or `prefetch`. Close the stream, or use it in a `with` statement, to end the workers.
     """
-    # Grain reads absl flags in the parent of its workers, which fails in any program that did not
-    # parse them (google/grain#1355).
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    dataset = (
-        grain.MapDataset.range(start, stop)
-        .map(partial(_batch, source, rows))
-        .to_iter_dataset(
-            grain.ReadOptions(num_threads=0 if workers else 1, prefetch_buffer_size=prefetch)
-        )
-    )
-    if workers:
-        options = grain.MultiprocessingOptions(workers, per_worker_buffer_size=prefetch)
-        dataset = dataset.mp_prefetch(options, worker_init_fn=_start_worker)
-    return BatchStream(iter(dataset), start)
+    make, indices = partial(source.batch, rows=rows), range(start, stop)
+    processes = [_Worker(make, indices[first::workers], prefetch) for first in range(workers)]
+    return BatchStream(make, indices, prefetch, processes)
 
 
 class BatchStream:
-    """Iterator over batches that owns the processes or the thread that make them."""
+    """Iterator over batches that owns the processes and the thread that make them."""
 
-    def __init__(self, batches: grain.DatasetIterator, start: int):
-        self._batches: Iterator[Batch] = batches
-        self._next = start
+    def __init__(
+        self,
+        make: Callable[[int], Batch],
+        indices: Sequence[int],
+        prefetch: int,
+        workers: Sequence[_Worker],
+    ):
+        """`make` makes a batch where there are no `workers`, who have it and take turns."""
+        turns: list[Callable[[int], Batch]] = [worker.receive for worker in workers]
+        self._todo = zip(cycle(turns or [make]), indices, strict=False)
+        self._workers = workers
+        self._thread = ThreadPoolExecutor(1, "batches")
+        self._ahead: deque[Future[Batch]] = deque()
+        self._ask(prefetch)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def _ask(self, count: int) -> None:
+        for work, index in islice(self._todo, count):
+            self._ahead.append(self._thread.submit(work, index))
+
+    def __iter__(self) -> BatchStream:
         return self
 
     def __next__(self) -> Batch:
         """Return the next batch; UserError if the worker that made it died."""
+        if not self._ahead:
+            raise StopIteration
         try:
-            batch = next(self._batches)
-        except RuntimeError as error:
+            batch = self._ahead.popleft().result()
+        except Exception:
             self.close()
-            # Grain has no type of its own for this.
-            if "terminated unexpectedly" not in str(error):
-                raise
-            code = str(error).partition("exit code ")[2].partition(".")[0]
-            died = f"a data worker died (exit code {code}) before batch {self._next} was ready"
-            if code == "1":  # of an exception, which it printed
-                raise UserError(
-                    f"{died}: what it said stands above; each worker imports the script that "
-                    "started it, so one that calls bertjax must do so below `if __name__ == "
-                    '"__main__":`, or set data.workers=0'
-                ) from error
-            raise UserError(
-                f"{died}: the machine may be out of memory; start again with fewer data.workers "
-                "(0 works too)"
-            ) from error
-        self._next += 1
-        # A worker's arrays lie in shared memory whose clean-up Grain ties to their life.
-        return {name: a if type(a) is np.ndarray else np.array(a) for name, a in batch.items()}
+            raise
+        self._ask(1)
+        return batch
 
     def close(self) -> None:
         """End the workers and the stream; may be called again."""
-        batches, self._batches = self._batches, iter(())
-        if isinstance(batches, grain.DatasetIterator):
-            batches.close()
+        for worker in self._workers:
+            worker.end()
+        self._thread.shutdown(cancel_futures=True)
+        self._ahead.clear()
 
     def __enter__(self) -> BatchStream:
         return self
@@ -107,25 +106,71 @@ class BatchStream:
         self.close()
 
 
-def _batch(source: Batches, rows: slice, index: int) -> Batch:
-    return source.batch(index, rows)
+class _Worker:
+    """A process that makes the batches of `indices`, one after another."""
+
+    def __init__(self, make: Callable[[int], Batch], indices: Sequence[int], prefetch: int):
+        self._received, sent = _PROCESSES.Pipe(duplex=False)
+        self._process = _PROCESSES.Process(target=_work, args=(make, indices, prefetch, sent))
+        ensure_running()  # it unblocks signals when it starts its own process
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_PARENT)
+        try:
+            self._process.start()  # which inherits what is blocked
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sent.close()  # so that the worker's end is the only one, and the pipe ends with the worker
+        atexit.register(self.end)  # or `multiprocessing` would wait for it at exit
+
+    def receive(self, index: int) -> Batch:
+        """Return its next batch, which is `index`; UserError if it died before that."""
+        try:
+            made = self._received.recv()
+        except (EOFError, OSError) as error:
+            raise self._died(index) from error
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def _died(self, index: int) -> UserError:
+        self._process.join()
+        code = self._process.exitcode
+        died = f"a data worker died (exit code {code}) before batch {index} was ready"
+        if code == 1:  # of an exception, which it printed
+            return UserError(
+                f"{died}: what it said stands above; each worker imports the script that "
+                "started it, so one that calls bertjax must do so below `if __name__ == "
+                '"__main__":`, or set data.workers=0'
+            )
+        return UserError(
+            f"{died}: the machine may be out of memory; start again with fewer data.workers "
+            "(0 works too)"
+        )
+
+    def end(self) -> None:
+        """Kill it, wherever it is: there is nothing that it would lose."""
+        atexit.unregister(self.end)
+        self._process.kill()
+        self._process.join()
 
 
-def _start_worker(index: int, count: int) -> None:
-    """Tie a worker's life to the training process alone.
+def _work(
+    make: Callable[[int], Batch], indices: Sequence[int], prefetch: int, sending: Connection
+) -> None:
+    """Send batches until all are sent, or nobody is there to receive them."""
+    ready: Queue[Batch | Exception] = Queue(prefetch)
 
-    Signals sent to the whole process group (Ctrl-C, a scheduler's warning) are for the training
-    process, which saves first and still needs its batches. And a training process that is killed
-    cannot close its workers, so each waits for that. (PR_SET_PDEATHSIG would not do: it fires when
-    the thread that started the worker ends, and Grain starts workers from short-lived threads.)
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    def make_all() -> None:
+        for index in indices:
+            try:
+                ready.put(make(index))
+            except Exception as error:
+                error.add_note("".join(traceback.format_exception(error)))
+                ready.put(error)
+                return
 
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "Grain's workers are children of multiprocessing"
-    parent.join()
-    os._exit(1)
+    threading.Thread(target=make_all, daemon=True).start()
+    try:
+        for _ in indices:
+            sending.send(ready.get())
+    except BrokenPipeError:
+        pass  # the training process has ended

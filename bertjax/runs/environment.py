@@ -22,7 +22,6 @@ _PACKAGES = (
     "flax",
     "optax",
     "orbax-checkpoint",
-    "grain",
     "array-record",
     "numpy",
     "tokenizers",
@@ -32,7 +31,7 @@ _PACKAGES = (
 )
 # Of these, and of what comes with a GPU, those that a number of a training step may depend on.
 _COMPUTING = (
-    *("jax", "jaxlib", "flax", "optax", "grain", "numpy"),
+    *("jax", "jaxlib", "flax", "optax", "numpy"),
     *("jax-cuda12-plugin", "jax-cuda13-plugin", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13"),
     *("nvidia-cublas-cu12", "nvidia-cublas", "libtpu"),
 )

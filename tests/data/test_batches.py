@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from grain.experimental import index_shuffle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle_rows import FIRST_TOKEN, check_empty, check_example, contiguous_rows, numbered_corpus
@@ -204,13 +203,6 @@ def test_the_plan_is_small(case):
     held = sum(array.nbytes for array in plan if isinstance(array, np.ndarray))
     examples = len(source._examples)
     assert held <= 20 * examples + 400 * 8  # and a few hundred packing patterns
-
-
-def test_grain_still_shuffles_as_it_did():
-    # Another permutation after an upgrade of Grain would reorder the data of every resumed run.
-    assert [index_shuffle(i, 9, 7, 4) for i in range(10)] == [4, 0, 3, 7, 2, 9, 6, 8, 1, 5]
-    shuffled = [index_shuffle(i, 999, 123, 4) for i in range(1000)]
-    assert sorted(shuffled) == list(range(1000))
 
 
 def test_schedule_of_bert():
