@@ -251,8 +251,10 @@ class Training:
             self._read(pending, step, log)
         self.seconds += time.monotonic() - began
         self._evaluate(state, step, log)
-        self._save(state, step)
         reason = stop()
+        if reason is None and self._is_over(step) and self._best_epoch():
+            return state, step  # its result is written next, and needs no state
+        self._save(state, step)
         if reason is not None:
             self.newest.wait()
             self.best.wait()
@@ -336,5 +338,6 @@ class Training:
             "seconds_per_epoch": float(np.median([e["seconds"] for e in self.history])),
         }
         write_json(self.member.result, result)
-        shutil.rmtree(self.newest.directory)  # only a model in training needs its moments
+        if self.newest.directory.exists():
+            shutil.rmtree(self.newest.directory)  # only a model in training needs its moments
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 from tiny_task import config, start
 
 from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.finetuning import member
 from bertjax.finetuning.member import first_best
 from bertjax.finetuning.run import finetune
 from bertjax.finetuning.saved import open_saved
 from bertjax.tasks.classification import Classification
+from bertjax.tree import flatten
 
 
 @pytest.mark.slow
@@ -60,6 +63,22 @@ def test_a_metric_that_is_never_a_number_is_said_and_ends_the_run(tables, tmp_pa
             finetune(config(*tables), tmp_path / "run", start())
         assert caught.value.exit_code == EXIT_NON_FINITE
     assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.slow
+def test_ended_before_its_result_it_repeats_the_last_epoch(tables, tmp_path, monkeypatch):
+    cfg = config(*tables, tune={"epochs": 2})
+    assert finetune(cfg, tmp_path / "whole", start()).stopped is None
+    with monkeypatch.context() as patched:
+        patched.setattr(member, "write_json", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            finetune(cfg, tmp_path / "killed", start())
+    assert finetune(cfg, tmp_path / "killed", start()).stopped is None
+    found = [tmp_path / name / "seed-0" for name in ("whole", "killed")]
+    ours, theirs = ((x / "metrics.jsonl").read_bytes() for x in found)
+    assert ours == theirs and not any((x / "checkpoints").exists() for x in found)
+    a, b = (flatten(run.parameters(run.best)) for run in (open_saved(x.parent) for x in found))
+    assert all(a[path].tobytes() == b[path].tobytes() for path in a)
 
 
 @given(st.lists(st.one_of(st.none(), st.just(float("nan")), st.integers(-3, 3).map(float))))
