@@ -26,9 +26,9 @@ test: $(VENV)/installed-for-tests lint types
 # What another release may break shows in one case of a test as in all of them:
 # make test-newest PYTHON=python3.12
 test-newest: .venv-newest/installed
-	.venv-newest/bin/python -m pytest $(TWO) -m "not mesh and not slow and not alone" --one-case
-	.venv-newest/bin/python -m pytest $(TWO) --mesh -m "mesh and not slow and not alone" --one-case \
-	  $(call marked,mesh)
+	.venv-newest/bin/python -m pytest $(TWO) -m "not mesh and not slow and not alone and not extra" --one-case
+	.venv-newest/bin/python -m pytest $(TWO) --mesh \
+	  -m "mesh and not slow and not alone and not extra" --one-case $(call marked,mesh)
 
 # The extras beam and tpu have a place of their own: Beam and the lock want different protobufs, and
 # where libtpu is installed JAX looks for a TPU first. Of the extra cuda there is the compiler alone:

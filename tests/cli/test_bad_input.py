@@ -174,6 +174,7 @@ def test_a_config_that_does_not_fit(tmp_path, two_phases, corpus, refuse, overri
     assert says in said
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_none(tmp_path, recipe, corpus):
     """In a process of its own: joining comes before the devices are known."""
     process = tiny_run.start([*pretrain_argv(tmp_path / "run", recipe, corpus), "--distributed"])

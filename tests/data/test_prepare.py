@@ -178,6 +178,7 @@ def test_full_disk(vocab, tmp_path, share: float) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "prepare.py", "whole"]
 
 
+@pytest.mark.slow
 def test_killed_build_is_never_taken_for_a_whole_one(vocab, tmp_path) -> None:
     text = write_text(tmp_path / "a.txt", random_documents(4000))
     build(tmp_path / "whole", [text], vocab)

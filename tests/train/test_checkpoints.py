@@ -7,6 +7,7 @@ from math import nan
 
 import jax
 import numpy as np
+import pytest
 import tiny_model
 from safetensors.numpy import load_file
 from tiny_model import RUN
@@ -39,6 +40,7 @@ def test_a_longer_phase_is_not_judged_by_the_losses_of_a_shorter_one(tmp_path):
         assert (again.best_phase, again.best_loss, again.saved_step) == (1, 2.84, 6)
 
 
+@pytest.mark.slow
 def test_an_export_of_two_phases_has_the_positions_of_the_longer_rows(unbroken, tmp_path, capsys):
     """The first phase has rows of 16 tokens, the second of 32."""
     assert main(["export", str(unbroken), "--out", str(tmp_path / "hf")]) == 0
