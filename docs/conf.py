@@ -41,6 +41,8 @@ NAVIGATION = {
         "docs/results",
         "docs/performance",
         "docs/tpu-plans",
+        "docs/ablations/README",
+        "docs/ablations/nsp",
         "docs/records/README",
         "docs/LOG",
     ],
