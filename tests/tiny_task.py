@@ -87,6 +87,20 @@ def export_encoder(out: Path) -> None:
     huggingface.export_model(cfg, encoder(), tokenizer(), out, facts, check_lines())
 
 
+def eight_rows(cfg: FinetuneConfig) -> dict[str, np.ndarray]:
+    """A batch of eight texts, a row each."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, cfg.model.vocab_size, (8, 10)).astype(np.int32)
+    return {
+        "tokens": tokens,
+        "token_types": np.zeros_like(tokens),
+        "positions": np.tile(np.arange(10, dtype=np.int32), (8, 1)),
+        "segments": np.ones_like(tokens),
+        "label": rng.integers(0, 2, 8).astype(np.int32),
+        "example_weights": np.ones(8, np.float32),
+    }
+
+
 def assert_resumes(cfg: FinetuneConfig, folder: Path, cuts: tuple[int, ...]) -> SavedRun:
     """A run that is stopped after so many steps, again and again, ends in the unbroken one's bits.
 

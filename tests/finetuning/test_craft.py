@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_task import assert_resumes, config, encoder, write_table
+from tiny_task import assert_resumes, config, eight_rows, encoder, write_table
 
 from bertjax import sharding
 from bertjax.config import MeshConfig
@@ -113,20 +113,6 @@ def test_the_divergence_is_torchs_kl_both_ways(family, size, classes):
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
-def rows(cfg) -> dict:
-    """A batch of eight texts, a row each."""
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(5, cfg.model.vocab_size, (8, 10)).astype(np.int32)
-    return {
-        "tokens": tokens,
-        "token_types": np.zeros_like(tokens),
-        "positions": np.tile(np.arange(10, dtype=np.int32), (8, 1)),
-        "segments": np.ones_like(tokens),
-        "label": rng.integers(0, 2, 8).astype(np.int32),
-        "example_weights": np.ones(8, np.float32),
-    }
-
-
 @pytest.fixture(scope="module")
 def stepped():
     """A tiny run whose layers join one by one, by two draws of dropout: states after each epoch."""
@@ -135,7 +121,7 @@ def stepped():
     mesh = sharding.make_mesh(MeshConfig())
     initial, fresh = initial_parameters(cfg, SHAPE, encoder(), 0)
     trained, kept = separate(cfg, SHAPE, initial, fresh)
-    batch, key = rows(cfg), jax.random.key(0)
+    batch, key = eight_rows(cfg), jax.random.key(0)
     states, losses = [initial], []
     with jax.set_mesh(mesh):
         steps = make_steps(cfg, SHAPE, mesh)
@@ -167,7 +153,7 @@ def test_layers_join_from_the_top_and_are_bit_equal_before(stepped):
 @pytest.mark.slow
 def test_the_loss_is_that_of_two_draws_and_how_unlike_they_are(stepped):
     cfg, (initial, *_), losses = stepped
-    batch, key = rows(cfg), jax.random.fold_in(jax.random.key(0), 0)
+    batch, key = eight_rows(cfg), jax.random.fold_in(jax.random.key(0), 0)
     labels, logs = batch["label"], []
     for draw in jax.random.split(key):
         logits = apply_task(cfg.model, cfg.head, SHAPE, initial, batch, key=draw)["logits"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiny_task import config, encoder
+from tiny_task import config, eight_rows, encoder
 
 from bertjax import sharding
 from bertjax.config import FinetuneConfig, MeshConfig, TaskConfig
@@ -36,16 +36,7 @@ ELSEWHERE = replace(
 
 def lowered(cfg: FinetuneConfig) -> list[str]:
     """The programs of a run, of training and of prediction, as they go to the compiler."""
-    rng, shape, mesh = np.random.default_rng(0), task_shape(HERE), sharding.make_mesh(MeshConfig())
-    tokens = rng.integers(5, cfg.model.vocab_size, (8, 10)).astype(np.int32)
-    batch = {
-        "tokens": tokens,
-        "token_types": np.zeros_like(tokens),
-        "positions": np.tile(np.arange(10, dtype=np.int32), (8, 1)),
-        "segments": np.ones_like(tokens),
-        "label": rng.integers(0, 2, 8).astype(np.int32),
-        "example_weights": np.ones(8, np.float32),
-    }
+    shape, mesh, batch = task_shape(HERE), sharding.make_mesh(MeshConfig()), eight_rows(cfg)
     initial, fresh = initial_parameters(cfg, shape, encoder(), 0)
     trained, kept = separate(cfg, shape, initial, fresh)
     with jax.set_mesh(mesh):
