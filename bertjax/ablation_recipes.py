@@ -16,6 +16,18 @@ from bertjax.config import (
 # 1,953 steps of 32 rows of 128: five to ten minutes of two cores, and past the unigram entropy.
 SMALL_BUDGET = BudgetConfig(tokens=8_000_000)
 
+# Members of the family as fields of `small_base`. GLU of 344 has as many weights as 512 without.
+MODERN_LAYERS = (
+    "model.norm=pre",
+    "model.positions=rotary",
+    "model.feed_forward=glu",
+    "model.intermediate_size=344",
+    "model.linear_bias=false",
+    "model.norm_bias=false",
+    "model.scaled_init=true",
+)
+ALBERT_LAYERS = ("model.embedding_size=64", "model.layer_groups=1")
+
 
 def small_base() -> PretrainConfig:
     """BERT of 4 layers × 128 on rows of 128 as RoBERTa fills them, masked as BERT's are.

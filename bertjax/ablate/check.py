@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bertjax.ablate.differences import real_differences
 from bertjax.ablate.grid import Cell, cell_config
-from bertjax.ablate.probes import Probe, fingerprint, probe_names, read_probes
+from bertjax.ablate.probes import WORDS, Probe, fingerprint, probe_names, read_probes
 from bertjax.config import AblationConfig, PretrainConfig
 from bertjax.errors import UserError, nearest
 from bertjax.pretrained import masked_lm_of, open_newest
@@ -64,7 +64,9 @@ def check(cfg: AblationConfig, progress: Callable[[str], None] = lambda line: No
         )
     names = probe_names(cfg)
     if cfg.decides not in names:
-        raise UserError(f"decides={cfg.decides} is not measured: {nearest(cfg.decides, names)}")
+        fix = "give probes.tagged and probes.tagged_test" if cfg.decides == WORDS else ""
+        fix = fix or nearest(cfg.decides, names)
+        raise UserError(f"decides={cfg.decides} is not measured: {fix}")
     base, data = open_data(cfg.base)
     configs = {}
     for arm in cfg.arms:

@@ -223,7 +223,7 @@ class TaggedWords:
     train: Sequence[Any]
     test: Sequence[Any]
 
-    name, left_out, takes_detector = WORDS, 0, False
+    name, left_out, takes_detector = WORDS, 0, True
 
     def material(self) -> Any:
         """The sentences and their tags."""

@@ -9,18 +9,8 @@ Control: bert. Norms before the branches alone are the cheapest other explanatio
 modernbert's rotary positions, gated layers and missing biases do, so bert_pre_norm is an arm.
 """
 
-from bertjax.ablation_recipes import small_base
+from bertjax.ablation_recipes import ALBERT_LAYERS, MODERN_LAYERS, small_base
 from bertjax.config import AblationConfig, Arm, BudgetConfig
-
-MODERN = (
-    "model.norm=pre",
-    "model.positions=rotary",
-    "model.feed_forward=glu",
-    "model.intermediate_size=344",
-    "model.linear_bias=false",
-    "model.norm_bias=false",
-    "model.scaled_init=true",
-)
 
 
 def get_config() -> AblationConfig:
@@ -30,8 +20,8 @@ def get_config() -> AblationConfig:
         arms=(
             Arm("bert"),
             Arm("bert_pre_norm", ("model.norm=pre",)),
-            Arm("modernbert", MODERN, against="bert_pre_norm"),
-            Arm("albert", ("model.embedding_size=64", "model.layer_groups=1")),
+            Arm("modernbert", MODERN_LAYERS, against="bert_pre_norm"),
+            Arm("albert", ALBERT_LAYERS),
         ),
         control="bert",
         budget=BudgetConfig(flops=6e13),

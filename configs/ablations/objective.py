@@ -6,10 +6,9 @@
 Source: Clark et al. 2020 (ELECTRA), section 3.4; Charpentier and Samuel 2024 (GPT-BERT) for a model
 that has learnt the next token as well.
 Budget: 6e13 FLOPs a run.
-Control: masked_lm, and small_masked_lm of the generator's own size: what is measured of
-replaced_tokens is its generator, which alone fills masks, so a lower loss than that of
-small_masked_lm is what the shared embeddings are worth. What the detector has learnt shows in
-fine-tuning, to which its cells can be taken.
+Control: masked_lm, and small_masked_lm of the generator's own size: masks of replaced_tokens are
+filled by its generator, so a lower loss than that of small_masked_lm is what the shared embeddings
+are worth. What the detector has learnt shows in the probe `words` and in fine-tuning.
 """
 
 from bertjax.ablation_recipes import small_base

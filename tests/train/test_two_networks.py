@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from functools import cache
 
@@ -14,13 +15,16 @@ import tiny_run
 from tiny_model import ROWS, SPECIAL, by_path
 
 from bertjax import sharding
+from bertjax.ablate.check import Material
+from bertjax.ablate.probes import TaggedWords
 from bertjax.cli.main import main
 from bertjax.config import PretrainConfig, ReplacedTokensConfig
 from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.model import networks
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.presets import ELECTRA
-from bertjax.pretrained import open_masked_lm, open_pretrained, run_config
+from bertjax.pretrained import open_masked_lm, open_newest, open_pretrained, run_config
+from bertjax.probe.tagged_words import read_tagged, tag_scores
 from bertjax.train.state import fresh_state
 from bertjax.train.step import make_train_step
 
@@ -123,6 +127,32 @@ def test_a_run_opens_as_the_model_and_as_its_generator(run):
         p["embeddings"]["word_embeddings"]["embedding"] for p in (found.params, filling.params)
     ]
     np.testing.assert_array_equal(*words)
+
+
+def test_a_grid_asks_the_detector_of_frozen_states(run, tmp_path):
+    """As `bertjax probe --tagged` does; of tags at random the two networks guess otherwise."""
+    draw = random.Random(0)
+    sentences = (
+        "".join(
+            f"{i}\t{word}\t_\t{draw.choice(('NOUN', 'VERB', 'ADJ'))}\t_\t_\t0\t_\t_\t_\n"
+            for i, word in enumerate(draw.sample(tiny_run.NOUNS, 5), 1)
+        )
+        for _ in range(60)
+    )
+    (tmp_path / "words.conllu").write_text("\n".join(sentences) + "\n")
+    words = read_tagged(str(tmp_path / "words.conllu"))
+    parts = words[:30], words[30:]
+    scores = Material(None, [TaggedWords(*parts)]).measure(run)["words"]
+    found = open_newest(run)
+    detector, generator = (
+        np.mean(
+            [one.values for one in tag_scores(of.cfg, of.params, found.tokenizer, *parts).values()],
+            axis=0,
+        )
+        for of in (found, found.generator)
+    )
+    np.testing.assert_allclose(scores.values, detector)
+    assert not np.allclose(generator, detector)
 
 
 def test_both_networks_are_exported(run, tmp_path):
