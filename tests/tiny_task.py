@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from functools import lru_cache
@@ -85,6 +86,11 @@ def export_encoder(out: Path) -> None:
     facts = huggingface.CardFacts("tiny", "", "{}", {}, 0, "", 0, {})
     cfg = config(Path("x")).model
     huggingface.export_model(cfg, encoder(), tokenizer(), out, facts, check_lines())
+
+
+def results(run: Path) -> dict:
+    """What `finetune` or `fuse` wrote down of its scores."""
+    return json.loads((run / "results.json").read_text())
 
 
 def eight_rows(cfg: FinetuneConfig) -> dict[str, np.ndarray]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import tiny_run
 from safetensors.numpy import load_file
 from tiny_run import RECIPE, metrics, pretrain_argv
 
-from bertjax.cli.main import VERBS, main
+from bertjax.cli.main import main
 from bertjax.data.corpus import describe_corpus
 from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.objectives.presets import GOOGLE_WWM
@@ -24,7 +22,6 @@ from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import open_run
 from bertjax.runs.kinds import Kind
 from bertjax.terminal import count
-from bertjax.version import __version__
 
 MASKED = "The [MASK] river opened the house near the old letter."
 
@@ -33,70 +30,6 @@ MASKED = "The [MASK] river opened the house near the old letter."
 def reexported_corpus(once, text, exported) -> Path:
     """The same text, prepared with the exported tokenizer."""
     return once("reexported", lambda out: tiny_run.prepare(text, out, "--tokenizer", str(exported)))
-
-
-def refusal(capfd, argv: list[str], code: int = EXIT_BAD_INPUT) -> str:
-    """Run a command that must fail with one line, and return it."""
-    capfd.readouterr()
-    assert main(argv) == code
-    said = capfd.readouterr().err
-    assert said.startswith("bertjax: ") and said.count("\n") == 1, said
-    return said
-
-
-# Help.
-
-
-def test_help_lists_every_verb(capsys):
-    for argv in ([], ["--help"], ["help"]):
-        assert main(argv) == 0
-        said = capsys.readouterr().out
-        assert all(verb in said for verb in VERBS)
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"bertjax {__version__}\n"
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_explains_itself(verb, capsys):
-    with pytest.raises(SystemExit) as left:
-        main([verb, "--help"])
-    said = capsys.readouterr().out
-    assert left.value.code == 0 and said.startswith(f"usage: bertjax {verb}")
-
-
-def test_help_needs_no_jax():
-    code = "import sys, bertjax.cli.main as m; m.main(['--help']); sys.exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("argv", "meant"),
-    [
-        (["pretain"], "unknown command 'pretain': did you mean 'pretrain'?"),
-        (["pretrain", "--confg", "x.py"], "unknown option '--confg' for pretrain: did you mean"),
-        (["prepare", "x", "--vocabsize=3"], "did you mean '--vocab-size'?"),
-        (["info"], "the following arguments are required: path"),
-        (["pretrain", "--config", "c.py", "--workdir"], "--workdir: expected one argument"),
-        (["prepare", "x", "--out", "y", "--vocab-size", "many"], "invalid int value: 'many'"),
-    ],
-)
-def test_the_nearest_real_word_is_named(argv, meant, capfd):
-    assert meant in refusal(capfd, argv)
-
-
-@pytest.mark.parametrize(
-    ("override", "meant"),
-    [
-        ("train.step=3", "did you mean train.steps?"),
-        ("lr=3", "did you mean optim.learning_rate?"),
-        ("train.steps=lots", "takes a whole number"),
-        ("train.steps", "train.steps"),
-    ],
-)
-def test_the_nearest_config_key_is_named(tmp_path, recipe, corpus, override, meant, capfd):
-    workdir = tmp_path / "run"
-    assert meant in refusal(capfd, pretrain_argv(workdir, recipe, corpus, override))
-    assert not workdir.exists()
 
 
 # From text to a Hugging Face directory and back.
@@ -320,20 +253,16 @@ def test_a_masking_variant_by_name(tmp_path, recipe, corpus, capfd):
 # What must not go on.
 
 
-def test_a_second_run_in_the_directory_is_refused(trained_copy, recipe, corpus, capfd):
+def test_a_second_run_in_the_directory_is_refused(trained_copy, recipe, corpus, refuse):
     with open_run(trained_copy, Kind.PRETRAINING):
-        said = refusal(capfd, pretrain_argv(trained_copy, recipe, corpus))
+        said = refuse(*pretrain_argv(trained_copy, recipe, corpus))
     assert "is in use by pid" in said
 
 
-def test_a_changed_config_is_refused_with_the_difference(trained_copy, recipe, corpus, capfd):
+def test_a_changed_config_is_refused_with_the_difference(trained_copy, recipe, corpus, refuse):
     before = (trained_copy / "config.json").read_bytes()
-    said = refusal(
-        capfd,
-        pretrain_argv(
-            trained_copy, recipe, corpus, "optim.learning_rate=1e-3", "train.eval_every=3"
-        ),
-    )
+    changed = ("optim.learning_rate=1e-3", "train.eval_every=3")
+    said = refuse(*pretrain_argv(trained_copy, recipe, corpus, *changed))
     assert "(optim.learning_rate: 0.003 -> 0.001)" in said and "eval_every" not in said
     assert (trained_copy / "config.json").read_bytes() == before
 
@@ -354,29 +283,27 @@ def test_what_may_change_may_change(tmp_path, trained_copy, recipe, corpus, capf
 
 @pytest.mark.parametrize("vocabulary", ["150", "140"])
 def test_a_corpus_of_another_tokenizer_is_refused(
-    tmp_path, trained_copy, recipe, text, vocabulary, capfd
+    tmp_path, trained_copy, recipe, text, vocabulary, refuse
 ):
     """Of the same size too: ids would silently mean other words."""
     other = tiny_run.prepare(
         text, tmp_path / "other", "--vocab-size", vocabulary, "--tokenizer", "bpe"
     )
     kept = open_pretrained(trained_copy).tokenizer
-    said = refusal(capfd, pretrain_argv(trained_copy, recipe, other))
+    said = refuse(*pretrain_argv(trained_copy, recipe, other))
     assert "tokenizer fingerprint" in said and "point data.corpus at" in said
     assert open_pretrained(trained_copy).tokenizer.fingerprint == kept.fingerprint
     assert str(other) not in (trained_copy / "config.json").read_text()
-    said = refusal(
-        capfd,
-        [*pretrain_argv(tmp_path / "new", recipe, other), "--init", str(trained_copy)],
-    )
+    new = pretrain_argv(tmp_path / "new", recipe, other)
+    said = refuse(*new, "--init", trained_copy)
     assert "prepare the text again with --tokenizer" in said
     assert not (tmp_path / "new").exists()
 
 
-def test_a_replaced_corpus_is_refused(tmp_path, trained_copy, recipe, exported, capfd):
+def test_a_replaced_corpus_is_refused(tmp_path, trained_copy, recipe, exported, refuse):
     text = tiny_run.write_text(tmp_path / "other.txt", seed=1)
     other = tiny_run.prepare(
         text, tmp_path / "other", "--tokenizer", str(trained_copy / "tokenizer")
     )
-    said = refusal(capfd, pretrain_argv(trained_copy, recipe, other))
+    said = refuse(*pretrain_argv(trained_copy, recipe, other))
     assert "corpus identity" in said

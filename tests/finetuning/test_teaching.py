@@ -328,52 +328,6 @@ def test_rows_of_train_are_left_out_and_of_test_are_noted(files, tmp_path):
     assert "unlabelled: 5 of 96 rows are in data.test too" in lines
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"transfer": {"method": "self_training"}}, "give both or neither"),
-        ({"data": {"unlabelled": "a.txt"}}, "give both or neither"),
-        ({"transfer": {"rounds": 2}}, "transfer.rounds=2 with transfer.method=none"),
-        ({"transfer": {"method": "mmd", "shift": "em"}}, "use transfer.method=weighted_pseudo"),
-        ({"transfer": {"method": "mmd", "width": 9}}, "use transfer.method=dann, or leave it out"),
-        ({"transfer": {"method": "magic"}}, "transfer.method='magic' is not known"),
-        ({"transfer": {"method": "self_training", "threshold": 1.1}}, "transfer.threshold=1.1"),
-        (
-            {
-                "data": {"unlabelled": "a.txt"},
-                "transfer": {"method": "mmd"},
-                "task": {"family": "regression"},
-            },
-            "only classification and tagging learn from rows without labels",
-        ),
-        (
-            {
-                "data": {"unlabelled": "a.txt"},
-                "transfer": {"method": "mmd"},
-                "tune": {"layers": 0},
-            },
-            "transfer.method=mmd with tune.layers=0",
-        ),
-        (
-            {"data": {"unlabelled": "a.txt"}, "transfer": {"method": "dann", "layer": 3}},
-            "transfer.layer=3 but the encoder has 2 layers",
-        ),
-        (
-            {
-                "data": {"unlabelled": "a.txt"},
-                "transfer": {"method": "weighted_pseudo_labels", "shift": "em"},
-                "task": {"balanced": True},
-            },
-            "both weigh classes",
-        ),
-    ],
-)
-def test_what_does_not_go_together_is_refused(changes, says):
-    with pytest.raises(UserError, match=says) as caught:
-        config(Path("x"), **changes)
-    assert "\n" not in str(caught.value)
-
-
 def test_runs_of_before_have_no_such_section(files):
     cfg = config(files / "train.tsv")
     assert cfg.transfer == TransferConfig() and task_shape(cfg).features is None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_task import config, start, write_table
+from tiny_task import config, results, start, write_table
 
 from bertjax.cli.main import main
 from bertjax.finetuning.run import finetune
@@ -47,10 +47,6 @@ def home(once) -> Path:
 def fuse(home, out, *words) -> int:
     runs = [str(home / word) if (home / word).exists() else word for word in words]
     return main(["fuse", *runs, "--out", str(out)])
-
-
-def results(out: Path) -> dict:
-    return json.loads((out / "results.json").read_text())
 
 
 @pytest.mark.slow
