@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
+EXIT_FAILED = 1  # of a grid, the cell that was asked for; Python's own of a traceback
 EXIT_BAD_INPUT = 2  # configuration, data, files named by the user
 EXIT_NON_FINITE = 3  # training diverged
 EXIT_DAMAGED = 4  # no checkpoint verifies

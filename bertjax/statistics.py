@@ -20,6 +20,7 @@ from bertjax.errors import UserError
 LEVEL = 0.05  # of every test; intervals hold 1 - LEVEL
 POWER = 0.8
 _MOST_SEEDS = 100_000  # an answer beyond it is "none"
+_QUANTILES = (np.arange(10_000) + 0.5) / 10_000
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def seeds_needed(
     while many - few > 1:
         middle = (few + many) // 2
         few, many = (few, middle) if found(middle) else (middle, many)
-    return many
+    return many if many <= _MOST_SEEDS else None
 
 
 def signal_to_noise(scores_AC: np.ndarray) -> float:
@@ -274,8 +275,13 @@ def _power(effect: float, seeds: int, comparisons: int) -> float:
     """Probability that the paired t finds `effect`, in deviations of one difference."""
     limit = float(scipy.special.stdtrit(seeds - 1, 1 - LEVEL / comparisons / 2))
     shift = effect * math.sqrt(seeds)
-    if shift > 100 or seeds > 1000:  # where the noncentral F of SciPy loses its digits
+    # The noncentral F of SciPy loses its digits in the first two cases.
+    if seeds > 1000:
         return float(scipy.special.ndtr(shift - limit) + scipy.special.ndtr(-limit - shift))
+    if shift > 100:  # the mean over the deviations that so few seeds may have
+        half = (seeds - 1) / 2
+        edges_Q = limit * np.sqrt(scipy.special.gammaincinv(half, _QUANTILES) / half)
+        return float(scipy.special.ndtr(shift - edges_Q).mean())
     return 1 - float(
         scipy.special.ncfdtr(1, seeds - 1, shift**2, limit**2)
     )  # that of t, both sides

@@ -187,7 +187,7 @@ def test_few_reports_claim_what_is_not_so():
     assert false / ROUNDS <= 0.05
 
 
-@pytest.mark.parametrize("comparisons", [1, 5])
+@pytest.mark.parametrize("comparisons", [1, 5, 8])
 @pytest.mark.parametrize("S", [2, 3, 5, 10, 25])
 def test_the_smallest_effect_is_found_as_often_as_announced(S, comparisons):
     """One comparison among others is found at the first of Holm's steps."""
@@ -216,6 +216,7 @@ def test_as_many_seeds_as_announced_find_the_effect_where_examples_are_few():
 def test_what_no_number_of_seeds_finds():
     assert seeds_needed(1.0, 0.2, floor=0.1) is None and seeds_needed(1.0, 0.0) is None
     assert seeds_needed(0.0, 0.2) == 2 and smallest_effect(0.0, 3) == 0.0
+    assert seeds_needed(1.0, 0.0078) is None  # 129,000
     assert seeds_needed(1.0, 0.01) == pytest.approx(((1.96 + 0.8416) / 0.01) ** 2, rel=1e-3)
 
 

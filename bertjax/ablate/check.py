@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +75,9 @@ def check(cfg: AblationConfig, progress: Callable[[str], None] = lambda line: No
             settings = {arm.name: setting}
             own = cell_config(cfg, Cell(arm.name, 0), base.model.vocab_size, settings)
             configs[f"{arm.name} {setting}".rstrip()] = own
-    _check_differ(configs)
     for name, of_arm in configs.items():
         _check_arm(name, of_arm, cfg.base)
+    _check_differ(configs)
     tokenizer = load_tokenizer(f"{cfg.base.data.paths[0]}/tokenizer")
     positions = min(of_arm.model.max_positions for of_arm in configs.values())
     return Material(data, read_probes(cfg, data, tokenizer, positions, progress))
@@ -84,14 +85,11 @@ def check(cfg: AblationConfig, progress: Callable[[str], None] = lambda line: No
 
 def _check_differ(configs: Mapping[str, PretrainConfig]) -> None:
     """Two arms that are the same run would be compared with their own noise."""
-    seen: dict[PretrainConfig, str] = {}
-    for name, cfg in configs.items():
-        if cfg in seen:
+    for (one, a), (other, b) in itertools.combinations(configs.items(), 2):
+        if not real_differences(a, b):
             raise UserError(
-                f"arms {seen[cfg]} and {name} are the same run: leave one out, or correct its "
-                "overrides"
+                f"arms {one} and {other} are the same run: leave one out, or correct its overrides"
             )
-        seen[cfg] = name
 
 
 def _check_arm(name: str, cfg: PretrainConfig, base: PretrainConfig) -> None:
@@ -103,6 +101,11 @@ def _check_arm(name: str, cfg: PretrainConfig, base: PretrainConfig) -> None:
     if cfg.model.attention == "causal":
         raise UserError(
             f"arm {name}: model.attention=causal has no masked LM to be measured: leave the arm out"
+        )
+    if cfg.model.max_positions < (longest := base.data.phases[-1].seq_len):
+        raise UserError(
+            f"arm {name}: model.max_positions={cfg.model.max_positions}, and the held-out rows of "
+            f"all arms are those of the base's last phase, {longest} long: give the arm as many"
         )
     try:
         make_mesh(cfg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +35,11 @@ def conclusions(table: Table, probe: str) -> list[Comparison]:
     found = [
         (arm, other, *_interval(table, arm, other, probe)) for arm, other in table.cfg.comparisons
     ]
-    known = [interval.p for *_, interval in found if interval is not None]
-    corrected = iter(holm(np.array(known)) if known else [])
+    # One that is not there yet still counts: all of them were to be looked at from the start.
+    corrected = holm(np.array([1.0 if i is None else i.p for *_, i in found])).tolist()
     return [
-        _comparison(table, probe, arm, other, seeds, interval, corrected)
-        for arm, other, seeds, interval in found
+        _comparison(table, probe, arm, other, seeds, interval, p)
+        for (arm, other, seeds, interval), p in zip(found, corrected, strict=True)
     ]
 
 
@@ -51,12 +50,11 @@ def _comparison(
     other: str,
     seeds: int,
     interval: Interval | None,
-    corrected: Iterator[float],
+    p: float,
 ) -> Comparison:
     if interval is None:
         says = f"not compared: {arm} and {other} have {seeds} fit seeds in common, two are needed"
         return Comparison(arm, other, seeds, None, False, says)
-    p = float(next(corrected))
     if probe != table.cfg.decides:
         says = (
             f"{arm} − {other}: {interval.difference:+.4g} {unit(table, probe)}, 95 % interval "

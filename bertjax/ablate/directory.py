@@ -9,6 +9,7 @@ ab/x/
   cells/ARM/seedK.npz      what the probes measured, example by example
   cells/ARM/seedK.log      what it said
   cells/ARM/searchK...     the same of each setting that an arm was searched among
+  cells/ARM/setting.json   which of them its seeds have, from the first one on
   report.html, report.md   and scores.csv, for people
 """
 
@@ -95,6 +96,18 @@ class GridDirectory:
     def scores(self, cell: Cell) -> Path:
         """What the probes measured."""
         return self.run(cell).with_suffix(".npz")
+
+    def read_setting(self, arm: str) -> str | None:
+        """The setting that the seeds of an arm have; None before the first of them."""
+        path = self._setting(arm)
+        return written.read(path, {"setting": str})["setting"] if path.exists() else None
+
+    def write_setting(self, arm: str, setting: str) -> None:
+        """Hold the seeds of an arm to one setting."""
+        write_json(self._setting(arm), {"setting": setting})
+
+    def _setting(self, arm: str) -> Path:
+        return self.path / "cells" / arm / "setting.json"
 
     def log(self, cell: Cell) -> Path:
         """What the cell said."""

@@ -14,7 +14,8 @@ from bertjax.ablate.conclusions import Comparison, conclusions, unit
 from bertjax.ablate.cost import costs
 from bertjax.ablate.curves import evaluations
 from bertjax.ablate.directory import GridDirectory
-from bertjax.ablate.grid import Cell
+from bertjax.ablate.grid import Cell, searches
+from bertjax.ablate.probes import WORDS
 from bertjax.ablate.search import results, settings_found
 from bertjax.ablate.table import Table, as_csv
 from bertjax.config import AblationConfig
@@ -75,8 +76,8 @@ def _head(table: Table, looks: Sequence[int]) -> Iterator[Block]:
     yield Items([found.says for found in conclusions(table, cfg.decides)])
     if any(item.startswith("replaced_tokens.") for arm in cfg.arms for item in arm.overrides):
         yield Text(
-            "Of an arm that detects replaced tokens the probes measure the generator, as the other "
-            "network does not say what stands at a mask; fine-tuning takes the other network."
+            "Of an arm that detects replaced tokens, its generator is what is asked what stands at "
+            f"a mask or how likely a text is; {WORDS} and fine-tuning take the detector."
         )
 
 
@@ -151,22 +152,24 @@ def _what_differed(
             for arm, other in table.cfg.comparisons
         ]
     )
-    yield from _search(grid, table, settings)
+    yield from _search(grid, table)
 
 
-def _search(grid: GridDirectory, table: Table, settings: Mapping[str, str]) -> Iterator[Block]:
-    found = results(table.cfg, grid)
+def _search(grid: GridDirectory, table: Table) -> Iterator[Block]:
+    found, taken = results(table.cfg, grid), settings_found(table.cfg, grid)
     if not found:
         return
     yield Text(
         f"Searched before, by {table.cfg.decides} of one seed that is not among those compared; "
-        "the best setting of each arm was taken."
+        "the best setting of each arm is taken once all of them have ended."
     )
     rows = []
-    for arm, of_arm in found.items():
-        for setting, scores in of_arm.items():
-            value = "unfit" if scores is None else f"{scores.headline:.4f}"
-            rows.append([arm, setting, value, "taken" if setting == settings[arm] else ""])
+    for cell in searches(table.cfg):
+        setting = table.cfg.arm(cell.arm).search[cell.setting]
+        scores = found[cell.arm][setting]
+        ended = "unfit" if grid.read_outcome(cell) else "not ended"
+        value = ended if scores is None else f"{scores.headline:.4f}"
+        rows.append([cell.arm, setting, value, "taken" if setting == taken.get(cell.arm) else ""])
     yield Rows(["arm", "setting", table.cfg.decides, ""], rows)
 
 

@@ -12,7 +12,7 @@ from bertjax.ablate.directory import FAILED, MEASURED, GridDirectory
 from bertjax.ablate.gates import reasons_to_leave_out
 from bertjax.ablate.grid import Cell, cell_config, cells
 from bertjax.ablate.progress import CellTerminal, Clock
-from bertjax.ablate.search import require_setting, settings_found
+from bertjax.ablate.search import hold, needless, require_setting, settings_found
 from bertjax.ablate.stored import save_scores
 from bertjax.config import AblationConfig
 from bertjax.durable import write_json
@@ -48,12 +48,12 @@ def run_grid(
         terminal: where progress is shown.
     """
     every = cells(cfg)
-    todo = [cell for cell in (every if only is None else only) if not _is_measured(grid, cell)]
+    todo = [cell for cell in (every if only is None else only) if not _is_done(grid, cell)]
     clock = Clock()
     for i, cell in enumerate(todo):
         if reason := stop():
             return reason
-        if _is_measured(grid, cell):  # meanwhile, by another process
+        if _is_done(grid, cell):  # meanwhile, by another process
             continue
         name = f"cell {every.index(cell) + 1}/{len(every)} {cell}"
         heading = partial(_heading, name, clock, todo[i:])
@@ -84,9 +84,16 @@ def _heading(name: str, clock: Clock, todo: list[Cell]) -> str:
     return name + clock.left(todo)
 
 
-def _is_measured(grid: GridDirectory, cell: Cell) -> bool:
+def has_failed(grid: GridDirectory, cell: Cell) -> bool:
+    """Whether a cell ended without having been measured."""
     outcome = grid.read_outcome(cell)
-    return outcome is not None and outcome["state"] == MEASURED
+    return outcome is not None and outcome["state"] == FAILED
+
+
+def _is_done(grid: GridDirectory, cell: Cell) -> bool:
+    outcome = grid.read_outcome(cell)
+    measured = outcome is not None and outcome["state"] == MEASURED
+    return measured or needless(grid, cell)
 
 
 def _run_cell(
@@ -101,6 +108,7 @@ def _run_cell(
     """Train, measure and write down one cell; returns why it was stopped, if it was."""
     settings = settings_found(cfg, grid)
     require_setting(cfg, cell, settings)
+    hold(cfg, grid, cell, settings)
     own = cell_config(cfg, cell, material.data.first.vocab_size, settings)
     run = pretrain(own, grid.run(cell), command=command, stop=stop, terminal=log)
     if run.stopped:

@@ -32,14 +32,31 @@ def _deciding(path: Path, probe: str) -> Scores:
 
 
 def settings_found(cfg: AblationConfig, grid: GridDirectory) -> dict[str, str]:
-    """The best setting of each arm whose search has ended; of equal ones the first."""
+    """The best setting of each arm whose search has ended; of equal ones the first.
+
+    Once a seed of the comparison has begun, its arm keeps the setting that the seed has: a search
+    that failed and was tried again could find another.
+    """
     going_on = {cell.arm for cell in searches(cfg) if grid.read_outcome(cell) is None}
     settings = {}
     for arm, of_arm in results(cfg, grid).items():
         known = {setting: scores for setting, scores in of_arm.items() if scores is not None}
-        if known and arm not in going_on:
+        if (taken := grid.read_setting(arm)) is not None:
+            settings[arm] = taken
+        elif known and arm not in going_on:
             settings[arm] = max(known, key=lambda setting: _merit(known[setting]))
     return settings
+
+
+def needless(grid: GridDirectory, cell: Cell) -> bool:
+    """Whether a cell searches for what its arm has."""
+    return cell.setting >= 0 and grid.read_setting(cell.arm) is not None
+
+
+def hold(cfg: AblationConfig, grid: GridDirectory, cell: Cell, settings: dict[str, str]) -> None:
+    """Have all seeds of a cell's arm begin with the setting that this one begins with."""
+    if cell.setting < 0 and cfg.arm(cell.arm).search and grid.read_setting(cell.arm) is None:
+        grid.write_setting(cell.arm, settings[cell.arm])
 
 
 def _merit(scores: Scores) -> float:

@@ -62,6 +62,12 @@ class Record:
                 f"{workdir} was begun with other options ({'; '.join(changes)}): use the same to "
                 "go on, or another --workdir"
             )
+        name, was = (Path(cfg.replay.corpus).name for cfg in (now, self.cfg))
+        if name != was:  # its losses are written down by this name
+            raise UserError(
+                f"replay.corpus={now.replay.corpus} is called {name}, and {workdir} knows the same "
+                f"corpus as {was}: give its directory that name to go on"
+            )
         if changed := [name for name, value in origin.items() if self.origin.get(name) != value]:
             raise UserError(
                 f"{workdir} was begun with other {', '.join(changed)}: give those back to go on, "

@@ -13,13 +13,13 @@ from bertjax.ablate.directory import open_grid, saved_grid
 from bertjax.ablate.grid import cells
 from bertjax.ablate.power import foretell
 from bertjax.ablate.report import write_report
-from bertjax.ablate.run import run_grid
+from bertjax.ablate.run import has_failed, run_grid
 from bertjax.ablate.table import gather
 from bertjax.cli.devices import require_devices
 from bertjax.cli.fields import add_config
 from bertjax.cli.signals import StopSignals
 from bertjax.config import AblationConfig, BudgetConfig, PretrainConfig
-from bertjax.errors import UserError
+from bertjax.errors import EXIT_FAILED, UserError
 from bertjax.overrides import apply_overrides
 from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         terminal.say(f"{stopped}: the same command goes on")
     elif only is None:
         _report(args.workdir)
+    elif any(has_failed(grid, cell) for cell in only):
+        return EXIT_FAILED
     return signals.exit_code(stopped)
 
 

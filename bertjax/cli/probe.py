@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.durable import replace_file
@@ -104,6 +106,7 @@ def _pairs(args: argparse.Namespace) -> Lines:
     likely = [pair_likelihoods(one.cfg, one.params, tokenizer, pairs, score) for one in models]
     print(f"model       {found.source}")
     columns = [pair_scores("accuracy", pairs, good, bad) for good, bad in likely]
+    _require_numbers(args.model, columns)
     _print_pairs(pairs, columns, f"scored by {score} in {duration(time.perf_counter() - began)}")
     good, bad = likely[-1]
     return (
@@ -145,6 +148,7 @@ def _text(args: argparse.Namespace) -> Lines:
     found, tokenizer = open_masked_lm(args.model, "MODEL")
     began = time.perf_counter()
     scores = text_scores(found.cfg, found.params, tokenizer, texts)
+    _require_numbers(args.model, scores.values())
     print(f"model       {found.source}")
     print(
         f"text        {len(texts):,} documents, {RATE:.0%} of the pieces masked, "
@@ -164,6 +168,7 @@ def _tagged(args: argparse.Namespace) -> Lines:
         raise no_tokenizer(args.model)
     began = time.perf_counter()
     scores = tag_scores(found.cfg, found.params, found.tokenizer, train, test)
+    _require_numbers(args.model, scores.values())
     words = sum(len(example.texts) for example in test)
     print(f"model       {found.source}")
     print(
@@ -177,6 +182,15 @@ def _tagged(args: argparse.Namespace) -> Lines:
         shares = (scores[f"{size}/layer_{layer}"].headline for size in sizes)
         print(f"  {name:<10}" + "".join(f"{share:>20.1%}" for share in shares))
     return _by_example("sentence", [" ".join(example.texts) for example in test], scores)
+
+
+def _require_numbers(model: Path, found: Iterable[Scores]) -> None:
+    """Refuse scores of weights that are no numbers, which a comparison would take for wrong."""
+    if any(np.isnan(scores.values).any() for scores in found):
+        raise UserError(
+            f"{model}: its scores are not finite, as after training that diverged: give a model "
+            "from before"
+        )
 
 
 def _by_example(what: str, examples: Iterable[str], scores: dict[str, Scores]) -> Lines:

@@ -131,7 +131,7 @@ def _judge(tokenizer: Tokenizer) -> Callable[[Run, Run, Run, int], bool]:
 
     An unknown character right after the run may be a letter, so that the word is another.
     """
-    unknown = () if tokenizer.mark == WORDPIECE else (tokenizer.special.unk,)
+    unknown = None if tokenizer.mark == WORDPIECE else (tokenizer.special.unk,)
 
     @functools.lru_cache(1 << 18)
     def stands(before: Run, run: Run, after: Run, new: int) -> bool:

@@ -170,5 +170,7 @@ def _row_sums(
     logits_BKV = model.masked_lm_logits(cfg, params, batch, compute=how(full))
     at_label_BK1 = jnp.take_along_axis(logits_BKV, labels_BK[..., None], axis=-1)
     rank_BK = (logits_BKV >= at_label_BK1).sum(axis=-1)  # of equals the label is the last
-    found = (-log_probability(logits_BKV, labels_BK), rank_BK <= 1, rank_BK <= _TOP)
+    known_BK = rank_BK >= 1  # logits that are no numbers rank nothing
+    first_BK, among_BK = known_BK & (rank_BK <= 1), known_BK & (rank_BK <= _TOP)
+    found = (-log_probability(logits_BKV, labels_BK), first_BK, among_BK)
     return jnp.stack([(values_BK * real_BK).sum(axis=1) for values_BK in found])

@@ -101,6 +101,8 @@ def pair_likelihoods(
 def pair_scores(name: str, pairs: Sequence[Pair], good: np.ndarray, bad: np.ndarray) -> Scores:
     """1 for each pair whose acceptable sentence is likelier, else 0; a tie is an error.
 
+    NaN where a likelihood is none, as those of a model that diverged are.
+
     Groups are paradigms. Each weighs the same, however many pairs it has, so that the headline is
     the mean of the paradigms (Warstadt et al. 2020, section 5).
 
@@ -114,7 +116,8 @@ def pair_scores(name: str, pairs: Sequence[Pair], good: np.ndarray, bad: np.ndar
     sizes = Counter(kinds)
     weights = np.array([1 / sizes[kind] for kind in kinds])
     groups = [pair.paradigm for pair in pairs]
-    return Scores(name, (good > bad).astype(np.float64), "of the pairs", "high", groups, weights)
+    right = np.where(np.isnan(good) | np.isnan(bad), np.nan, good > bad)
+    return Scores(name, right, "of the pairs", "high", groups, weights)
 
 
 def by_phenomenon(pairs: Sequence[Pair], scores: Scores) -> dict[str, Scores]:

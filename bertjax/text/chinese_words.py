@@ -21,15 +21,17 @@ def chinese_word_starts(
     """Return bool [n], a flag for each of the ids that `tokenizer` makes of `text`.
 
     `offsets` are the characters [start, end) of each. A token of CJK characters starts a word if
-    jieba starts one at its first character; any other token keeps its flag of
-    `tokenizer.starts_word`. Raises `UserError` if rjieba is missing.
+    jieba starts one at its first character, and if it has the first byte of that character where
+    the tokenizer is of bytes; any other token keeps its flag of `tokenizer.starts_word`. Raises
+    `UserError` if rjieba is missing.
     """
     starts = tokenizer.starts_word[list(ids)]
     words: set[int] | None = None
     for i, (begin, end) in enumerate(offsets):
         if begin < end and is_cjk(text[begin]) and tokenizer.token(ids[i]) != METASPACE:
             words = _word_starts(text) if words is None else words
-            starts[i] = begin in words
+            shared = i > 0 and offsets[i - 1][1] > begin and not tokenizer.white[ids[i - 1]]
+            starts[i] = begin in words and not shared
     return starts
 
 

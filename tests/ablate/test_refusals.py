@@ -52,6 +52,13 @@ ARMS = [
         "arm x: model.attention=causal has no masked LM",
     ),
     (Arm("x", ("data.format=segment_pair+nsp_rows",)), "arms off and x are the same run"),
+    (Arm("x", ("data.workers=2",)), "arms nsp and x are the same run"),
+    (Arm("x", ("masking.span_p=0.5",)), "arms nsp and x are the same run"),
+    (
+        Arm("x", ("model.max_positions=16", "data.phases.0.seq_len=16")),
+        "arm x: model.max_positions=16, and the held-out rows of all arms are those of the base's "
+        "last phase, 32 long",
+    ),
 ]
 
 
@@ -138,3 +145,10 @@ def test_options_that_do_not_go_together(ablation, corpus, pairs, tmp_path, caps
 
 def test_a_budget_that_is_typed_replaces_the_recipes(cfg):
     assert with_fields(cfg, ["budget.minutes=3"]).budget == BudgetConfig(minutes=3)
+
+
+def test_a_job_whose_cell_failed_has_failed(corpus, tmp_path, capsys):
+    """A scheduler looks at the exit code alone."""
+    argv = ["ablate", "--config", "optimizer", "--workdir", str(tmp_path / "grid")]
+    assert main([*argv, "--cell", "12", f"data.corpus={corpus}"]) == 1
+    assert "needs the setting that cells 0 to 11 search for" in capsys.readouterr().err

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bertjax.ablate.directory import MEASURED, GridDirectory
+from bertjax.ablate.blocks import Rows
+from bertjax.ablate.directory import FAILED, MEASURED, GridDirectory
 from bertjax.ablate.grid import Cell, cell_config, cells
-from bertjax.ablate.search import require_setting, settings_found
+from bertjax.ablate.report import _search
+from bertjax.ablate.search import hold, needless, require_setting, settings_found
 from bertjax.ablate.stored import save_scores
 from bertjax.ablate.table import gather
 from bertjax.config import MOST_SEEDS, AblationConfig, Arm
@@ -56,6 +58,33 @@ def test_the_best_fit_setting_is_taken_once_all_have_ended(tmp_path):
         seed = cell_config(grown, tried[2], 100, {}).seed
         assert tried[2] in cells(grown)[:3] and seed == CFG.base.seed + MOST_SEEDS
     assert not gather(CFG, grid).outcomes  # nor a cell of the table
+
+
+def test_an_arm_keeps_the_setting_that_its_first_seed_had(tmp_path):
+    """A search that failed then is not made again, and another winner would come too late."""
+    grid = GridDirectory(tmp_path)
+    tried = cells(CFG)[:3]
+    end(grid, tried[0], 3.0)
+    end(grid, tried[1], 2.5)
+    write_json(grid.outcome(tried[2]), {"state": FAILED, "reason": "out of memory"})
+    settings = settings_found(CFG, grid)
+    assert settings == {"muon": RATES[1]} and not needless(grid, tried[2])
+    hold(CFG, grid, Cell("plain", 0), settings)
+    assert not needless(grid, tried[2])
+    hold(CFG, grid, Cell("muon", 0), settings)
+    assert needless(grid, tried[2]) and not needless(grid, Cell("muon", 0))
+    end(grid, tried[2], 1.0)
+    assert settings_found(CFG, grid) == settings
+    hold(CFG, grid, Cell("muon", 1), {"muon": RATES[2]})
+    assert settings_found(CFG, grid) == settings
+
+
+def test_the_report_amid_a_search_says_what_has_not_ended(tmp_path):
+    grid = GridDirectory(tmp_path)
+    end(grid, cells(CFG)[0], 3.0)
+    end(grid, cells(CFG)[1], 3.0, ("its held-out loss is not finite",))
+    (blocks,) = [b.rows for b in _search(grid, gather(CFG, grid)) if isinstance(b, Rows)]
+    assert [row[2:] for row in blocks] == [["3.0000", ""], ["unfit", ""], ["not ended", ""]]
 
 
 def test_of_scores_that_should_be_high_the_highest_is_best(tmp_path):

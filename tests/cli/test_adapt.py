@@ -117,6 +117,10 @@ def test_another_adaptation_is_refused(refuse, adapted, command, tmp_path, corpu
     assert "begun with other --text: give those back" in refuse(
         *(str(other) if item == command[4] else item for item in again)
     )
+    moved = shutil.copytree(corpus, tmp_path / "moved")
+    assert f"is called moved, and {workdir} knows the same corpus as {corpus.name}" in refuse(
+        *(f"replay.corpus={moved}" if "replay.corpus" in str(item) else item for item in again)
+    )
     stranger = shutil.copytree(trained, tmp_path / "stranger")
     shutil.rmtree(stranger / "best")
     shutil.rmtree(stranger / "checkpoints" / "24")

@@ -27,7 +27,8 @@ def write(path: Path) -> str:
     draw = random.Random(3)
 
     def sentence() -> str:
-        return " ".join(draw.choices(WORDS, k=draw.randint(2, 9))).capitalize() + "."
+        words = " ".join(draw.choices(WORDS, k=draw.randint(2, 9))).capitalize()
+        return words + draw.choice([".", ".", ""])  # a document may end in a new word
 
     texts = ["\n".join(sentence() for _ in range(draw.randint(1, 5))) for _ in range(40)]
     path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")

@@ -73,6 +73,12 @@ def test_accuracy_is_a_mean_of_paradigms_and_a_tie_is_an_error():
     assert scores.headline == pytest.approx((1 / 3 + 2) / 4) == scores.contributions.mean()
 
 
+def test_a_likelihood_that_is_no_number_is_no_error_either():
+    pairs = [Pair("", "", "a", "x")] * 3
+    scores = pair_scores("pairs", pairs, np.array([1.0, np.nan, 1]), np.array([0.0, 0, np.nan]))
+    np.testing.assert_array_equal(scores.values, [1.0, np.nan, np.nan])
+
+
 def test_a_name_that_two_phenomena_share_is_two_paradigms():
     pairs = [Pair("", "", "", "x"), Pair("", "", "", "x"), Pair("", "", "", "y")]
     scores = pair_scores("pairs", pairs, np.array([1.0, 1, 0]), np.zeros(3))

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import tokenizer_kinds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Engine
@@ -182,6 +183,19 @@ def test_chinese_sentences(words_by_hand: str, spaced: bool, bert_chinese: Token
         for i, flag in zip(ids, flags_of(sentence, bert_chinese).tolist(), strict=True)
     )
     assert marked.split() == expected
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_bytes_of_a_character_are_in_one_word(prefix: bool) -> None:
+    """A piece that ends with the first byte of the next word keeps that word with its own."""
+    tokenizer = Tokenizer(json.loads(tokenizer_kinds.roberta(prefix).to_str()))
+    text = "我爱大学 the river 我们 北京天安门"
+    ids = tokenizer.encode_batch([text])[0]
+    assert "äº¬å" in map(tokenizer.token, ids)
+    starts = np.flatnonzero(flags_of(text, tokenizer))
+    words = [tokenizer.decode(word).strip() for word in np.split(ids, starts[1:])]
+    expected = ["我", "爱", "大学", "the", "river", "我们", "北京天安门"]
+    assert [word for word in words if word] == expected
 
 
 MIXED = st.text(
