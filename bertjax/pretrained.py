@@ -212,8 +212,8 @@ def _read_run(run: RunDirectory, stores: dict[str, Path]) -> Pretrained:
 
 
 def _restore(stores: dict[str, Path], cfg: PretrainConfig) -> tuple[str, Restored]:
-    """Parameters on one device from the first of `stores`, by name, that holds a checkpoint."""
-    place = SingleDeviceSharding(jax.devices()[0])
+    """Parameters on a device of this process, from the first of `stores` with a checkpoint."""
+    place = SingleDeviceSharding(jax.local_devices()[0])
     for name, directory in stores.items():
         if directory.is_dir():
             alone = name == "imported"  # from a directory that holds one network

@@ -142,8 +142,11 @@ def batch_ways(mesh: Mesh) -> int:
     return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
-def process_rows(mesh: Mesh, batch_size: int, accumulate: int = 1) -> slice:
-    """The rows of a global batch that this process feeds.
+def process_rows(mesh: Mesh, batch_size: int, accumulate: int = 1) -> np.ndarray:
+    """The rows of a global batch that this process feeds, by number and in order, int64 [n].
+
+    They need not be neighbours: a mesh goes along the torus of a TPU slice, whose hosts have chips
+    on several of its lines.
 
     Raises:
         UserError: a micro-batch does not divide over the devices that share it.
@@ -154,14 +157,13 @@ def process_rows(mesh: Mesh, batch_size: int, accumulate: int = 1) -> slice:
             f"batch_size={batch_size} over train.accumulate={accumulate} does not divide over "
             f"{ways} batch shards: use a multiple of {ways * accumulate}"
         )
-    return slice(0, batch_size) if jax.process_count() == 1 else _rows_of(mesh, batch_size)
+    return np.arange(batch_size) if jax.process_count() == 1 else _rows_of(mesh, batch_size)
 
 
-def _rows_of(mesh: Mesh, batch_size: int) -> slice:
+def _rows_of(mesh: Mesh, batch_size: int) -> np.ndarray:
     """The rows whose shards lie on this process's devices."""
     indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
-    bounds = [index[0].indices(batch_size)[:2] for index in indices if index]
-    return slice(min(low for low, _ in bounds), max(high for _, high in bounds))
+    return np.unique([np.arange(batch_size)[index] for index in indices if index])
 
 
 def to_devices(mesh: Mesh, batch: dict[str, np.ndarray], batch_size: int) -> dict[str, jax.Array]:

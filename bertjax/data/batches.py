@@ -23,6 +23,7 @@ from bertjax.data.rows import BLOCK, Contiguous, Examples, FullRows
 from bertjax.data.sharing import shared
 from bertjax.errors import UserError
 
+Rows = slice | np.ndarray  # of a batch, by number: those that are made
 EVERY_ROW = slice(None)
 _ORDER, _PAIRS = range(2)  # purposes of the keys derived from the seed
 
@@ -30,7 +31,7 @@ _ORDER, _PAIRS = range(2)  # purposes of the keys derived from the seed
 class Batches(Protocol):
     """All batches of a phase; `BatchSource` says what the methods mean."""
 
-    def batch(self, index: int, rows: slice = EVERY_ROW) -> Batch:  # noqa: D102
+    def batch(self, index: int, rows: Rows = EVERY_ROW) -> Batch:  # noqa: D102
         ...
 
     def describe(self, example_ids: np.ndarray) -> dict[str, Any]:  # noqa: D102
@@ -65,7 +66,7 @@ class BatchSource:
                 f"{self.seq_len}: prepare more text, at least one sentence (full_rows: one row)"
             )
 
-    def batch(self, index: int, rows: slice = EVERY_ROW) -> Batch:
+    def batch(self, index: int, rows: Rows = EVERY_ROW) -> Batch:
         """Make batch `index` of this phase, or the given rows of it, bit for bit the same.
 
         The arrays are those of `assemble`, and example_ids uint32 [B, 2]: (epoch, row).
@@ -82,7 +83,7 @@ class BatchSource:
         """Say in JSON values which rows these are."""
         return {"epoch_and_row": example_ids.tolist()}
 
-    def in_order(self, first: int, count: int, size: int, rows: slice = EVERY_ROW) -> Batch:
+    def in_order(self, first: int, count: int, size: int, rows: Rows = EVERY_ROW) -> Batch:
         """Make a batch of `size` rows from row `first` on in plan order, as epoch 0 has them.
 
         Rows from `count` on are empty. `rows` are those of the batch that are made.
@@ -139,7 +140,7 @@ def _example_sizes(examples: Examples) -> np.ndarray:
 
 
 def evaluation_batches(
-    source: BatchSource, count: int, size: int, rows: slice = EVERY_ROW
+    source: BatchSource, count: int, size: int, rows: Rows = EVERY_ROW
 ) -> Iterator[Batch]:
     """Yield the first `count` rows (all, if there are fewer) in plan order, `size` in a batch.
 

@@ -22,7 +22,7 @@ from queue import Queue
 from types import TracebackType
 
 from bertjax.data.assemble import Batch
-from bertjax.data.batches import EVERY_ROW, Batches
+from bertjax.data.batches import EVERY_ROW, Batches, Rows
 from bertjax.errors import UserError
 
 _PROCESSES = multiprocessing.get_context("spawn")  # a fork copies the locks of JAX's threads
@@ -37,7 +37,7 @@ def load_batches(
     stop: int,
     workers: int = 0,
     prefetch: int = 2,
-    rows: slice = EVERY_ROW,
+    rows: Rows = EVERY_ROW,
 ) -> BatchStream:
     """Iterate over the batches `start` .. `stop` - 1 of a phase, in order.
 

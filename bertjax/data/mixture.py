@@ -15,7 +15,7 @@ import numpy as np
 
 from bertjax.config import DataConfig
 from bertjax.data.assemble import Batch
-from bertjax.data.batches import EVERY_ROW, Batches, BatchSource
+from bertjax.data.batches import EVERY_ROW, Batches, BatchSource, Rows
 from bertjax.data.corpus import Corpus
 
 
@@ -52,7 +52,7 @@ class Mixture:
         rows = [source.rows_per_epoch for source in sources.values()]
         self._first_row = np.concatenate([[0], np.cumsum(rows)])
 
-    def batch(self, index: int, rows: slice = EVERY_ROW) -> Batch:
+    def batch(self, index: int, rows: Rows = EVERY_ROW) -> Batch:
         """Make batch `index`, or the given rows of it, as `BatchSource.batch` does.
 
         In example_ids the rows of all corpora are numbered through, so that no two are alike.

@@ -90,9 +90,10 @@ def check_same_run(
             if bool(getattr(before.train, name)) == bool(getattr(cfg.train, name))
         ]
         refuse_changes(run, before, cfg, (*MAY_CHANGE, *_paths(cfg), *names))
-    if start_from is not None and jax.process_index() == 0:
-        origin = {"weights (--init)": fingerprint(start_from.params)}
-        check_origin(run, origin, resumes=saved is not None)
+    if start_from is not None:
+        if jax.process_index() == 0:
+            origin = {"weights (--init)": fingerprint(start_from.params)}
+            check_origin(run, origin, resumes=saved is not None)
     elif run.origin.exists() and saved is None:
         raise UserError(
             f"{run.path} was started from other weights and ended before its first checkpoint: "

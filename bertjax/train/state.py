@@ -96,13 +96,21 @@ def fresh_state(cfg: PretrainConfig, mesh: Mesh, params: model.Params | None = N
                     f"{name} has shape {found.shape} in the weights to begin with and "
                     f"{fresh.shape} in this run: give the sizes of those weights"
                 )
-            return jax.device_put(found, place)
+            return found if found is fresh else _put(found, place)
 
         places = state_shardings(cfg, mesh)
         begun = jax.tree_util.tree_map_with_path(begin, state.params, places.params)
         average = jax.jit(partial(_first_average, cfg), out_shardings=places.average)(begun)
         state = state._replace(params=begun, average=average)
     return state
+
+
+def _put(array: Array, place: Any) -> Array:
+    """An array that each process has whole, on the mesh of all of them."""
+    if jax.process_count() == 1:
+        return jax.device_put(array, place)
+    host = np.asarray(array)
+    return jax.make_array_from_callback(host.shape, place, host.__getitem__)
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -109,7 +110,7 @@ cfg, data = open_data(run_config(run))
 rows = sharding.process_rows(make_mesh(cfg), 16, cfg.train.accumulate)
 with load_batches(data.training(cfg, 0), 3, 5, 0, 1, rows) as stream:
     for step, batch in enumerate(stream, start=3):
-        np.savez(out / f"{step}-{rows.start}.npz", **batch)
+        np.savez(out / f"{step}-{rows[0]}.npz", **batch)
 """
 
 
@@ -136,6 +137,41 @@ def assert_restored_and_read(workdir: Path, out: Path, count: int) -> None:
 @pytest.mark.slow
 def test_what_two_have_saved_four_restore_and_their_rows_make_its_batches(by_two, tmp_path):
     assert_restored_and_read(by_two, tmp_path / "four", 4)
+
+
+# Hosts of a TPU slice have chips on several lines of its torus, along which the mesh goes.
+ALTERNATING = """
+import jax
+import numpy as np
+from bertjax import sharding
+devices = sorted(jax.devices(), key=lambda d: (d.id % 4 // 2, d.process_index, d.id))
+assert [d.process_index for d in devices] == [0, 0, 1, 1, 0, 0, 1, 1]
+for shape in ((8, 1, 1), (2, 4, 1), (4, 1, 2)):
+    mesh = jax.sharding.Mesh(np.array(devices).reshape(shape), sharding.AXES)
+    rows, whole = sharding.process_rows(mesh, 16), np.arange(16)[:, None]
+    found = sharding.to_devices(mesh, {"tokens": whole[rows]}, 16)["tokens"]
+    for shard in found.addressable_shards:
+        np.testing.assert_array_equal(shard.data, whole[shard.index])
+"""
+
+
+def test_each_process_feeds_the_rows_of_its_devices_wherever_the_mesh_has_them():
+    finish_all(start_work(ALTERNATING, variables(2), XLA_FLAGS=xla_flags.devices(4)), 0)
+
+
+@pytest.mark.slow
+def test_two_begin_with_other_weights_as_one_does(by_two, by_one, tmp_path, recipe, corpus):
+    """Also where both ended before their first checkpoint."""
+    argv = argv_of(tmp_path / "two", recipe, corpus, "--init", str(by_two), "train.steps=2")
+    finish_all(start_training(argv, 2), 0)
+    argv = argv_of(tmp_path / "one", recipe, corpus, "--init", str(by_two), "train.steps=2")
+    finish(start(argv, devices=2))
+    assert metrics(tmp_path / "two") == metrics(tmp_path / "one")
+    tiny_run.assert_same_bits(state(tmp_path / "two"), state(tmp_path / "one"))
+    for name in ("checkpoints", "best"):
+        shutil.rmtree(tmp_path / "two" / name)
+    argv = argv_of(tmp_path / "two", recipe, corpus, "--init", str(by_two), "train.steps=2")
+    finish_all(start_training(argv, 2), 0)
 
 
 @pytest.mark.slow
