@@ -151,7 +151,7 @@ class Bench:
             "attention": " · ".join(attention_of(cfg, compute_of(cfg, self.mesh), shape)),
             "compile_seconds": self.compile_seconds,
             "step_seconds": step,
-            "step_seconds_of_rounds": self.steps,
+            "step_seconds_of_rounds": list(self.steps),
             "parts_seconds": parts,
             "input_wait_share": sum(self.waits) / sum(self.steps),
             "real_tokens_share": statistics.fmean(self.tokens) / (shape.batch_size * shape.seq_len),

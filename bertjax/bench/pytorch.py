@@ -8,6 +8,7 @@ and only when a comparison is asked for.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from dataclasses import replace
 from functools import partial
@@ -74,6 +75,9 @@ class TorchBench:
         self.half = self.device.type == "cuda" and cfg.train.compute_dtype == "bfloat16"
         torch.manual_seed(cfg.seed)
         self.model: Any = _build(transformers, ours).to(self.device).train()
+        takes = inspect.signature(type(self.model).forward).parameters
+        names = ("next_sentence_label", "sentence_order_label")  # ALBERT's is the second
+        self.pair_labels = next((name for name in names if name in takes), "")
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
         self.forward = torch.compile(self.model) if self.device.type == "cuda" else self.model
         self.mask = jax.jit(partial(ours.objective.corrupt, seed=cfg.seed))
@@ -136,7 +140,7 @@ class TorchBench:
         if self.ours.cfg.data.format != "full_rows":
             arrays["attention_mask"] = batch["segments"] != 0
         if self.ours.of_phase.predicts_pairs:
-            arrays["next_sentence_label"] = np.maximum(batch["pair_labels"][:, 0], 0)
+            arrays[self.pair_labels] = np.maximum(batch["pair_labels"][:, 0], 0)
         return {
             k: self.torch.tensor(np.asarray(v, np.int64)).to(self.device) for k, v in arrays.items()
         }

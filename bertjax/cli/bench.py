@@ -85,20 +85,20 @@ def run(args: argparse.Namespace) -> int:
             terminal.progress("the parts of a step")
             parts = ours.parts(repeats=max(3, args.steps // 4))
         report = ours.report(parts)
-        if args.trace:
+        if args.compare:
+            theirs = statistics.median(benches[1].steps)
+            report["transformers_settings"] = benches[1].settings
+            report["transformers_step_seconds_of_rounds"] = benches[1].steps
+            report["transformers_step_seconds"] = theirs
+            report["transformers_tokens_per_second"] = statistics.fmean(ours.tokens) / theirs
+            report["ratio"] = theirs / report["step_seconds"]
+        if args.trace:  # by a round that is none of those above
             with jax.profiler.trace(args.trace):
                 ours.run(3)
         terminal.close()
     report["text"] = ", ".join(cfg.data.paths) or f"random, vocabulary {cfg.model.vocab_size:,}"
     report["config"] = asdict(cfg)
     report["environment"] = describe_environment()
-    if args.compare:
-        theirs = statistics.median(benches[1].steps)
-        report["transformers_settings"] = benches[1].settings
-        report["transformers_step_seconds_of_rounds"] = benches[1].steps
-        report["transformers_step_seconds"] = theirs
-        report["transformers_tokens_per_second"] = statistics.fmean(ours.tokens) / theirs
-        report["ratio"] = theirs / report["step_seconds"]
     print(_table(report))
     if args.json:
         write_json(args.json.absolute(), report)

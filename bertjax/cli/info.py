@@ -23,6 +23,7 @@ from bertjax.pretrained import open_pretrained, run_config
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
 from bertjax.terminal import count
+from bertjax.train.scale import length
 from bertjax.tree import flatten
 
 _COUNTS = {"text_bytes": "bytes of text"}  # where the name in a manifest is no word
@@ -65,8 +66,7 @@ def _run(path: Path) -> dict[str, Any]:
     if directory.metrics.exists():  # else it was imported and not trained yet
         rows["rows"] = ", then ".join(map(str, cfg.data.phases))
         rows["recipe"] = (
-            f"{cfg.train.steps:,} steps, {cfg.data.format}, {cfg.optim.optimizer} "
-            f"{cfg.optim.learning_rate:g}"
+            f"{length(cfg)}, {cfg.data.format}, {cfg.optim.optimizer} {cfg.optim.learning_rate:g}"
         )
         if any(cfg.in_phase(phase).model.attention == "full" for phase in cfg.data.phases):
             rows["masked"] = f"{100 * cfg.masking.rate:g} %, by {cfg.masking.unit}"

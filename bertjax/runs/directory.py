@@ -114,6 +114,17 @@ class RunDirectory:
         """Store of imported weights, as step 0; absent in other runs."""
         return self.path / "initial"
 
+    def copy_tokenizer(self, directory: Path) -> None:
+        """Fill tokenizer/ with those of a corpus, which may be read-only; the copies are not."""
+        with _as_user_errors(self.path):
+            for source in sorted(directory.iterdir()):
+                replace_file(self.tokenizer / source.name, source.read_bytes())
+
+    def write_pace(self, meta: dict[str, Any]) -> None:
+        """Write pace.json."""
+        with _as_user_errors(self.path):
+            write_json(self.pace, meta)
+
     def read_environment(self) -> dict[str, Any] | None:
         """Its content, None where there is none; UserError where it is damaged."""
         return written.read(self.environment, FORM) if self.environment.exists() else None

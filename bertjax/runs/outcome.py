@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bertjax import written
@@ -28,8 +29,13 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """All that was logged, in order, torn lines aside; of a fine-tuned run by `model`."""
-        rows = []
-        for path in sorted(self.directory.path.glob("**/metrics.jsonl")):
-            model = {} if path == self.directory.metrics else {"model": path.parent.name}
-            rows += [model | row for row in written.lines(path, {"kind": str, "step": int})]
-        return rows
+        own = self.directory.metrics
+        if own.exists():  # what lies below is another run
+            return logged(own)
+        models = sorted(self.directory.path.glob("**/metrics.jsonl"))
+        return [{"model": path.parent.name} | row for path in models for row in logged(path)]
+
+
+def logged(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, torn ones aside."""
+    return written.lines(path, {"kind": str, "step": int})

@@ -48,7 +48,7 @@ def announce(
         f"model  {networks.sizes(cfg)}, {cfg.train.compute_dtype} · {shape} "
         f"({jax.devices()[0].device_kind}) · attention: {backends}\n"
         f"data   {_text(cfg, data)}, rows {phases}, {cfg.data.format}\n"
-        f"train  {_length(cfg)}, {cfg.optim.optimizer}{_average(cfg)} · "
+        f"train  {scale.length(cfg)}, {cfg.optim.optimizer}{_average(cfg)} · "
         + (f"resuming after step {found.step}" if found else "from the start")
     )
     if said := scale.describe(cfg, data.train):
@@ -78,9 +78,3 @@ def _text(cfg: PretrainConfig, data: Data) -> str:
 def _average(cfg: PretrainConfig) -> str:
     decay = cfg.optim.average
     return f", weights averaged by {decay:g}, which are the run's result" if decay else ""
-
-
-def _length(cfg: PretrainConfig) -> str:
-    if cfg.train.minutes:
-        return f"{cfg.train.minutes:g} minutes, then evaluation and saving"
-    return f"at the pace of {cfg.train.pace}" if cfg.train.pace else f"{cfg.train.steps} steps"

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,14 @@ from jax.sharding import Mesh
 from bertjax import cluster, sharding
 from bertjax.config import PretrainConfig
 from bertjax.data.batches import Batches
-from bertjax.durable import replace_file
 from bertjax.errors import EXIT_NON_FINITE, UserError
+from bertjax.objectives.choice import objective_of
 from bertjax.overrides import to_json
 from bertjax.pretrained import Pretrained, open_pretrained
 from bertjax.review.review import review, save_review
 from bertjax.runs.directory import RunDirectory, open_run
 from bertjax.runs.kinds import Kind
-from bertjax.runs.outcome import Run, Stop, never
+from bertjax.runs.outcome import Run, Stop, logged, never
 from bertjax.terminal import SILENT, Terminal
 from bertjax.train.announce import announce
 from bertjax.train.checkpoints import Checkpoints
@@ -37,6 +36,8 @@ from bertjax.train.report import Diverged, Report
 from bertjax.train.same_run import check_same_run, require_same_everywhere
 from bertjax.train.state import abstract_state, fresh_state, restored_state
 from bertjax.train.state_hash import begin_hash
+
+_OF_THE_ROW = ("kind", "step", "phase")  # of an evaluation in the log, beside its results
 
 
 def pretrain(
@@ -117,7 +118,7 @@ def _train(
     pace = make_pace(cfg, before=found.meta["pace"] if found else None)
     if jax.process_index() == 0:  # only now: a run that is refused stays as it was
         run.describe(to_json(cfg), command)
-        shutil.copytree(Path(cfg.data.paths[0]) / "tokenizer", run.tokenizer, dirs_exist_ok=True)
+        run.copy_tokenizer(Path(cfg.data.paths[0]) / "tokenizer")
     if found is None and run.metrics.exists():  # which a report makes
         terminal.say("note   the run ended before its first checkpoint")
     stopped, results = None, {}
@@ -138,8 +139,8 @@ def _train(
 
         def save() -> None:
             checkpoints.save(step, state, meta())
-            if pace.meta() is not None and jax.process_index() == 0:
-                replace_file(run.pace, json.dumps(pace.meta()).encode())
+            if (stretches := pace.meta()) is not None and jax.process_index() == 0:
+                run.write_pace(stretches)
 
         for phase in range(len(cfg.data.phases)):
             if pace.is_over(phase, step):
@@ -186,6 +187,8 @@ def _train(
                 break
 
         # The end, or as far as it came.
+        if pace.has_ended(step):
+            stopped = None
         trace.end(step, state)
         if cfg.train.hash_every and not stopped:
             report.hashed(step, begin_hash(state))
@@ -197,11 +200,24 @@ def _train(
             terminal.say(f"{stopped}: saved step {step}; the same command resumes")
         else:
             report.notes(pace.left_out())
-            if results and jax.process_index() == 0:
-                _review(cfg, data, run, work, phase, step - steps.start, report)
+            phase, last = _last_evaluation(run)
+            if last and jax.process_index() == 0 and (results or not run.review.exists()):
+                steps = pace.start(phase, step)
+                _review(cfg, data, run, work_of(phase), phase, step - steps.start, report)
+            results = results or last
+            report.objective = objective_of(cfg, data.first.special, data.first.vocab_size, phase)
             ended_with = (f"done   step {step}", *report.held_out_loss(results), str(run.path))
             terminal.say(" · ".join(ended_with))
     return Run(run, {"step": step, "tokens": report.tokens, "evaluation": results}, stopped)
+
+
+def _last_evaluation(run: RunDirectory) -> tuple[int, dict[str, float]]:
+    """The phase and the results of the last one that was logged, by this start or one before."""
+    found = [row for row in logged(run.metrics) if row["kind"] == "evaluation"]
+    if not found:
+        return 0, {}
+    numbers = {name: math.nan if value is None else value for name, value in found[-1].items()}
+    return numbers["phase"], {k: v for k, v in numbers.items() if k not in _OF_THE_ROW}
 
 
 def _review(
@@ -214,7 +230,7 @@ def _review(
     report: Report,
 ) -> None:
     """Say whether the loss of a run that has ended is normal, and keep that."""
-    log, held_out = Run(run, {}).metrics, data.evaluation(cfg, phase)
+    log, held_out = logged(run.metrics), data.evaluation(cfg, phase)
     objective, batches = work.objective, work.batches
     found = review(cfg, objective, data.train, held_out, batches, steps, log, report.tokens)
     for line in found.lines():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jax import Array
@@ -35,8 +36,9 @@ class PhaseWork:
 
 
 def make_phases(cfg: PretrainConfig, data: Data, mesh: Mesh) -> Callable[[int], PhaseWork]:
-    """Phase -> what it does."""
+    """Phase -> what it does, made once."""
 
+    @cache
     def phase_work(phase: int) -> PhaseWork:
         size, seed = cfg.data.phases[phase].batch_size, np.uint32(cfg.seed)
         objective = objective_of(cfg, data.first.special, data.first.vocab_size, phase)

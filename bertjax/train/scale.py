@@ -17,6 +17,13 @@ from bertjax.text.special import SpecialIds
 _ANY = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)  # which ids they are costs nothing
 
 
+def length(cfg: PretrainConfig) -> str:
+    """When a run ends."""
+    if cfg.train.minutes:
+        return f"{cfg.train.minutes:g} minutes, then evaluation and saving"
+    return f"at the pace of {cfg.train.pace}" if cfg.train.pace else f"{cfg.train.steps:,} steps"
+
+
 def tokens_a_step(cfg: PretrainConfig) -> float:
     """Places in the rows of a step, padding included; the mean over the phases."""
     return sum(p.fraction * p.batch_size * p.seq_len for p in cfg.data.phases)

@@ -97,14 +97,22 @@ def test_the_report_hangs_together(recipe, tmp_path, capfd):
 @pytest.mark.slow
 @needs_transformers
 @pytest.mark.parametrize(
-    "options", [(), ("model.norm=pre", "data.format=segment_pair+nsp_rows", "model.family=roberta")]
+    "options",
+    [
+        ("--trace", "TRACE"),
+        ("model.norm=pre", "data.format=segment_pair+nsp_rows", "model.family=roberta"),
+        ("model.family=albert", "model.embedding_size=16", "model.layer_groups=1"),
+    ],
+    ids=["bert", "roberta", "albert"],
 )
 def test_transformers_sees_the_same_batches(recipe, tmp_path, options):
     written = ("--compare", "transformers", "--json", str(tmp_path / "b.json"))
+    options = [str(tmp_path) if option == "TRACE" else option for option in options]
     assert bench(recipe, *written, *options) == 0
     report = json.loads((tmp_path / "b.json").read_text())
     theirs = report["transformers_tokens_per_second"]
     assert report["transformers_settings"].endswith("CPU threads")
+    assert len(report["step_seconds_of_rounds"]) == 4  # and not that of a trace
     assert report["ratio"] == pytest.approx(report["tokens_per_second"] / theirs, rel=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 
@@ -47,6 +48,37 @@ def start_from(cfg) -> Pretrained:
     encoder = replace(cfg.model, vocab_size=size, next_sentence_head=False)
     params = jax.device_get(jax.jit(model.init, static_argnums=0)(encoder, jax.random.key(5)))
     return Pretrained(encoder, params, None, "a model")
+
+
+@pytest.mark.slow
+def test_a_signal_that_comes_in_the_last_step_stops_nothing(cfg, tmp_path):
+    """Such a run has all that another has; so has one that is over when it is started."""
+    unbroken = pretrain(cfg, tmp_path / "unbroken")
+    other = tmp_path / "unbroken" / "sst2" / "metrics.jsonl"  # of another run, below this one
+    other.parent.mkdir()
+    other.write_text('{"kind": "evaluation", "step": 9, "loss": 1.0}\n')
+    asked = iter([None] * 5 + ["SIGTERM"])
+    ended = pretrain(cfg, tmp_path / "run", stop=lambda: next(asked))
+    assert ended.stopped is None and ended.results == unbroken.results
+    kept = (tmp_path / "run" / "review.json").read_bytes()
+    assert kept == (tmp_path / "unbroken" / "review.json").read_bytes()
+    for run in ("run", "unbroken"):
+        (tmp_path / run / "review.json").unlink()
+        again = pretrain(cfg, tmp_path / run)
+        assert again.results == unbroken.results
+        assert (tmp_path / run / "review.json").read_bytes() == kept
+        assert len(again.metrics) == len(ended.metrics)
+
+
+def test_what_is_copied_from_a_read_only_corpus_can_be_written_again(cfg, corpus, tmp_path):
+    data = shutil.copytree(corpus, tmp_path / "corpus")
+    for path in data.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    cfg = replace(cfg, data=replace(cfg.data, corpus=str(data)))
+    cfg = replace(cfg, train=replace(cfg.train, steps=1))
+    pretrain(cfg, tmp_path / "run")
+    kept = [path for path in (tmp_path / "run").rglob("*") if not path.is_symlink()]
+    assert [path for path in kept if not path.stat().st_mode & 0o200] == []
 
 
 @pytest.mark.slow
