@@ -18,9 +18,10 @@ from bertjax.config import PretrainConfig
 from bertjax.data.loader import load_batches
 from bertjax.objectives.choice import objective_of
 from bertjax.objectives.objective import Objective, loss
+from bertjax.train.compute import attention_of, compute_of
 from bertjax.train.data import Data
 from bertjax.train.state import abstract_state, fresh_state, state_shardings
-from bertjax.train.step import attention_of, compute_of, gradients, make_train_step
+from bertjax.train.step import gradients, make_train_step
 
 
 def compile_step(

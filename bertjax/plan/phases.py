@@ -17,7 +17,7 @@ from bertjax.plan.placement import ArgumentBytes, argument_bytes, batch_shards, 
 from bertjax.plan.roofline import Roofline, expected_collectives, roofline
 from bertjax.plan.search import largest
 from bertjax.plan.topology import Topology
-from bertjax.train.step import attention_of, compute_on
+from bertjax.train.compute import attention_of, compute_on
 
 _MOST_ROWS = 2**20  # what a config may ask for
 _GiB = 2**30

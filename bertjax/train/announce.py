@@ -14,8 +14,8 @@ from bertjax.runs.compiled import kept_programs
 from bertjax.runs.directory import RunDirectory
 from bertjax.terminal import Terminal, count
 from bertjax.train import scale
+from bertjax.train.compute import attention_of, compute_of
 from bertjax.train.data import Data
-from bertjax.train.step import attention_of, compute_of
 from bertjax.tree import flatten
 
 

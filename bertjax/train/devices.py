@@ -14,7 +14,7 @@ from bertjax.errors import UserError
 from bertjax.model import networks
 from bertjax.model.attention import KERNELS, TOLERANCE, choose, difference, rows_at_once
 from bertjax.runs import environment
-from bertjax.train.step import attention_calls, attention_of, compute_of
+from bertjax.train.compute import attention_calls, attention_of, compute_of
 
 
 def make_mesh(cfg: PretrainConfig) -> Mesh:

@@ -15,8 +15,8 @@ from bertjax.config import PretrainConfig
 from bertjax.data.batches import BatchSource, evaluation_batches
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.objective import EVALUATION_SEED, Objective
+from bertjax.train.compute import compute_of
 from bertjax.train.state import state_shardings
-from bertjax.train.step import compute_of
 
 EvaluationStep = Callable[[model.Params, dict[str, Array]], dict[str, Mean]]
 

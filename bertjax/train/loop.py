@@ -216,8 +216,9 @@ def _last_evaluation(run: RunDirectory) -> tuple[int, dict[str, float]]:
     found = [row for row in logged(run.metrics) if row["kind"] == "evaluation"]
     if not found:
         return 0, {}
-    numbers = {name: math.nan if value is None else value for name, value in found[-1].items()}
-    return numbers["phase"], {k: v for k, v in numbers.items() if k not in _OF_THE_ROW}
+    last = found[-1]
+    results = {name: value for name, value in last.items() if name not in _OF_THE_ROW}
+    return last["phase"], {k: math.nan if v is None else v for k, v in results.items()}
 
 
 def _review(

@@ -12,15 +12,15 @@ from jax import Array
 from jax.sharding import Mesh
 
 from bertjax import model, sharding
-from bertjax.config import Phase, PretrainConfig
+from bertjax.config import PretrainConfig
 from bertjax.model import networks
-from bertjax.model.attention import Call, choose
 from bertjax.objectives.losses import Mean
 from bertjax.objectives.objective import Batch, Objective, loss
 from bertjax.optim.average import moving_average
 from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer
 from bertjax.optim.schedules import learning_rate
+from bertjax.train.compute import compute_of
 from bertjax.train.state import TrainState, state_shardings
 
 # With the products left to cuBLASLt, biases, residuals and the tanh GELU are added where a product
@@ -31,53 +31,6 @@ _DROPOUT = 2**32 - 1  # set apart from the epochs that `masking.row_key` folds i
 
 Metrics = dict[str, Array]  # scalars by name
 TrainStep = Callable[[TrainState, Batch, Any, Any], tuple[TrainState, Metrics]]
-
-
-def compute_of(cfg: PretrainConfig, mesh: Mesh) -> model.Compute:
-    """How the model of a run is computed on the devices of `mesh`."""
-    return compute_on(cfg, mesh.devices.flat[0].platform)
-
-
-def compute_on(cfg: PretrainConfig, platform: str) -> model.Compute:
-    """The same on devices of that platform, which need not be here."""
-    if cfg.data.format == "full_rows":
-        rows = "full"
-    else:
-        rows = "packed" if cfg.data.max_packed > 1 else "padded"
-    return model.Compute(
-        dtype=cfg.train.compute_dtype,
-        platform=platform,
-        attention=cfg.train.attention,
-        rows=rows,
-        scan_layers=cfg.train.scan_layers,
-        remat=cfg.train.remat,
-    )
-
-
-def attention_of(cfg: PretrainConfig, compute: model.Compute, phase: Phase) -> tuple[str, str]:
-    """The backend of the model's attention in the rows of `phase`, and why it is that one.
-
-    Raises:
-        UserError: `train.attention` names one that cannot compute them on these devices, for the
-            model or its generator.
-    """
-    calls = attention_calls(cfg, compute, phase)
-    of_model, *_ = [choose(compute.attention, call) for call, _ in calls]
-    return of_model
-
-
-def attention_calls(
-    cfg: PretrainConfig, compute: model.Compute, phase: Phase
-) -> list[tuple[Call, int]]:
-    """The kinds of calls of attention in rows of `phase`, and their heads; the model's first."""
-    return [
-        (
-            compute.call(phase.seq_len, one.head_size, one.attention_dropout > 0, window),
-            one.num_heads,
-        )
-        for one in cfg.in_phase(phase).networks
-        for window in dict.fromkeys(spec.window for spec in one.layer_specs)
-    ]
 
 
 def make_train_step(cfg: PretrainConfig, objective: Objective, mesh: Mesh) -> TrainStep:

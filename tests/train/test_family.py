@@ -20,6 +20,7 @@ from bertjax.config import ModelConfig, PretrainConfig, ReplacedTokensConfig
 from bertjax.flops import training_flops
 from bertjax.model import networks
 from bertjax.objectives.choice import objective_of
+from bertjax.train.compute import compute_of
 from bertjax.train.state import (
     TrainState,
     abstract_state,
@@ -27,7 +28,7 @@ from bertjax.train.state import (
     restored_state,
     state_shardings,
 )
-from bertjax.train.step import compute_of, gradients
+from bertjax.train.step import gradients
 
 pytestmark = pytest.mark.mesh
 
