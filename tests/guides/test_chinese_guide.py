@@ -51,7 +51,7 @@ def test_what_the_guide_shows_runs(tmp_path, monkeypatch):
         Path(name).write_text(lines)
     few = {
         "prepare": ["--workers", "1"],
-        "pretrain": [*SMALL_MODEL, SMALL_PHASE, *FEW_STEPS],
+        "pretrain": [*SMALL_MODEL, SMALL_PHASE, *FEW_STEPS, "train.minutes=0"],
         "finetune": [*ONE_EPOCH, "data.max_length=32"],
     }
     questions = [*few["finetune"], "task.max_query=12", "data.window_step=12"]
