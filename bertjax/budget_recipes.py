@@ -1,4 +1,4 @@
-"""Our own recipes for a GPU and minutes, without the size of the model; `configs/` adds that."""
+"""Our own recipes for minutes of a machine, without the size of the model; `configs/` adds that."""
 
 from __future__ import annotations
 
@@ -55,6 +55,28 @@ def budget(model: ModelConfig) -> PretrainConfig:
             eval_every=500,
             eval_rows=4096,
             checkpoint_every=1000,
+        ),
+    )
+
+
+def laptop(model: ModelConfig) -> PretrainConfig:
+    """`budget` in 30 minutes of two CPU cores: float32, in batches of 16 rows, for more steps.
+
+    A BERT needs a thousand steps to leave its unigrams, and two cores have a few thousand tokens a
+    second. Rate and masks are those of `configs/quickstart.py`, whose batches are as small.
+    """
+    cfg = budget(model)
+    return replace(
+        cfg,
+        data=replace(cfg.data, phases=(Phase(seq_len=128, batch_size=16),)),
+        masking=replace(cfg.masking, rate=0.4),
+        optim=replace(cfg.optim, learning_rate=4e-3, muon_adam_ratio=0.5),
+        train=replace(
+            cfg.train,
+            minutes=30,
+            compute_dtype="float32",
+            eval_rows=512,
+            checkpoint_every=500,
         ),
     )
 

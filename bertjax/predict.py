@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,41 +35,24 @@ def fill_mask(
     """
     if not 1 <= top <= cfg.vocab_size:
         raise UserError(f"--top {top}: use 1 to {cfg.vocab_size}")
-    special = tokenizer.special
-    mask = tokenizer.token(special.mask)
-    ids = tokenizer.framing.row(tokenizer.encode_batch([text], parse_special=True)[0])[0].tolist()
-    masks = [i for i, token in enumerate(ids) if token == special.mask]
-    if not masks:
+    mask = tokenizer.token(tokenizer.special.mask)
+    row = encode_sentences(cfg, tokenizer, [text])
+    masks = np.flatnonzero(row.tokens == tokenizer.special.mask)
+    if not len(masks):
         raise UserError(f"no {mask} in {text[:60]!r}: write {mask} where a word is to be guessed")
-    if len(ids) > cfg.max_positions:
-        raise UserError(
-            f"the text has {len(ids)} tokens, the model {cfg.max_positions} positions: shorten it"
-        )
-    # Few shapes to compile: the row is padded to a power of two.
-    width = min(cfg.max_positions, max(16, 1 << (len(ids) - 1).bit_length()))
-    batch = one_row(ids, width, special.pad)
-    batch["predict_positions"] = np.resize(np.array(masks, np.int32), (1, width))
-    probabilities = np.asarray(_probabilities(cfg, params, batch))[0, : len(masks)]
+
+    def run(share: Share) -> jax.Array:
+        table = row.table(share.chosen, share.width, tokenizer.special.pad)
+        places = np.resize(masks.astype(np.int32), table.shape)
+        lengths = row.lengths[share.chosen].astype(np.int32)
+        return _probabilities(cfg, params, table, lengths, places)
+
+    ((_, probabilities),) = in_turn(plan(row.lengths, cfg.max_positions, cfg.max_positions), run)
     found = []
-    for position, p in zip(masks, probabilities, strict=True):
+    for position, p in zip(masks.tolist(), probabilities[0], strict=False):
         best = np.argsort(-p[: tokenizer.vocab_size])[:top]  # later rows of the table mean nothing
         found.append((position, [Guess(tokenizer.token(int(i)), float(p[i])) for i in best]))
     return found
-
-
-def one_row(ids: list[int], width: int, pad: int) -> dict[str, np.ndarray]:
-    """A batch of one row of `width` from ids with their special tokens."""
-    tokens = np.full((1, width), pad, np.int32)
-    tokens[0, : len(ids)] = ids
-    segments = np.zeros((1, width), np.int32)
-    segments[0, : len(ids)] = 1
-    return {
-        "tokens": tokens,
-        "token_types": np.zeros((1, width), np.int32),
-        "positions": np.arange(width, dtype=np.int32)[None],
-        "segments": segments,
-        "cls_positions": np.zeros((1, 1), np.int32),
-    }
 
 
 POOLINGS = ("mean", "cls")
@@ -158,6 +141,14 @@ def _pooled(
 
 
 @partial(jax.jit, static_argnums=0)
-def _probabilities(cfg: ModelConfig, params: model.Params, batch: dict[str, Any]) -> jax.Array:
-    logits = model.apply(cfg, params, batch)["masked_lm_logits"]
-    return jax.nn.softmax(jnp.asarray(logits), axis=-1)
+def _probabilities(
+    cfg: ModelConfig,
+    params: model.Params,
+    tokens_BT: jax.Array,
+    lengths_B: jax.Array,
+    places_BK: jax.Array,
+) -> jax.Array:
+    """Of every piece at each of the places, float32 [B, K, padded V]."""
+    batch = device_batch(tokens_BT, lengths_B) | {"predict_positions": places_BK}
+    logits = model.masked_lm_logits(cfg, params, batch, compute=how(full=False))
+    return jax.nn.softmax(logits, axis=-1)

@@ -4,7 +4,7 @@
 
 Source: our own; recipe `bertjax.budget_recipes.budget`.
 Token budget: what the device does in 25 minutes; train.minutes=60 takes an hour.
-Published: none; docs/performance.md has what was measured.
+Published: none, and not measured yet; docs/performance.md has the speed of its step.
 """
 
 from bertjax.budget_recipes import budget

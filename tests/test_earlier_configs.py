@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bertjax.config import AblationConfig, Phase, PretrainConfig
+from bertjax.config import AblationConfig, FinetuneConfig, Phase, PretrainConfig
 from bertjax.config_files import load_config
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, from_json, to_json
@@ -84,6 +84,16 @@ def test_what_drew_for_dropout_is_left_out():
         assert apply_overrides(PretrainConfig(), [f"train.dropout_prng={drew}"]) == PretrainConfig()
     with pytest.raises(UserError, match="is no option: dropout draws alike"):
         apply_overrides(PretrainConfig(), ["train.dropout_prng=philox"])
+
+
+def test_two_shapes_of_batches_were_the_most():
+    for asked, means in ((1, 1), (2, 2), (8, 2), (64, 2)):
+        tree = json.loads(to_json(FinetuneConfig()))
+        tree["tune"]["row_lengths"] = asked
+        assert from_json(FinetuneConfig, json.dumps(tree)).tune.row_lengths == means
+    tree["tune"]["row_lengths"] = 65
+    with pytest.raises(UserError, match="row_lengths=65"):
+        from_json(FinetuneConfig, json.dumps(tree))
 
 
 @pytest.mark.parametrize("name", sorted(ARMS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,141 +14,28 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "bertjax"
 
 # Module or folder of bertjax -> what it may import from bertjax, besides itself.
-BASE = {"errors", "config", "version", "durable", "terminal", "written"}
-WITH_ARRAYS = BASE | {"tree", "facts"}
-ALLOWED = {
-    "errors": set(),
-    "version": set(),
-    "shapes": set(),
-    "durable": {"errors"},
-    "written": {"errors"},
-    "terminal": set(),
-    "figures": set(),
-    "tree": set(),
-    "facts": set(),
-    "config": {"errors"},
-    "overrides": BASE,
-    "config_files": BASE | {"overrides"},
-    "shipped": BASE | {"config_files"},
-    "flops": BASE,
-    "text": BASE,
-    "data": BASE | {"text"},
-    "model": WITH_ARRAYS,
-    "objectives": BASE | {"model", "text"},
-    "optim": WITH_ARRAYS,
-    "sharding": WITH_ARRAYS,
-    "cluster": BASE,
-    "checkpoint": WITH_ARRAYS | {"cluster"},
-    "huggingface": WITH_ARRAYS | {"model", "text"},
-    "runs": WITH_ARRAYS | {"overrides"},
-    "pretrained": WITH_ARRAYS
-    | {"checkpoint", "data", "huggingface", "model", "overrides", "runs", "text"},
-    "recipes": BASE | {"objectives"},
-    "modern_recipes": BASE | {"objectives"},
-    "budget_recipes": BASE,
-    "finetune_recipes": BASE,
-    "metrics": {"errors"},
-    "tasks": BASE | {"metrics", "text"},
-    "transfer": set(),
-    "predict": BASE | {"model", "probe", "text"},
-    "probe": BASE | {"linear", "model", "shapes", "tasks", "text"},
-    "statistics": {"errors"},
-    "linear": set(),
-    "review": WITH_ARRAYS | {"data", "objectives"},
-    "train": WITH_ARRAYS
-    | {
-        "checkpoint",
-        "cluster",
-        "data",
-        "flops",
-        "model",
-        "objectives",
-        "optim",
-        "overrides",
-        "pretrained",
-        "review",
-        "runs",
-        "sharding",
-        "text",
-    },
-    "adapt": WITH_ARRAYS
-    | {
-        "checkpoint",
-        "data",
-        "model",
-        "objectives",
-        "overrides",
-        "pretrained",
-        "probe",
-        "runs",
-        "text",
-        "train",
-    },
-    "ablation_recipes": BASE,
-    "ablate": WITH_ARRAYS
-    | {
-        "checkpoint",
-        "data",
-        "figures",
-        "finetuning",
-        "flops",
-        "model",
-        "objectives",
-        "overrides",
-        "pretrained",
-        "probe",
-        "review",
-        "runs",
-        "shipped",
-        "statistics",
-        "tasks",
-        "text",
-        "train",
-    },
-    "fuse": WITH_ARRAYS
-    | {
-        "checkpoint",
-        "finetuning",
-        "linear",
-        "metrics",
-        "model",
-        "overrides",
-        "runs",
-        "statistics",
-        "tasks",
-    },
-    "finetuning": WITH_ARRAYS
-    | {
-        "checkpoint",
-        "data",
-        "figures",
-        "model",
-        "objectives",
-        "optim",
-        "overrides",
-        "pretrained",
-        "runs",
-        "shapes",
-        "sharding",
-        "tasks",
-        "text",
-        "transfer",
-    },
-    "loaded": WITH_ARRAYS
-    | {
-        "finetuning",
-        "fuse",
-        "huggingface",
-        "model",
-        "predict",
-        "pretrained",
-        "probe",
-        "runs",
-        "tasks",
-        "text",
-    },
-}
-EVERYTHING = {"__init__", "bench", "cli", "plan", "__main__"}
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES}
+BASE = {"config", "durable", "errors", "terminal", "version", "written"}
+
+
+def allowed() -> dict[str, set[str]]:
+    """Module or folder -> what it may import besides itself, by the tables of the page."""
+    tables = re.findall(r"^\| module \| may import \|.*\n\|[-|]+\n((?:\|.*\n)+)", DESIGN, re.M)
+    found: dict[str, set[str]] = {}
+    for modules, may, _ in re.findall(r"^\| (.*?) \| (.*?) \| (.*) \|$", "".join(tables), re.M):
+        words, but = set(may.split(", ")), may.removeprefix("everything but ")
+        names = words - {"base", "nothing"} | (BASE if "base" in words else set())
+        if may.startswith("everything"):
+            names = MODULES - {but}
+        for module in re.findall(r"`(\w+)/?`", modules):
+            assert module not in found, f"docs/design.md has two rows of {module}"
+            found[module] = names
+    return found
+
+
+ALLOWED = allowed()
 
 # Third-party package -> the only places that may import it.
 CONFINED = {
@@ -200,7 +88,9 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+def test_the_page_has_a_row_for_every_module_and_names_no_other():
+    assert ALLOWED.keys() == MODULES
+    assert set().union(*ALLOWED.values()) <= MODULES
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -209,8 +99,8 @@ def test_imports_go_one_way(path):
     layer = relative.parts[0].removesuffix(".py")
     for name in imports(path):
         top, *rest = name.split(".")
-        if top == "bertjax" and layer not in EVERYTHING:
-            target = rest[0]
+        if top == "bertjax":
+            target = rest[0] if rest[0] in MODULES else "__init__"  # its public names
             assert target == layer or target in ALLOWED[layer], f"{relative} imports {name}"
         assert top not in NEVER, f"{relative} imports {name}"
         if layer in NO_JAX:
@@ -249,6 +139,8 @@ OF_CONFIGS = (
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.py")), ids=lambda p: p.name)
 def test_configs_import_only_config_and_recipes(path):
     for name in imports(path):
+        if name.partition(".")[0] in sys.stdlib_module_names:
+            continue
         assert name.startswith(tuple(f"bertjax.{module}." for module in OF_CONFIGS)), name
 
 

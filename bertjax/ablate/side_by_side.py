@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from bertjax.ablate import charts
 from bertjax.ablate.blocks import Block, Heading, Items, Picture, Rows, Text
 from bertjax.ablate.curves import evaluations
 from bertjax.ablate.differences import real_differences
+from bertjax.ablate.evaluated_rows import other_rows
 from bertjax.checkpoint import CheckpointStore
 from bertjax.config import PretrainConfig
 from bertjax.errors import UserError
@@ -27,9 +27,6 @@ from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import Kind, require_kind
 from bertjax.terminal import count
 from bertjax.tree import flatten
-
-# Runs that differ in one of these are measured on other rows.
-_ROWS = ("data.format", "data.phases", "data.max_packed", "train.eval_rows")
 
 
 def side_by_side(runs: Sequence[Path]) -> list[Block]:
@@ -45,7 +42,17 @@ def side_by_side(runs: Sequence[Path]) -> list[Block]:
     places = dict(zip(names, runs, strict=True))
     reviews = {name: load_review(RunDirectory(run).review) for name, run in places.items()}
     ended = {name: found for name, found in reviews.items() if found is not None}
-    return [*_differences(configs, places), *_curves(configs, places, ended), *_normal(ended)]
+    metas = {name: _meta(run) for name, run in places.items()}
+    return [
+        *_differences(configs, places, metas),
+        *_curves(configs, places, metas, ended),
+        *_normal(ended),
+    ]
+
+
+def _meta(run: Path) -> Mapping[str, Any]:
+    """What the newest checkpoint of a run says of it; nothing where there is none."""
+    return CheckpointStore(RunDirectory(run.absolute()).checkpoints, keep=1).read_meta() or {}
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
@@ -58,7 +65,9 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _differences(
-    configs: Mapping[str, PretrainConfig], places: Mapping[str, Path]
+    configs: Mapping[str, PretrainConfig],
+    places: Mapping[str, Path],
+    metas: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[Block]:
     first, *others = configs.values()
     differ = dict.fromkeys(
@@ -66,7 +75,7 @@ def _differences(
     )
     leaves = [_leaves(cfg) for cfg in configs.values()]
     rows = [[name, *(_shown(of_run.get(name)) for of_run in leaves)] for name in differ]
-    beside = [_beside(run) for run in places.values()]
+    beside = [_beside(run, metas[name]) for name, run in places.items()]
     rows += [
         [name, *(facts.get(name, "") for facts in beside)]
         for name in beside[0]
@@ -85,15 +94,15 @@ def _shown(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
 
 
-def _beside(run: Path) -> dict[str, str]:
+def _beside(run: Path, meta: Mapping[str, Any]) -> dict[str, str]:
     """What else two runs may differ in: corpus, tokenizer, versions, tokens seen."""
-    directory = RunDirectory(run.absolute())
-    facts = {"corpus": "", "tokenizer": "", "tokens seen": ""}
-    meta = CheckpointStore(directory.checkpoints, keep=1).read_meta()
-    if meta is not None:
-        facts = {name: meta[name][:12] for name in ("corpus", "tokenizer")}
-        facts["tokens seen"] = count(meta["tokens"])
-    if about := directory.read_environment():
+    facts = {
+        # Of several corpora each has a hash.
+        name: ",".join(one[:12] for one in meta.get(name, "").split(","))
+        for name in ("corpus", "tokenizer")
+    }
+    facts["tokens seen"] = count(meta["tokens"]) if meta else ""
+    if about := RunDirectory(run.absolute()).read_environment():
         facts |= {"bertjax": about["bertjax"], "jax": about["packages"].get("jax", "")}
     return facts
 
@@ -101,6 +110,7 @@ def _beside(run: Path) -> dict[str, str]:
 def _curves(
     configs: Mapping[str, PretrainConfig],
     places: Mapping[str, Path],
+    metas: Mapping[str, Mapping[str, Any]],
     reviews: Mapping[str, Review],
 ) -> Iterator[Block]:
     curves = {name: evaluations(run) for name, run in places.items()}
@@ -109,7 +119,8 @@ def _curves(
     if not known:
         yield Text("No run has been evaluated yet.")
         return
-    if others := _other_rows(configs):
+    corpora = {name: meta.get("corpus", "") for name, meta in metas.items()}
+    if others := other_rows(configs, corpora):
         yield Text(f"The runs differ in {', '.join(others)}: these losses are of different rows.")
     steps = sorted({int(step) for places_, _ in known.values() for step in places_})
     at = {name: dict(zip(*curve, strict=True)) for name, curve in curves.items()}
@@ -164,14 +175,3 @@ def _normal(reviews: Mapping[str, Review]) -> Iterator[Block]:
     if reviews:
         yield Heading("Is the loss normal?")
         yield Items([f"{name}: {line}" for name, of in reviews.items() for line in of.lines()])
-
-
-def _other_rows(configs: Mapping[str, PretrainConfig]) -> list[str]:
-    """The fields, of those that say what is measured, in which the runs differ."""
-
-    def value(cfg: PretrainConfig, field: str) -> Any:
-        section, _, name = field.partition(".")
-        alike = replace(cfg, data=cfg.data.without_pair_loss)  # a loss of pairs changes no row
-        return getattr(getattr(alike, section), name)
-
-    return [f for f in _ROWS if len({value(cfg, f) for cfg in configs.values()}) > 1]

@@ -29,11 +29,12 @@ def add_config(parser: argparse.ArgumentParser, example: str, required: bool = T
 
 def add_fields(parser: argparse.ArgumentParser, example: str) -> None:
     """Declare the fields of the config that may be typed, such as `example`."""
+    verb = parser.prog.removeprefix("bertjax ")
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="key=value",
-        help=f"such as {example}; `bertjax options VERB` lists all",
+        help=f"such as {example}; `bertjax options {verb}` lists all",
     )
 
 

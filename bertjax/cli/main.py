@@ -57,6 +57,18 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
+class _Help(argparse.HelpFormatter):
+    """Says of each option its default too."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return (action.help or "") + default_of(action).replace("%", "%%")
+
+
+def default_of(action: argparse.Action) -> str:
+    """What stands behind the help of an option: its default, where it takes a value and has one."""
+    return f" (default {action.default})" if action.nargs != 0 and action.default else ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     arguments = list(map(_expand_home, sys.argv[1:] if argv is None else argv))
@@ -125,7 +137,9 @@ def parser_of(verb: str) -> tuple[Any, argparse.ArgumentParser]:
     """The module of a verb, and the parser with its options."""
     module_name, summary = VERBS[verb]
     module = importlib.import_module(module_name)
-    parser = _Parser(prog=f"bertjax {verb}", description=summary, allow_abbrev=False)
+    parser = _Parser(
+        prog=f"bertjax {verb}", description=summary, allow_abbrev=False, formatter_class=_Help
+    )
     module.add_arguments(parser)
     return module, parser
 

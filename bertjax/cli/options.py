@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from bertjax.cli.main import TAKES_FIELDS, VERBS, parser_of
+from bertjax.cli.main import TAKES_FIELDS, VERBS, default_of, parser_of
 from bertjax.config import AblationConfig, AdaptConfig, Arm, FinetuneConfig, PretrainConfig
 from bertjax.config.options import Option, options
 from bertjax.errors import UserError, nearest
@@ -46,10 +46,9 @@ def flags(verb: str) -> Iterator[Option]:
             continue
         named = str(action.metavar or "|".join(action.choices or ()) or action.dest.upper())
         value = "" if action.nargs == 0 else named
-        default = f" (default {action.default})" if value and action.default else ""
         needed = "needed: " if action.required and action.nargs != "*" else ""
         name, *_ = action.option_strings or [value]
-        yield Option(name, value, f"{needed}{action.help or ''}{default}")
+        yield Option(name, value, f"{needed}{action.help or ''}{default_of(action)}")
 
 
 def fields(verb: str) -> Iterator[Option]:

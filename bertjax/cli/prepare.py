@@ -169,14 +169,14 @@ def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _recipe(tokens: int) -> str:
-    """The recipe whose model is of a size that so much text is enough for.
+def _next(tokens: int) -> dict[str, str]:
+    """Where one trains -> the recipe for that and for so many tokens; each ends within the hour.
 
     BERT-base's 3.3 billion words were 30 a parameter (Devlin et al. 2019, 3.1); a tenth of that is
-    the least that is recommended here.
+    the least that is recommended here. What has less is read ten times (docs/performance.md).
     """
-    enough = {"base": 300_000_000, "small": 80_000_000, "mini": 0}
-    return f"bert_{next(size for size, least in enough.items() if tokens >= least)}"
+    of_gpu = "budget_base" if tokens >= 300_000_000 else "strict_small"
+    return {"next": "laptop", "on a GPU": of_gpu}
 
 
 def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: Account) -> None:
@@ -191,6 +191,9 @@ def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: 
     if note := many_unknown(total["unknown"], total["tokens"], fix):
         account.note(note)
     closing = "".join(f"{word:<12}{rest}\n" for word, rest in account.lines())
+    on = f"--workdir runs/x data.corpus={shlex.quote(str(out))}"
+    recipes = _next(total["tokens"])
+    then = (f"{at:<12}bertjax pretrain --config {of} {on}" for at, of in recipes.items())
     print(
         f"corpus      {out}\n"
         f"{closing}"
@@ -200,7 +203,7 @@ def _print_summary(content: dict[str, Any], out: Path, seconds: float, account: 
         f"tokens      {total['tokens']:,}, {total['tokens'] / total['words']:.2f} a word, "
         f"{total['unknown'] / total['tokens']:.3%} unknown\n"
         f"tokenizer   {content['vocab_size']:,} pieces, {content['tokenizer'][:12]}\n"
-        f"time        {seconds:.1f} s\n"
-        f"next        bertjax pretrain --config {_recipe(total['tokens'])} --workdir runs/x "
-        f"data.corpus={shlex.quote(str(out))}"
+        f"time        {seconds:.1f} s",
+        *then,
+        sep="\n",
     )

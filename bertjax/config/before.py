@@ -2,7 +2,8 @@
 
 Until 2026-11-27 a pair of segments took `data.format`, `data.pairs` and `train.next_sentence_loss`;
 now `data.format` is all of them. Until then `train.dropout_prng` chose what drew for dropout; now a
-hash does, on every device.
+hash does, on every device. Until 2026-11-28 `tune.row_lengths` took 1 to 64, and no more than two
+shapes were ever made.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from bertjax.config.ablation import AblationConfig
 from bertjax.config.data import PAIR_LABELS, PAIR_SHAPES, WITHOUT_LOSS
+from bertjax.config.finetune import FinetuneConfig
 from bertjax.config.pretrain import PretrainConfig
 
 # What is no option, or none any more -> what says it. Heads follow from what is trained.
@@ -52,6 +54,8 @@ def as_today(cls: type, tree: dict[str, Any]) -> dict[str, Any]:
     """The JSON of a `cls` in today's fields, unchecked; any other class's as it is."""
     if cls is PretrainConfig:
         return _pretraining(tree)
+    if cls is FinetuneConfig:
+        return _finetuning(tree)
     return _ablation(tree) if cls is AblationConfig else tree
 
 
@@ -70,6 +74,13 @@ def _pretraining(tree: dict[str, Any]) -> dict[str, Any]:
         "data": {name: value for name, value in data.items() if name != "pairs"},
         "train": {name: value for name, value in train.items() if name != "next_sentence_loss"},
     }
+
+
+def _finetuning(tree: dict[str, Any]) -> dict[str, Any]:
+    tune = _section(tree, "tune")
+    if type(tune.get("row_lengths")) is not int or not 2 < tune["row_lengths"] <= 64:
+        return tree
+    return tree | {"tune": tune | {"row_lengths": 2}}
 
 
 def _masks_whole_rows(tree: dict[str, Any]) -> bool:

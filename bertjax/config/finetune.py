@@ -116,7 +116,7 @@ class ExamplesConfig:
     test: str = ""  # empty: none
     unlabelled: str = ""  # rows without labels, read as those of predict, for transfer.method
     dev_share: float = 0.1  # of train, by hash of the example, when there is no dev
-    layout: str = ""  # tsv csv jsonl json parquet arrow conll conllu cluener squad; empty: is told
+    layout: str = ""  # tsv csv jsonl json parquet arrow conll conllu cluener squad; empty: detected
     header: bool = True  # tsv and csv: the first line names the columns
     separator: str = ""  # tsv and csv: between fields; empty: by the columns that are found
     quotes: str = "auto"  # tsv and csv: literal text | how a field has one: doubled, backslash

@@ -74,7 +74,7 @@ class ModelConfig:
     head_bias: bool = True  # a bias a piece
     tied_head: bool = True  # the word table is the last matrix too
     wide_head: bool = False  # the transform is to D: a table of width D - E beside that of words
-    pooler: str = "tanh"  # dense and tanh | gelu | relu; none; transform: before all tasks' heads
+    pooler: str = "tanh"  # of a task: dense and tanh | gelu | relu; masked LM's transform; none
     next_sentence_head: bool = True  # pooler and two-way classifier on [CLS]
     replaced_token_head: bool = False  # whether each token is the text's, instead of masked LM
 

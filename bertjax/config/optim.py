@@ -29,7 +29,7 @@ class OptimConfig:
     decay_fraction: float = 0.2  # wsd: last share of all steps, in which the rate falls
     power: float = 1.0  # of optim.schedule=polynomial
     final_fraction: float = 0.0  # rate at the last step over the peak; of slanted at the first too
-    average: float = 0.0  # decay of a moving average of the weights, which is used; 0: none
+    average: float = 0.0  # decay of a moving average of the weights, the run's result; 0: none
 
     def __post_init__(self) -> None:
         one_of("optim.optimizer", self.optimizer, OPTIMIZERS)

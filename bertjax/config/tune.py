@@ -34,7 +34,7 @@ class TuneConfig:
     seeds: tuple[int, ...] = (0,)  # one model a seed
     folds: int = 0  # cross-validation: models a seed, each on all but one fold; 0: none
     compute_dtype: str = "float32"  # float32 | bfloat16; parameters stay float32
-    row_lengths: int = 8  # 1: one shape of batches; else a second where compiling it pays
+    row_lengths: int = 2  # shapes of batches, 1 or 2: the second only where compiling it pays
     log_every: int = 10  # steps
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class TuneConfig:
         within("tune.rdrop", self.rdrop, 0.0, 1e3)
         within("tune.patience", self.patience, 0, 10**6)
         within("tune.folds", self.folds, 0, 1000)
-        within("tune.row_lengths", self.row_lengths, 1, 64)
+        within("tune.row_lengths", self.row_lengths, 1, 2)
         within("tune.log_every", self.log_every, 1, 10**9)
         one_of("tune.compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
         idle = {"layers": -1, "reinit_layers": 0, "unfreeze": 0}

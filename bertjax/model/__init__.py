@@ -1,7 +1,8 @@
-"""The encoder. Everything outside this folder uses only these names, and those of two files.
+"""The encoder. What is outside this folder runs it by these names alone.
 
-`model.task` is the same door for models with a task's head; `model.parameters` knows what the path
-of a parameter says.
+`model.task` is the same door for models with a task's head, `networks` for those of a run that has
+two; `tuning` says what few weights are and lays them on, `attention` chooses a backend and checks
+it, `parameters` counts. Of `layers` a sampler takes its keys, of `domains` a name.
 """
 
 from bertjax.model.compute import Compute

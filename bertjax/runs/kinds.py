@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from enum import Enum
 from pathlib import Path
 
@@ -65,7 +66,20 @@ def require_kind(name: str, path: Path, *wanted: Kind, fix: str = "") -> Kind:
     if kind in wanted:
         return kind
     asked = " or ".join(choice.value for choice in wanted)
-    raise UserError(f"{name} {path} is {describe(path)}: {fix or f'give {asked}'}")
+    fetch = _how_to_fetch(path) if Kind.HUGGING_FACE in wanted and Kind.CORPUS not in wanted else ""
+    raise UserError(f"{name} {path} is {describe(path)}: {fix or f'give {asked}'}{fetch}")
+
+
+def _how_to_fetch(path: Path) -> str:
+    """What to add where `path` may be the name of a model on the Hub, NAME or OWNER/NAME."""
+    owner_or_name = r"[A-Za-z\d][\w.-]*"
+    named = re.fullmatch(f"{owner_or_name}(/{owner_or_name})?", str(path), re.ASCII)
+    if named is None or os.path.exists(path) or (named[1] and os.path.exists(path.parent)):
+        return ""
+    return (
+        f"; nothing is fetched from the Hub: `hf download {path} --local-dir hf/{path.name}` does, "
+        f"then give hf/{path.name}"
+    )
 
 
 def describe(path: Path) -> str:

@@ -75,6 +75,7 @@ def test_weights_that_cannot_be_read(tmp_path, recipe, corpus, exported, refuse,
             "is an empty directory: give a run",
         ),
         (("fill-mask", "{tmp}/x", "[MASK]"), "is not there: give a run"),
+        (("fill-mask", "a/b", "[MASK]"), "`hf download a/b --local-dir hf/b` does, then give hf/b"),
         (
             ("export", "{tmp}", "--out", "{tmp}/hf"),
             "is an empty directory: give a run",

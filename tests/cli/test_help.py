@@ -9,6 +9,7 @@ import pytest
 from tiny_run import pretrain_argv
 
 from bertjax.cli.main import VERBS, main
+from bertjax.cli.options import flags
 from bertjax.version import __version__
 
 
@@ -27,6 +28,12 @@ def test_each_verb_explains_itself(verb, capsys):
         main([verb, "--help"])
     said = capsys.readouterr().out
     assert left.value.code == 0 and said.startswith(f"usage: bertjax {verb}")
+    # As words: lines are broken anywhere between them, and behind a hyphen.
+    words, listed = "".join(said.split()), list(flags(verb))
+    assert len(listed) > 0
+    for option in listed:
+        assert "".join(option.meaning.removeprefix("needed: ").split()) in words
+    assert "bertjax options VERB" not in said
 
 
 def test_help_needs_no_jax():

@@ -23,6 +23,7 @@ from tiny_text import (
 from bertjax import durable
 from bertjax.cli import prepare
 from bertjax.cli.reading import ProgressLine
+from bertjax.config import PretrainConfig
 from bertjax.data.build import Progress, build_corpus
 from bertjax.data.corpus import (
     describe_corpus,
@@ -30,6 +31,7 @@ from bertjax.data.corpus import (
     verify_corpus,
 )
 from bertjax.errors import UserError
+from bertjax.shipped import load_recipe
 from bertjax.text.sources import find_sources
 from bertjax.text.tokenizer import load_tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
@@ -233,10 +235,19 @@ def test_two_builds_of_one_corpus(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "size"), [(1_000_000, "mini"), (100_000_000, "small"), (3_000_000_000, "base")]
+    ("tokens", "of_gpu"), [(1_000_000, "strict_small"), (3_000_000_000, "budget_base")]
 )
-def test_the_next_command_names_a_model_that_fits_the_text(tokens, size):
-    assert prepare._recipe(tokens) == f"bert_{size}"
+def test_the_next_commands_are_of_runs_that_end(tokens, of_gpu):
+    """Within the hour; without a GPU, in what any CPU computes in and in few rows at once."""
+    named = prepare._next(tokens)
+    assert named == {"next": "laptop", "on a GPU": of_gpu}
+    for recipe in named.values():
+        cfg = load_recipe(recipe, PretrainConfig)
+        assert len(cfg.data.phases) == 1
+        assert 0 < cfg.train.minutes <= 60 or cfg.train.steps <= 10_000
+    here = load_recipe(named["next"], PretrainConfig)
+    assert here.train.compute_dtype == "float32"
+    assert here.data.phases[0].batch_size * here.data.phases[0].seq_len <= 4096
 
 
 def test_progress_that_was_shown_ends_at_all(capsys, monkeypatch):

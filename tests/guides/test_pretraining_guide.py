@@ -8,9 +8,12 @@ from stand_ins import write_folder, write_pairs
 
 pytestmark = pytest.mark.slow
 
-SMALL_ROWS = [
-    f"data.phases.{phase}.{field}" for phase in (0, 1) for field in ("seq_len=32", "batch_size=8")
-]
+BY_STEPS = ["train.minutes=0", *FEW_STEPS]
+
+
+def small_rows(phases: int) -> list[str]:
+    fields = ("seq_len=32", "batch_size=8")
+    return [f"data.phases.{phase}.{field}" for phase in range(phases) for field in fields]
 
 
 def test_what_the_guide_shows_runs(tmp_path, monkeypatch):
@@ -22,10 +25,7 @@ def test_what_the_guide_shows_runs(tmp_path, monkeypatch):
     # Three runs of other shapes have one name in the guide.
     named = [one.replace("runs/x", "runs/phases") if "causal_then" in one else one for one in shown]
     named = [one.replace("runs/x", "runs/two") if "two_corpora" in one else one for one in named]
-    walk(
-        named,
-        {
-            "prepare": ["--workers", "1"],
-            "pretrain": [*SMALL_MODEL, *SMALL_ROWS, *FEW_STEPS],
-        },
-    )
+    for command in named:
+        phases = 2 if "two_corpora" in command or "causal_then" in command else 1
+        of_run = [*SMALL_MODEL, *small_rows(phases), *BY_STEPS]
+        walk([command], {"prepare": ["--workers", "1"], "pretrain": of_run})
