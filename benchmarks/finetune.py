@@ -42,7 +42,7 @@ from bertjax.finetuning.splits import open_splits
 from bertjax.finetuning.step import make_predict, make_steps
 from bertjax.overrides import apply_overrides
 from bertjax.pretrained import open_pretrained
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.terminal import Terminal
 
 

@@ -24,7 +24,7 @@ from bertjax.config import FinetuneConfig
 from bertjax.errors import UserError
 from bertjax.finetuning.splits import open_splits
 from bertjax.overrides import apply_overrides
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.tasks.families import task_of
 from bertjax.tasks.task import Rows, Task
 from bertjax.text.tokenizer import load_tokenizer

@@ -27,7 +27,7 @@ from bertjax.plan.compile import executable
 from bertjax.plan.hlo import array_bytes, loop_rounds, split_computations
 from bertjax.plan.placement import check_mesh
 from bertjax.plan.topology import parse_topology
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 
 _INSTRUCTION = re.compile(r"^ +(?:ROOT )?%(\S+) = (\(.*?\)(?= [a-z])|\S+) ([\w-]+)\((.*?)\)(.*)$")
 _NO_KERNEL = {

@@ -34,7 +34,7 @@ from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
 from bertjax.probe.minimal_pairs import read_pairs
 from bertjax.probe.pseudo_likelihood import pseudo_log_likelihoods
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.text.tokenizer import load_tokenizer
 
 TOKENS_AT_ONCE = 4_096  # of PyTorch: all logits of more are gigabytes

@@ -28,7 +28,7 @@ from bertjax.bench.ours import compile_step
 from bertjax.config import PretrainConfig
 from bertjax.objectives.choice import objective_of
 from bertjax.overrides import apply_overrides
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.train.devices import make_mesh
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"

@@ -22,7 +22,7 @@ from bertjax.cli.main import in_one_line
 from bertjax.cli.memory import keep_freed_memory
 from bertjax.config import PretrainConfig
 from bertjax.overrides import apply_overrides
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.train.devices import make_mesh
 
 DOCUMENT = 132  # tokens

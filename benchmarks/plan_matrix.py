@@ -21,13 +21,13 @@ import jax
 
 from bertjax.cli.main import in_one_line
 from bertjax.config import PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.errors import UserError, nearest
 from bertjax.overrides import apply_overrides
 from bertjax.plan.compile import Compiled, compile_step
 from bertjax.plan.phases import describe
 from bertjax.plan.report import to_json
 from bertjax.plan.topology import parse_topology
+from bertjax.recipes.files import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 MODELS = ("base", "large")

@@ -30,7 +30,7 @@ from bertjax.finetuning.run import finetune
 from bertjax.finetuning.settle import adopt_encoder
 from bertjax.overrides import apply_overrides
 from bertjax.pretrained import Pretrained, open_pretrained
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 
 
 def main() -> int:

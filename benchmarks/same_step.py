@@ -25,7 +25,7 @@ import jax, bertjax
 from bertjax.bench import corpus
 from bertjax.bench.ours import Bench
 from bertjax.config import Phase, PretrainConfig
-from bertjax.config_files import load_config_file
+from bertjax.recipes.files import load_config_file
 from bertjax.runs.same_run import fingerprint
 from bertjax.sharding import to_devices
 from bertjax.train.devices import make_mesh

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bertjax.loaded import Model as Model
     from bertjax.loaded import load as load
     from bertjax.overrides import apply_overrides as apply_overrides
-    from bertjax.shipped import load_recipe as load_recipe
+    from bertjax.recipes.shipped import load_recipe as load_recipe
     from bertjax.terminal import Terminal as Terminal
     from bertjax.train.loop import pretrain as pretrain
 
@@ -37,7 +37,7 @@ _HOMES = {
     "apply_overrides": "overrides",
     "finetune": "finetuning.run",
     "load": "loaded",
-    "load_recipe": "shipped",
+    "load_recipe": "recipes.shipped",
     "pretrain": "train.loop",
 }
 

@@ -3,13 +3,13 @@
     bertjax pretrain --config albert_xlarge --workdir runs/x data.corpus=data/mycorpus
 
 Source: Lan et al. 2020 (arXiv 1909.11942), tables 1 and 2; google-research/albert README; recipe
-`bertjax.recipes.albert_2019`.
+`bertjax.recipes.published.albert_2019`.
 Token budget: 125k steps × 4,096 rows of 512 tokens = 262 G tokens.
 Published: 60M parameters; mean of the README's tasks 87.9 (version 2, second-hand).
 """
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.recipes import albert_2019
+from bertjax.recipes.published import albert_2019
 
 
 def get_config() -> PretrainConfig:

@@ -2,13 +2,13 @@
 
     scripts/from_text.sh budget_base my_bert text/*.txt
 
-Source: our own; recipe `bertjax.budget_recipes.budget`.
+Source: our own; recipe `bertjax.recipes.budgets.budget`.
 Token budget: what the device does in 25 minutes; train.minutes=60 takes an hour.
 Published: none, and not measured yet; docs/performance.md has the speed of its step.
 """
 
-from bertjax.budget_recipes import budget
 from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes.budgets import budget
 
 
 def get_config() -> PretrainConfig:

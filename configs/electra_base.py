@@ -3,13 +3,13 @@
     bertjax pretrain --config electra_base --workdir runs/x data.corpus=data/mycorpus
 
 Source: Clark et al. 2020, table 6; google-research/electra configure_pretraining.py; recipe
-`bertjax.recipes.electra_2020`.
+`bertjax.recipes.published.electra_2020`.
 Token budget: 766k steps × 256 rows of 512 tokens = 100 G tokens.
 Published: GLUE by task in google-research/electra README: MNLI 88.8, SST-2 95.1, CoLA 67.7.
 """
 
 from bertjax.config import ModelConfig, Phase, PretrainConfig
-from bertjax.recipes import electra_2020
+from bertjax.recipes.published import electra_2020
 
 
 def get_config() -> PretrainConfig:

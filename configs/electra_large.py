@@ -3,13 +3,13 @@
     bertjax pretrain --config electra_large --workdir runs/x data.corpus=data/mycorpus
 
 Source: Clark et al. 2020, table 6, ELECTRA-400K; the released model trained 1.75M steps;
-google-research/electra configure_pretraining.py; recipe `bertjax.recipes.electra_2020`.
+google-research/electra configure_pretraining.py; recipe `bertjax.recipes.published.electra_2020`.
 Token budget: 400k steps × 2,048 rows of 512 tokens = 419 G tokens.
 Published: GLUE by task in google-research/electra README, after 1.75M steps: MNLI 90.9, SST-2 96.9.
 """
 
 from bertjax.config import ModelConfig, Phase, PretrainConfig
-from bertjax.recipes import electra_2020
+from bertjax.recipes.published import electra_2020
 
 
 def get_config() -> PretrainConfig:

@@ -3,14 +3,14 @@
     bertjax pretrain --config electra_small --workdir runs/x data.corpus=data/mycorpus
 
 Source: Clark et al. 2020, table 6; google-research/electra configure_pretraining.py; recipe
-`bertjax.recipes.electra_2020`. The released model had a generator as wide as itself (README there):
-replaced_tokens.generator_size=1.
+`bertjax.recipes.published.electra_2020`. The released model had a generator as wide as itself
+(README there): replaced_tokens.generator_size=1.
 Token budget: 1M steps × 128 rows of 128 tokens = 16 G tokens.
 Published: GLUE by task in google-research/electra README: MNLI 81.3, SST-2 91.2, CoLA 57.0.
 """
 
 from bertjax.config import ModelConfig, Phase, PretrainConfig
-from bertjax.recipes import electra_2020
+from bertjax.recipes.published import electra_2020
 
 
 def get_config() -> PretrainConfig:

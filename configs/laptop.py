@@ -2,13 +2,13 @@
 
     bertjax pretrain --config laptop --workdir runs/x data.corpus=data/mycorpus
 
-Source: our own; recipe `bertjax.budget_recipes.laptop`.
+Source: our own; recipe `bertjax.recipes.budgets.laptop`.
 Token budget: what the machine does in 30 minutes; train.minutes=120 takes two hours.
 Published: none; docs/LOG.md has what was measured.
 """
 
-from bertjax.budget_recipes import laptop
 from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes.budgets import laptop
 
 
 def get_config() -> PretrainConfig:

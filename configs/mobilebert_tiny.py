@@ -3,13 +3,14 @@
     bertjax pretrain --config mobilebert_tiny --workdir runs/x data.corpus=data/mycorpus
 
 Source: Sun et al. 2020 (arXiv 2004.02984), table 4; google-research/google-research mobilebert/
-config/uncased_L-24_H-128_B-512_A-4_F-2_tiny_OPT.json; recipe `bertjax.recipes.mobilebert_2020`.
+config/uncased_L-24_H-128_B-512_A-4_F-2_tiny_OPT.json;
+recipe `bertjax.recipes.published.mobilebert_2020`.
 Token budget: 500k steps × 2,048 rows of 512 tokens = 524 G tokens.
 Published: 15.1M parameters without the head's table of 11.7M; GLUE test 75.8 with the teacher.
 """
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.recipes import mobilebert_2020
+from bertjax.recipes.published import mobilebert_2020
 
 
 def get_config() -> PretrainConfig:

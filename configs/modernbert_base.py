@@ -3,13 +3,13 @@
     bertjax pretrain --config modernbert_base --workdir runs/x data.corpus=data/mycorpus
 
 Source: Warner et al. 2024 (arXiv 2412.13663), tables 3 and 4;
-the first of three phases in `bertjax.modern_recipes.modernbert_2024`.
+the first of three phases in `bertjax.recipes.modern.modernbert_2024`.
 Token budget: 364,000 steps × 4,608 rows of 1,024 tokens = 1.7 T tokens.
 Published: 149M parameters; GLUE dev 88.5 (second-hand).
 """
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.modern_recipes import modernbert_2024
+from bertjax.recipes.modern import modernbert_2024
 
 
 def get_config() -> PretrainConfig:

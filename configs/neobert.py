@@ -3,13 +3,13 @@
     bertjax pretrain --config neobert --workdir runs/x data.corpus=data/mycorpus
 
 Source: Le Breton et al. 2025 (arXiv 2502.19587), section 3;
-recipe `bertjax.modern_recipes.neobert_2025`.
+recipe `bertjax.recipes.modern.neobert_2025`.
 Token budget: 1M steps × 2,048 rows of 1,024 tokens = 2.1 T tokens.
 Published: 250M parameters; GLUE dev 89.0 (second-hand).
 """
 
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.modern_recipes import neobert_2025
+from bertjax.recipes.modern import neobert_2025
 
 
 def get_config() -> PretrainConfig:

@@ -4,13 +4,13 @@
     bertjax prepare words.txt --out corpus --vocab-size 16384 --held-out 0.01
     bertjax pretrain --config strict_small --workdir runs/x data.corpus=corpus
 
-Source: our own, for the budget of BabyLM 2025; recipe `bertjax.budget_recipes.ten_epochs`.
+Source: our own, for the budget of BabyLM 2025; recipe `bertjax.recipes.budgets.ten_epochs`.
 Token budget: 8,200 steps × 128 rows of 128 tokens = 134 M tokens, ten times over 13.4 M.
 Published: none of this recipe; docs/performance.md has what was measured.
 """
 
-from bertjax.budget_recipes import ten_epochs
 from bertjax.config import ModelConfig, PretrainConfig
+from bertjax.recipes.budgets import ten_epochs
 
 
 def get_config() -> PretrainConfig:

@@ -16,7 +16,7 @@ from bertjax.config import AblationConfig, AdaptConfig, FinetuneConfig, Pretrain
 from bertjax.config.transfer import TRANSFER_METHODS
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 
 _METHOD = "transfer.method"
 PAGES = [README, *sorted(GUIDES.glob("*.md"))]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bertjax.config import AblationConfig, FinetuneConfig, Phase, PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, from_json, to_json
+from bertjax.recipes.files import load_config
 
 ABLATIONS = Path(__file__).parents[1] / "configs" / "ablations"
 LABELS = ("nsp", "sop", "sop_strict")

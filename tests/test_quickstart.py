@@ -12,7 +12,7 @@ from documented import README, ROOT, SMALL_MODEL
 from scripted import run_script
 
 from bertjax.config import PretrainConfig
-from bertjax.config_files import load_config
+from bertjax.recipes.files import load_config
 
 
 def test_its_minutes_are_the_same_everywhere():

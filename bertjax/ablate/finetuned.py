@@ -21,7 +21,7 @@ from bertjax.finetuning.splits import open_splits
 from bertjax.overrides import apply_overrides, to_json
 from bertjax.pretrained import Pretrained
 from bertjax.probe.scores import Scores
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.tasks.task import Example
 from bertjax.text.stored import text_lines
 

@@ -9,7 +9,7 @@ import numpy as np
 from bertjax.config import PretrainConfig
 from bertjax.data.corpus import SENTENCE, WORD, Corpus
 from bertjax.errors import UserError
-from bertjax.recipes import BERT_VOCABULARY
+from bertjax.recipes.published import BERT_VOCABULARY
 from bertjax.text.special import SpecialIds
 from bertjax.train.data import Data, open_data
 

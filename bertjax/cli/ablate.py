@@ -21,7 +21,7 @@ from bertjax.cli.signals import StopSignals
 from bertjax.config import AblationConfig, BudgetConfig, PretrainConfig
 from bertjax.errors import EXIT_FAILED, UserError
 from bertjax.overrides import apply_overrides
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.terminal import Terminal
 
 

@@ -19,8 +19,8 @@ from bertjax.config import PretrainConfig
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides
+from bertjax.recipes.shipped import load_recipe
 from bertjax.runs.environment import describe_environment
-from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal, count
 from bertjax.train.devices import make_mesh, memory_errors
 

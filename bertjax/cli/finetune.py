@@ -19,8 +19,8 @@ from bertjax.finetuning.saved import open_start
 from bertjax.finetuning.settle import adopt_encoder
 from bertjax.huggingface import obstacle_to_export
 from bertjax.overrides import apply_overrides
+from bertjax.recipes.shipped import load_recipe
 from bertjax.runs.kinds import Kind, kind_of
-from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
 from bertjax.text.tokenizer import load_tokenizer
 

@@ -20,8 +20,8 @@ from bertjax.plan.phases import plan_run
 from bertjax.plan.report import to_json, to_text
 from bertjax.plan.topology import parse_topology
 from bertjax.pretrained import open_pretrained
-from bertjax.recipes import BERT_VOCABULARY
-from bertjax.shipped import load_recipe
+from bertjax.recipes.published import BERT_VOCABULARY
+from bertjax.recipes.shipped import load_recipe
 from bertjax.train.data import settle_vocabulary
 
 

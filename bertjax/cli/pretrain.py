@@ -21,9 +21,9 @@ from bertjax.huggingface import obstacle_to_export
 from bertjax.objectives.presets import PRESETS
 from bertjax.overrides import apply_overrides
 from bertjax.pretrained import Pretrained, is_imported, open_imported, open_pretrained, run_config
+from bertjax.recipes.shipped import load_recipe
 from bertjax.runs.directory import RunDirectory
 from bertjax.runs.kinds import kind_of
-from bertjax.shipped import load_recipe
 from bertjax.terminal import Terminal
 from bertjax.train.loop import pretrain
 from bertjax.train.profile import parse_steps

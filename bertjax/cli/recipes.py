@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bertjax.errors import UserError, nearest
-from bertjax.shipped import SHELVES, about, recipes
+from bertjax.recipes.shipped import SHELVES, about, recipes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ Control: bert. Norms before the branches alone are the cheapest other explanatio
 modernbert's rotary positions, gated layers and missing biases do, so bert_pre_norm is an arm.
 """
 
-from bertjax.ablation_recipes import ALBERT_LAYERS, MODERN_LAYERS, small_base
 from bertjax.config import AblationConfig, Arm, BudgetConfig
+from bertjax.recipes.ablations import ALBERT_LAYERS, MODERN_LAYERS, small_base
 
 
 def get_config() -> AblationConfig:

@@ -11,8 +11,8 @@ Control: bert. All members have its rates, which were chosen for it and searched
 
 from dataclasses import replace
 
-from bertjax.ablation_recipes import ALBERT_LAYERS, MODERN_LAYERS, small_base
 from bertjax.config import AblationConfig, Arm, BudgetConfig, Phase
+from bertjax.recipes.ablations import ALBERT_LAYERS, MODERN_LAYERS, small_base
 
 ROWS = '"seq_len": 64, "batch_size": 16'
 CAUSAL_FIRST = (

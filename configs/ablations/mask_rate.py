@@ -10,8 +10,8 @@ Control: rate15. Held-out text is masked at 15 % for all arms, as the control wa
 higher rate that is better is so in spite of it.
 """
 
-from bertjax.ablation_recipes import SMALL_BUDGET, small_base
 from bertjax.config import AblationConfig, Arm
+from bertjax.recipes.ablations import SMALL_BUDGET, small_base
 
 
 def get_config() -> AblationConfig:

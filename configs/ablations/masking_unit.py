@@ -9,8 +9,8 @@ Control: piece. All arms hide 15 % of the pieces and replace them alike, so that
 differs: the published variants differ in shares and counts as well (`bertjax.objectives.presets`).
 """
 
-from bertjax.ablation_recipes import SMALL_BUDGET, small_base
 from bertjax.config import AblationConfig, Arm
+from bertjax.recipes.ablations import SMALL_BUDGET, small_base
 
 
 def get_config() -> AblationConfig:

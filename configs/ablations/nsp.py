@@ -10,8 +10,8 @@ without it: that two segments in a row help or harm is the cheapest other explan
 said of NSP. Short examples share rows, so that all arms see about as many real tokens.
 """
 
-from bertjax.ablation_recipes import SMALL_BUDGET, small_base
 from bertjax.config import AblationConfig, Arm
+from bertjax.recipes.ablations import SMALL_BUDGET, small_base
 
 
 def get_config() -> AblationConfig:

@@ -11,8 +11,8 @@ filled by its generator, so a lower loss than that of small_masked_lm is what th
 are worth. What the detector has learnt shows in the probe `words` and in fine-tuning.
 """
 
-from bertjax.ablation_recipes import small_base
 from bertjax.config import AblationConfig, Arm, BudgetConfig
+from bertjax.recipes.ablations import small_base
 
 HALF = '"seq_len": 128, "batch_size": 32, "fraction": 0.5'
 CAUSAL_FIRST = f'data.phases=[{{{HALF}, "attention": "causal"}}, {{{HALF}}}]'

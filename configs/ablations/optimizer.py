@@ -9,8 +9,8 @@ Control: adamw. A rate that suits one of them is the cheapest other explanation,
 search of its own, of equal size, on a seed that is compared nowhere; the report has the search.
 """
 
-from bertjax.ablation_recipes import SMALL_BUDGET, small_base
 from bertjax.config import AblationConfig, Arm
+from bertjax.recipes.ablations import SMALL_BUDGET, small_base
 
 RATES = {
     "adamw": ("5e-4", "1e-3", "2e-3", "4e-3"),

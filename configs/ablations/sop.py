@@ -9,8 +9,8 @@ Control: off, two segments of one document in either order, and no loss. The row
 them of two documents, so nsp is compared with the same rows without its loss.
 """
 
-from bertjax.ablation_recipes import SMALL_BUDGET, small_base
 from bertjax.config import AblationConfig, Arm
+from bertjax.recipes.ablations import SMALL_BUDGET, small_base
 
 PACKED = "data.max_packed=4"
 

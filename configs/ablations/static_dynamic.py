@@ -10,8 +10,8 @@ Control: static10, BERT's. The arms differ from the second epoch of the corpus o
 the eleventh (static10): a budget that ends before has nothing to compare.
 """
 
-from bertjax.ablation_recipes import SMALL_BUDGET, small_base
 from bertjax.config import AblationConfig, Arm
+from bertjax.recipes.ablations import SMALL_BUDGET, small_base
 
 
 def get_config() -> AblationConfig:

@@ -3,12 +3,12 @@
     bertjax finetune --config afqmc --init HF_DIR --workdir ft/afqmc \
         data.train=afqmc/train.tsv data.dev=afqmc/dev.tsv
 
-Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.
+Source: Devlin et al. 2019, A.3, `bertjax.recipes.finetuning.devlin_2019`.
 Published: no score of BERT-base was checked at its source. 69 % of dev have label 0.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

@@ -10,7 +10,7 @@ Published for BERT-base: 34.2 on test.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

@@ -3,13 +3,13 @@
     bertjax finetune --config chunking_conll2000 --init HF_DIR \
         --workdir ft/chunking data.train=train.txt data.test=test.txt
 
-Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.
+Source: Devlin et al. 2019, A.3, `bertjax.recipes.finetuning.devlin_2019`.
 Published: no score of BERT-base was checked at its source. There is no dev set: a tenth of train is
 held out.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

@@ -10,7 +10,7 @@ Published for BERT-base: EM 65.5 (mean of ten seeds 64.4), F1 84.5 (84.0) on dev
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

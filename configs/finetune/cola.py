@@ -3,7 +3,7 @@
     bertjax finetune --config cola --init HF_DIR --workdir ft/cola \
         data.train=CoLA/train.tsv data.dev=CoLA/dev.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task`.
 Published for BERT-base: Matthews correlation 59.0 ± 1.1 on dev (cased, 5 seeds, transformers
 examples/flax README); 52.1 on test. Small models and models without pretraining collapse to one
 class: 0.0.
@@ -12,7 +12,7 @@ TFDS: data.train=tfds:glue/cola:train data.text=sentence data.label=label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

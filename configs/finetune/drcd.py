@@ -10,7 +10,7 @@ Published for BERT-base: EM 83.1 (mean of ten seeds 82.7), F1 89.9 (89.6) on dev
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

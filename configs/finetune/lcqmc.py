@@ -9,7 +9,7 @@ Published for BERT-base: accuracy 89.4 (mean of ten seeds 88.4) on dev, 86.9 (86
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

@@ -3,14 +3,14 @@
     bertjax finetune --config mnli --init HF_DIR --workdir ft/mnli \
         data.train=MNLI/train.tsv data.dev=MNLI/dev_matched.tsv data.test=MNLI/dev_mismatched.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task`.
 Published for BERT-base: 83.8 ± 0.2 accuracy on dev, matched (cased, 5 seeds, transformers
 examples/flax README); 84.6 matched, 83.4 mismatched on test.
 TFDS: data.train=tfds:glue/mnli:train data.text=premise data.text_pair=hypothesis data.label=label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

@@ -3,7 +3,7 @@
     bertjax finetune --config mrpc --init HF_DIR --workdir ft/mrpc \
         data.train=MRPC/train.tsv data.dev=MRPC/dev.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task`.
 Published for BERT-base: 84.4 ± 1.1 accuracy on dev (cased, 5 seeds, transformers examples/flax
 README; convention dev-acc); F1 88.9, accuracy 84.8 on test (convention test-F1). 90.0 for
 MosaicBERT starts from an MNLI model, as `--init ft/mnli` does (convention mnli-init). Seeds differ
@@ -13,7 +13,7 @@ task.labels='["not_equivalent", "equivalent"]': F1 is of the second label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

@@ -4,13 +4,13 @@
         data.train=my.jsonl \
         data.text=abstract data.label=topics
 
-Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.
+Source: Devlin et al. 2019, A.3, `bertjax.recipes.finetuning.devlin_2019`.
 Published: none, it is your file. A tenth of it is held out as dev where data.dev names no other.
 The label column holds `sports,politics`, in JSON also ["sports", "politics"]; blank: no label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

@@ -4,13 +4,13 @@
         data.train=en_ewt-ud-train.conllu data.dev=en_ewt-ud-dev.conllu \
         data.test=en_ewt-ud-test.conllu
 
-Source: Devlin et al. 2019, A.3, `bertjax.finetune_recipes.devlin_2019`.
+Source: Devlin et al. 2019, A.3, `bertjax.recipes.finetuning.devlin_2019`.
 Published: no score of BERT-base was checked at its source.
 XPOS instead of UPOS: data.label=5.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

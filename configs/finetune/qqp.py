@@ -3,7 +3,7 @@
     bertjax finetune --config qqp --init HF_DIR --workdir ft/qqp \
         data.train=QQP/train.tsv data.dev=QQP/dev.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task`.
 Published for BERT-base: 90.76 ± 0.05 accuracy on dev (cased, 5 seeds, transformers examples/flax
 README; convention dev-acc); F1 71.2, accuracy 89.2 on test (convention test-F1).
 TFDS: data.train=tfds:glue/qqp:train data.label=label task.labels='["not_duplicate", "duplicate"]':
@@ -11,7 +11,7 @@ F1 is of the second label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

@@ -3,7 +3,7 @@
     bertjax finetune --config rte --init HF_DIR --workdir ft/rte \
         data.train=RTE/train.tsv data.dev=RTE/dev.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task`.
 Published for BERT-base: 64.8 ± 1.0 accuracy on dev (cased, 5 seeds, transformers examples/flax
 README); 66.4 on test. 81.4 for MosaicBERT starts from an MNLI model, as `--init ft/mnli` does
 (convention mnli-init): the two are not to be compared.
@@ -11,7 +11,7 @@ TFDS: data.train=tfds:glue/rte:train data.dev=tfds:glue/rte:validation.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

@@ -3,14 +3,14 @@
     bertjax finetune --config snli --init HF_DIR --workdir ft/snli \
         data.train=SNLI/train.tsv data.dev=SNLI/dev.tsv data.test=SNLI/test.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task` with MNLI's setting: theirs has no
-SNLI.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task` with MNLI's setting: theirs has
+no SNLI.
 Published: no score of BERT-base was checked at its source.
 TFDS: data.train=tfds:snli:train data.text=premise data.text_pair=hypothesis data.label=label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

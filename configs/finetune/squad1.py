@@ -9,7 +9,7 @@ Published for BERT-base, uncased: F1 88.4, EM 81.3 on dev (the same README). See
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

@@ -10,7 +10,7 @@ dev. The threshold for no answer is tuned on dev, as theirs are.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

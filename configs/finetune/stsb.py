@@ -3,7 +3,7 @@
     bertjax finetune --config stsb --init HF_DIR --workdir ft/stsb \
         data.train=STS-B/train.tsv data.dev=STS-B/dev.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task`.
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task`.
 Published for BERT-base: Pearson 88.9 ± 0.1 on dev (cased, 5 seeds, transformers examples/flax
 README); Spearman 85.8, Pearson 87.1 on test. 89.3 for MosaicBERT starts from an MNLI model, as
 `--init ft/mnli` does (convention mnli-init).
@@ -11,7 +11,7 @@ TFDS: data.train=tfds:glue/stsb:train data.label=label.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

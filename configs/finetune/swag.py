@@ -8,7 +8,7 @@ Published for BERT-base: 81.6 accuracy on dev (Devlin et al. 2019, table 4).
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

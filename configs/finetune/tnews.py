@@ -9,7 +9,7 @@ files of 53,360 and 10,000 rows are).
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import devlin_2019
+from bertjax.recipes.finetuning import devlin_2019
 
 
 def get_config() -> FinetuneConfig:

@@ -3,7 +3,7 @@
     bertjax finetune --config wnli --init HF_DIR --workdir ft/wnli \
         data.train=WNLI/train.tsv data.dev=WNLI/dev.tsv
 
-Source: MosaicBERT's table, `bertjax.finetune_recipes.glue_task` with RTE's setting: theirs has no
+Source: MosaicBERT's table, `bertjax.recipes.finetuning.glue_task` with RTE's setting: theirs has no
 WNLI.
 Published for BERT-base: 65.1 on test, which is the majority class. Sentences of train and dev
 overlap with opposite labels, so what is learnt hurts: 56.3, dev's majority, is the number to meet.
@@ -11,7 +11,7 @@ TFDS: data.train=tfds:glue/wnli:train data.dev=tfds:glue/wnli:validation.
 """
 
 from bertjax.config import ExamplesConfig, FinetuneConfig, TaskConfig
-from bertjax.finetune_recipes import glue_task
+from bertjax.recipes.finetuning import glue_task
 
 
 def get_config() -> FinetuneConfig:

@@ -11,7 +11,7 @@ import tiny_run
 
 from bertjax.cli.ablate import with_fields
 from bertjax.config import AblationConfig
-from bertjax.config_files import load_config_file
+from bertjax.recipes.files import load_config_file
 
 
 @pytest.fixture(scope="session")

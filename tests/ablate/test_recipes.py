@@ -11,8 +11,8 @@ from bertjax.ablate.grid import Cell, cell_config
 from bertjax.ablate.probes import WORDS
 from bertjax.cli.ablate import with_fields
 from bertjax.config import AblationConfig
-from bertjax.config_files import load_config_file
 from bertjax.errors import UserError
+from bertjax.recipes.files import load_config_file
 from bertjax.train.scale import flops_a_step
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs" / "ablations").glob("*.py"))

@@ -15,9 +15,9 @@ from safetensors.numpy import load_file
 import bertjax
 from bertjax.cli.main import main
 from bertjax.config import PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.errors import EXIT_BAD_INPUT
 from bertjax.finetuning.saved import open_saved
+from bertjax.recipes.files import load_config
 from bertjax.tasks.families import read_examples
 from bertjax.terminal import count
 from bertjax.tree import flatten

@@ -31,7 +31,7 @@ from bertjax.data.corpus import (
     verify_corpus,
 )
 from bertjax.errors import UserError
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 from bertjax.text.sources import find_sources
 from bertjax.text.tokenizer import load_tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer

@@ -16,9 +16,9 @@ from bertjax.config import (
     PretrainConfig,
     TaskConfig,
 )
-from bertjax.config_files import load_config
 from bertjax.errors import UserError
 from bertjax.overrides import apply_overrides, to_json
+from bertjax.recipes.files import load_config
 
 _MODEL = ModelConfig(
     vocab_size=100, hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8,

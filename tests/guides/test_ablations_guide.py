@@ -13,7 +13,7 @@ TWO_ARMS = """
 from dataclasses import replace
 
 from bertjax.config import AblationConfig
-from bertjax.shipped import load_recipe
+from bertjax.recipes.shipped import load_recipe
 
 
 def get_config():

@@ -20,11 +20,11 @@ from safetensors import safe_open
 
 from bertjax import huggingface, model
 from bertjax.config import PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.errors import UserError
 from bertjax.huggingface import export
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.names import architecture_of
+from bertjax.recipes.files import load_config
 from bertjax.text.tokenizer import Tokenizer
 from bertjax.text.tokenizer_training import train_tokenizer
 

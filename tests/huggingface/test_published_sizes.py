@@ -12,11 +12,11 @@ import transformers
 
 from bertjax import model
 from bertjax.config import ModelConfig, PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.huggingface.config_json import first_position, from_hub_config, to_hub_config
 from bertjax.huggingface.names import architecture_of
 from bertjax.huggingface.systems import SYSTEMS
 from bertjax.model.parameters import parameter_count
+from bertjax.recipes.files import load_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PIECES = {  # of the published vocabulary, and millions of parameters as published, heads included

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertjax.config import DataConfig, Phase, PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.data.batches import BatchSource
 from bertjax.data.corpus import open_corpus
+from bertjax.recipes.files import load_config
 from bertjax.review.bigram import Bigrams, bigram_loss
 from bertjax.review.reference import reference_of, references
 from bertjax.review.sample import spread

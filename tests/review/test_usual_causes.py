@@ -10,9 +10,9 @@ import pytest
 import tiny_run
 
 from bertjax.config import PretrainConfig
-from bertjax.config_files import load_config_file
 from bertjax.data.batches import BatchSource
 from bertjax.overrides import apply_overrides
+from bertjax.recipes.files import load_config_file
 from bertjax.review.review import Review, load_review
 from bertjax.terminal import Terminal
 from bertjax.train.loop import pretrain

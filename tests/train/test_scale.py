@@ -6,8 +6,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from bertjax.config import PretrainConfig
+from bertjax.recipes.shipped import load_recipe
 from bertjax.review.reference import references
-from bertjax.shipped import load_recipe
 from bertjax.terminal import count
 from bertjax.train.scale import describe, flops_a_step
 

@@ -12,7 +12,7 @@ from bertjax.config import FinetuneConfig, ModelConfig
 from bertjax.finetuning.settle import adopt_encoder
 from bertjax.tasks.families import label_names, read_examples, task_of
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "finetune"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "finetune"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.py"))
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from bertjax.config import AblationConfig, FinetuneConfig, PretrainConfig
-from bertjax.config_files import load_config
 from bertjax.errors import UserError, nearest
+from bertjax.recipes.files import load_config
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class About(NamedTuple):
 
 def recipes(shelf: Shelf) -> dict[str, Path]:
     """The files of a shelf by name, in order."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "configs"
     configs = inside if inside.is_dir() else package.parent / "configs"
     return {file.stem: file for file in sorted((configs / shelf.folder).glob("*.py"))}

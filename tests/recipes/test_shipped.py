@@ -16,9 +16,9 @@ import xla_flags
 from bertjax.cli.main import main
 from bertjax.config import AblationConfig, FinetuneConfig, PretrainConfig
 from bertjax.errors import EXIT_BAD_INPUT, UserError
-from bertjax.shipped import SHELVES, about, load_recipe, recipes
+from bertjax.recipes.shipped import SHELVES, about, load_recipe, recipes
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TINY = "from bertjax.config import *\n\n\ndef get_config():\n    return PretrainConfig({})\n"
 
 

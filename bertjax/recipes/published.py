@@ -1,6 +1,6 @@
 """Published pretraining recipes of 2018 to 2020, without the size of the model.
 
-Files in `configs/` add that; later recipes are in `modern_recipes.py`.
+Files in `configs/` add that; later recipes are in `modern.py`.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bertjax.config import Phase, PretrainConfig
-from bertjax.config_files import load_config_file
 from bertjax.errors import UserError
+from bertjax.recipes.files import load_config_file
 
 
 def recipe(tmp_path: Path, text: str | bytes) -> Path:
