@@ -9,8 +9,9 @@ from typing import TextIO
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
+from bertjax.config.finetune import READING
 from bertjax.durable import write_json
-from bertjax.errors import UserError
+from bertjax.errors import UserError, nearest
 from bertjax.finetuning.material import Start
 from bertjax.finetuning.member import metric_values
 from bertjax.finetuning.results import with_convention
@@ -94,11 +95,12 @@ def open_models(args: argparse.Namespace) -> tuple[Fusion, FinetuneConfig]:
 def split_arguments(arguments: list[str]) -> tuple[list[Path], list[str]]:
     """The paths of runs, and the overrides among them; UserError where either is none."""
     overrides = [item for item in arguments if "=" in item and not Path(item).exists()]
+    open_to_change = {"task.positive", *(f"data.{name}" for name in READING)}
     for item in overrides:
-        if not item.startswith(("data.", "task.positive=")):
+        if (name := item.partition("=")[0]) not in open_to_change:
             raise UserError(
-                f"{item}: a trained run keeps its config; only data.NAME=VALUE, how the file is "
-                "read, and task.positive, the class that f1 is of, may differ"
+                f"{item}: a trained run keeps its config, but for how a file is read and the class "
+                f"that f1 is of: {nearest(name, open_to_change)}"
             )
     paths = [Path(item) for item in arguments if item not in overrides]
     if not paths:
