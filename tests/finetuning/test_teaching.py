@@ -14,6 +14,7 @@ from tiny_task import config, start, write_table
 from bertjax.config import TransferConfig
 from bertjax.errors import UserError
 from bertjax.finetuning import lessons
+from bertjax.finetuning.announce import describe_data
 from bertjax.finetuning.batches import make_batch, training_plan
 from bertjax.finetuning.gradients import weighted_mean
 from bertjax.finetuning.lessons import Lesson
@@ -281,6 +282,15 @@ def test_a_class_that_the_pool_lacks_stays_away_in_every_round(shift, files, tmp
         assert about["target_shares"] == first["target_shares"]
         assert about["target_shares"][gone] < 1e-5
         assert (about["classes"][present]["said"], about["classes"][gone]["said"]) == (96, 0)
+
+
+@pytest.mark.parametrize("mean", ["each", "joint"])
+def test_the_rule_of_m_and_n_is_told_where_they_matter(mean, files):
+    cfg = settings(files, method="weighted_pseudo_labels", mean=mean)
+    material = material_of(cfg)
+    said = describe_data(cfg, material, *material.parts(None), 9)
+    assert "pool   128 labelled and 96 unlabelled rows" in said
+    assert ("rule   m/n" in said) == (mean == "joint")
 
 
 def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
