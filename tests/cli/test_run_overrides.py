@@ -25,9 +25,4 @@ def test_what_a_reader_goes_by_may_differ():
 def test_what_would_be_ignored_is_refused(name):
     with pytest.raises(UserError, match=f"^{name}=1: a trained run keeps its config") as caught:
         split_arguments(["run", f"{name}=1"])
-    assert "\n" not in str(caught.value)
-
-
-def test_a_mistyped_name_is_told():
-    with pytest.raises(UserError, match=r"did you mean 'data\.text'"):
-        split_arguments(["run", "data.txt=review"])
+    assert "data.text_pair" in str(caught.value) and "\n" not in str(caught.value)
