@@ -9,6 +9,7 @@ from typing import TextIO
 from bertjax.cli.devices import require_devices
 from bertjax.cli.outputs import check_output
 from bertjax.config import FinetuneConfig
+from bertjax.config.finetune import READING
 from bertjax.durable import write_json
 from bertjax.errors import UserError
 from bertjax.finetuning.material import Start
@@ -94,11 +95,12 @@ def open_models(args: argparse.Namespace) -> tuple[Fusion, FinetuneConfig]:
 def split_arguments(arguments: list[str]) -> tuple[list[Path], list[str]]:
     """The paths of runs, and the overrides among them; UserError where either is none."""
     overrides = [item for item in arguments if "=" in item and not Path(item).exists()]
+    may_differ = ["task.positive", *(f"data.{name}" for name in READING)]
     for item in overrides:
-        if not item.startswith(("data.", "task.positive=")):
+        if item.partition("=")[0] not in may_differ:
             raise UserError(
-                f"{item}: a trained run keeps its config; only data.NAME=VALUE, how the file is "
-                "read, and task.positive, the class that f1 is of, may differ"
+                f"{item}: a trained run keeps its config, but for the class that f1 is of and how "
+                f"a file is read: give only {', '.join(may_differ)}"
             )
     paths = [Path(item) for item in arguments if item not in overrides]
     if not paths:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bertjax.cli.devices import require_devices
 from bertjax.cli.evaluate import add_base, opened_base, print_account, split_arguments
 from bertjax.durable import check_place, check_vacant
+from bertjax.errors import UserError
 from bertjax.finetuning.saved import open_saved
 from bertjax.fuse.compare import table
 from bertjax.fuse.run import Asked, fuse
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run of `finetune`; and data.NAME=VALUE where --data differs from the training file",
+        help="run of `finetune`; and data.NAME=VALUE where --data differs from the training file, "
+        "or task.positive=LABEL",
     )
     parser.add_argument(
         "--data",
@@ -54,6 +56,10 @@ def run(args: argparse.Namespace) -> None:
     base = opened_base(args.base)
     runs = [open_saved(path, base) for path in paths]
     cfg = apply_overrides(runs[0].cfg, overrides)
+    unread = next((item for item in overrides if item.startswith("data.") and not args.data), "")
+    if unread:
+        raise UserError(f"{unread}: how a file is read, and none is: name one with --data")
+    runs = [run.judged_by(cfg.task.positive) for run in runs]  # one F1 is told
     data = None
     if args.data:
         account = row_account(cfg.data)

@@ -100,6 +100,10 @@ LAYOUTS = (
     "", "tsv", "csv", "jsonl", "json", "parquet", "arrow", "conll", "conllu", "cluener", "squad",
 )  # fmt: skip
 QUOTES = ("auto", "literal", "doubled", "backslash")
+READING = (
+    *("layout", "header", "separator", "quotes", "text", "text_pair", "choices", "label"),
+    *("label_separator", "skip_bad_rows"),
+)  # of `data`: how a file becomes examples, in which files may differ; the rest is of a run
 TRUNCATIONS = ("head", "tail", "middle")
 
 

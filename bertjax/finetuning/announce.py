@@ -75,7 +75,7 @@ def _describe_pool(cfg: FinetuneConfig, material: Material, train: Encoded) -> l
         return lines
     rounds = "1 round" if transfer.rounds == 1 else f"{transfer.rounds} rounds"
     lines[0] += f", {rounds}, those that a teacher is {transfer.threshold:g} sure of or more"
-    if transfer.method == "weighted_pseudo_labels":
+    if transfer.method == "weighted_pseudo_labels" and transfer.mean == "joint":
         ratio = transfer.labelled_weight / transfer.pseudo_weight
         low, high = (mass * ratio for mass in MASS)
         held = "holds" if low <= m / n <= high else "does not hold"

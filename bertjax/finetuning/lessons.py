@@ -29,6 +29,7 @@ from bertjax.transfer import label_shift
 from bertjax.transfer.pseudo_labels import chosen, mass_ratio, row_weights
 
 _LABELS, _ABOUT = "pseudo_labels.jsonl", "lesson.json"
+_LEAST_SHARE = 1e-6  # of a class that is not there: it is a prior, by which is divided
 
 
 class Said(NamedTuple):
@@ -47,6 +48,7 @@ _FORM = {  # of lesson.json
     "labelled_weight": written.NUMBER,
     "pseudo_weight": written.NUMBER,
     "mass_ratio?": written.NUMBER,
+    "target_shares?": {str: written.NUMBER},
     "class_weights?": {str: written.NUMBER},
 }
 _LINE = {"row": int, "label": (str, [written.TEXT]), "weight": written.NUMBER}
@@ -83,8 +85,8 @@ class Lesson:
         except UserError:
             return None
         lines = written.lines(folder / _LABELS, _LINE)
-        weights = about.get("class_weights")
-        weighed = not weights or set(material.task.labels) <= weights.keys()
+        by_class = [about[name] for name in ("target_shares", "class_weights") if name in about]
+        weighed = all(set(material.task.labels) <= found.keys() for found in by_class)
         whole = weighed and len(lines) == about["taken"]
         return cls(lines, about) if whole and all(_is_of(material, x) for x in lines) else None
 
@@ -105,8 +107,8 @@ def prepare(
     material: Material,
     train: Encoded,
     scores: Sequence[Scores],
-    dev: tuple[Encoded, Sequence[Scores]],
     learnt: Mapping[str, float],
+    target: Mapping[str, float],
 ) -> Lesson:
     """What a teacher has to teach.
 
@@ -114,22 +116,17 @@ def prepare(
         material: of the run.
         train: the labelled rows of the model.
         scores: the teacher's, of the unlabelled rows.
-        dev: labelled rows that it did not learn from, and its scores of them.
         learnt: of classification the share that each class had in what the teacher learnt from.
-
-    Raises:
-        UserError: `transfer.shift` cannot be estimated.
+        target: that which each has among the unlabelled rows (`target_shares`); {}: the same.
     """
     transfer, labels = material.cfg.transfer, material.task.labels
-    pool = material.encoded["unlabelled"]
-    weights, about = {label: 1.0 for label in labels}, dict[str, Any]()
-    if transfer.shift != "none":
-        shares = _target_shares(material, train, scores, dev, learnt)
-        prior = np.array([learnt[label] for label in labels])
+    pool, about = material.encoded["unlabelled"], dict[str, Any]()
+    if target:
+        prior, shares = (np.array([of[label] for label in labels]) for of in (learnt, target))
         scores = list(label_shift.corrected(np.stack(scores), prior, shares))
-        weights = dict(zip(labels, shares / _shares(train, labels), strict=True))
-        about["target_shares"] = dict(zip(labels, shares.tolist(), strict=True))
-        about["class_weights"] = {label: float(w) for label, w in weights.items()}
+        weights = (shares / _shares(train, labels)).tolist()
+        about["target_shares"] = dict(target)
+        about["class_weights"] = dict(zip(labels, weights, strict=True))
     said = _said(material, pool.rows, scores)
     taken = chosen(said.classes, said.confidence, transfer.threshold, transfer.per_class)
     lines = _lines(pool.examples, labels, said, taken, material.cfg.task.family == "tagging")
@@ -148,6 +145,52 @@ def prepare(
         both = transfer.labelled_weight, transfer.pseudo_weight
         about["mass_ratio"] = mass_ratio(len(train.examples), len(lines), both)
     return Lesson(lines, about)
+
+
+def target_shares(
+    material: Material,
+    train: Encoded,
+    scores: Sequence[Scores],
+    dev: tuple[Encoded, Sequence[Scores]],
+) -> dict[str, float]:
+    """The share of each class among the unlabelled rows; {} without `transfer.shift`.
+
+    Args:
+        material: of the run.
+        train: the labelled rows, from which alone the model learnt. Of one that has learnt from
+            unlabelled rows these are no new rows, and its errors on others say nothing of them.
+        scores: the model's, of the unlabelled rows.
+        dev: labelled rows that it did not learn from, and of bbse its scores of them.
+
+    Raises:
+        UserError: they cannot be told.
+    """
+    shift, labels = material.cfg.transfer.shift, material.task.labels
+    if shift == "none":
+        return {}
+    said, prior = np.stack(scores), _shares(train, labels)
+    gone = [label for label, share in zip(labels, prior, strict=True) if share == 0]
+    if gone:
+        raise UserError(
+            f"transfer.shift={shift}: no row of {', '.join(gone)} is left to "
+            "learn from, so its share cannot be told: give data.dev=FILE, or transfer.shift=none"
+        )
+    if shift == "em":
+        shares = label_shift.em_shares(said, prior)
+    else:
+        guessed, true = np.argmax(np.stack(dev[1]), axis=1), _ids(dev[0].examples, labels)
+        confusion = label_shift.confusion_shares(guessed, true, len(labels))
+        predicted = label_shift.shares_of(np.argmax(said, axis=1), len(labels))
+        try:
+            shares = label_shift.bbse_shares(confusion, predicted)
+        except label_shift.NotInvertible:
+            raise UserError(
+                "transfer.shift=bbse: what the model takes for what on dev has no inverse, as it "
+                "never says some class or dev lacks one: use transfer.shift=em, a larger dev, or "
+                "train longer"
+            ) from None
+    shares = np.maximum(shares, _LEAST_SHARE)
+    return dict(zip(labels, (shares / shares.sum()).tolist(), strict=True))
 
 
 def taught(material: Material, train: Encoded, lesson: Lesson) -> Encoded:
@@ -185,40 +228,6 @@ def _kinds(transfer: TransferConfig, labelled: int, pseudo: int) -> tuple[float,
         return 1.0, 1.0
     both = transfer.labelled_weight, transfer.pseudo_weight
     return row_weights(labelled, pseudo, both, transfer.mean)
-
-
-def _target_shares(
-    material: Material,
-    train: Encoded,
-    scores: Sequence[Scores],
-    dev: tuple[Encoded, Sequence[Scores]],
-    learnt: Mapping[str, float],
-) -> np.ndarray:
-    """The share of each class among the unlabelled rows, float64 [C]."""
-    labels, said = material.task.labels, np.stack(scores)
-    prior, source = np.array([learnt[label] for label in labels]), _shares(train, labels)
-    gone = [label for label, share in zip(labels, source, strict=True) if share == 0]
-    if gone:
-        raise UserError(
-            f"transfer.shift={material.cfg.transfer.shift}: no row of {', '.join(gone)} is left to "
-            "learn from, so its share cannot be told: give data.dev=FILE, or transfer.shift=none"
-        )
-    if material.cfg.transfer.shift == "em":
-        return label_shift.em_shares(said, prior)
-    count = len(labels)
-    guessed = np.argmax(np.stack(dev[1]), axis=1)
-    confusion = label_shift.confusion_shares(guessed, _ids(dev[0].examples, labels), count)
-    try:
-        ratios = label_shift.bbse_weights(
-            confusion, label_shift.shares_of(np.argmax(said, axis=1), count)
-        )
-    except label_shift.NotInvertible:
-        raise UserError(
-            "transfer.shift=bbse: what the model takes for what on dev has no inverse, as it never "
-            "says some class or dev lacks one: use transfer.shift=em, a larger dev, or train longer"
-        ) from None
-    shares = np.maximum(ratios * source, 1e-6)
-    return shares / shares.sum()
 
 
 def _shares(encoded: Encoded, labels: Sequence[str]) -> np.ndarray:

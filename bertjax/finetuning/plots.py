@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bertjax.figures import can_draw, lettering
 
 _NAMED = 12  # models in a legend
 _LONGEST = 40  # characters of a label
+_CLASSES = 40  # in a picture: their names can be read, and it is drawn in seconds
 _SPLITS = {"out_of_fold": "held-out folds"}
 
 
@@ -82,22 +85,38 @@ def _value(number: float | None) -> float:
 
 
 def _confusion(path: Path, title: str, labels: list[str], counts: list[list[int]]) -> None:
-    """Rows are what is, columns what was said; each row's shares are coloured."""
+    """Rows are what is, columns what was said; each row's shares of all its examples are coloured.
+
+    Of many classes those are shown that are confused most often.
+    """
     from matplotlib.figure import Figure
 
-    size = max(3.0, 0.45 * len(labels) + 1.5)
-    shown = [label if len(label) <= _LONGEST else f"{label[:_LONGEST]}…" for label in labels]
+    numbers = np.array(counts)
+    shares = numbers / np.maximum(1, numbers.sum(axis=1, keepdims=True))
+    kept = _most_confused(numbers)
+    if len(kept) < len(labels):
+        title += f"\nthe {len(kept)} of {len(labels):,} classes that are confused most often"
+    numbers, shares = (array[np.ix_(kept, kept)] for array in (numbers, shares))
+    names = [labels[i] for i in kept]
+    shown = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names]
+    size = max(3.0, 0.45 * len(kept) + 1.5)
     room = 0.1 * max(map(len, shown))  # inches
     figure = Figure(figsize=(size + max(1.5, room), size + max(0.5, room)), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     axes = figure.add_subplot(xlabel="predicted", ylabel="label")
-    shares = [[n / max(1, sum(row)) for n in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), shown, rotation=90)
-    axes.set_yticks(range(len(labels)), shown)
-    if len(labels) <= 20:
-        for i, row in enumerate(counts):
-            for j, n in enumerate(row):
-                colour = "white" if shares[i][j] > 0.5 else "black"
-                axes.text(j, i, f"{n:,}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(len(kept)), shown, rotation=90)
+    axes.set_yticks(range(len(kept)), shown)
+    if len(kept) <= 20:
+        for (i, j), n in np.ndenumerate(numbers):
+            colour = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, f"{n:,}", ha="center", va="center", color=colour, fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def _most_confused(counts: np.ndarray) -> list[int]:
+    """The classes of the pairs that are confused most often, ascending; all where they are few."""
+    errors = counts - np.diag(np.diag(counts))
+    pairs = np.unravel_index(np.argsort(-errors, axis=None, kind="stable"), errors.shape)
+    ranked = dict.fromkeys(np.stack(pairs, axis=1).ravel().tolist())
+    return sorted([*ranked][:_CLASSES])

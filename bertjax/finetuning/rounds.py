@@ -17,7 +17,7 @@ import jax
 from bertjax import model
 from bertjax.durable import staged, write_json
 from bertjax.finetuning.layout import Form
-from bertjax.finetuning.lessons import Lesson, class_shares, prepare, taught
+from bertjax.finetuning.lessons import Lesson, class_shares, prepare, target_shares, taught
 from bertjax.finetuning.material import Encoded, Material
 from bertjax.finetuning.member import Member, first_best, read_result
 from bertjax.tasks.task import Rows, Scores
@@ -56,8 +56,12 @@ def train_by_rounds(
         if lesson is None:
             params = parameters(teacher)
             scores = predict(params, material.encoded["unlabelled"].rows)
-            judged = (dev, predict(params, dev.rows)) if transfer.shift == "bbse" else (dev, [])
-            lesson = prepare(material, train, scores, judged, class_shares(material, learnt))
+            if before is None:
+                judged = (dev, predict(params, dev.rows) if transfer.shift == "bbse" else [])
+                target = target_shares(material, train, scores, judged)
+            else:
+                target = before.about.get("target_shares", {})
+            lesson = prepare(material, train, scores, class_shares(material, learnt), target)
             lesson.write(student.directory)
         reason = _nothing_new(lesson, before, transfer.student == "fresh")
         say(_described(student, lesson, reason))

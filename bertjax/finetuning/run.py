@@ -9,8 +9,8 @@ ft/sst2/
                         round of teaching (bertjax.finetuning.lessons)
   dev.jsonl, test.jsonl predictions of the model, or of all models together
   out_of_fold.jsonl     with folds: of each training example by the model that did not see it
+  results.json          every score, its mean and noise, and what was cut: the run is done
   curve.png, confusion-dev.png ...   losses and metric by epoch; what is taken for what, by split
-  results.json          written last: every score, its mean and noise, and what was cut
 """
 
 from __future__ import annotations
@@ -237,10 +237,10 @@ class FinetuneRun:
             predictions = joint.predict(examples, together)
             by = self._predictors(name, members, len(examples))
             results.write_predictions(self.directory.path / f"{name}.jsonl", predictions, by)
-        if said := plots.draw(self.directory.path, content):
-            self.terminal.say(f"plots  {said}")
         write_json(self.directory.path / results.NAME, content)
         self.terminal.say(results.table(content))
+        if said := plots.draw(self.directory.path, content):
+            self.terminal.say(f"plots  {said}")
         return content
 
     def _tune_thresholds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,10 @@ class SavedRun:
     def judge(self, members: Sequence[Member]) -> Task:
         """The task as it judges what `members` say together."""
         return task_of(self.cfg, self.cfg.task.labels, self.null_threshold(members))
+
+    def judged_by(self, positive: str) -> SavedRun:
+        """The same, with the F1 of the class `positive` (`task.positive`)."""
+        return replace(self, cfg=replace(self.cfg, task=replace(self.cfg.task, positive=positive)))
 
     def null_threshold(self, members: Sequence[Member]) -> float:
         """By how much "no answer" has to lead: tuned for a model alone, or for all of the run."""

@@ -77,11 +77,14 @@ def open_splits(cfg: FinetuneConfig) -> Splits:
     if cfg.data.max_rows:
         train = train[: cfg.data.max_rows]
     labels = label_names(cfg, train)
+    known = cfg
+    if cfg.task.family == "multi_label":  # by labels vectors are told, where all are alike
+        known = replace(cfg, task=replace(cfg.task, labels=labels))
     apart: dict[str, list[Example]] = {"dev": [], "test": []}
     for name, path in (("dev", cfg.data.dev), ("test", cfg.data.test)):
         if path:
             accounts[name] = row_account(cfg.data)
-            apart[name], _ = read_examples(path, cfg, account=accounts[name])
+            apart[name], _ = read_examples(path, known, account=accounts[name])
     _note_equals(cfg, train, apart, accounts)
     if not cfg.data.dev and not cfg.tune.folds:
         train, apart["dev"] = hold_out(train, cfg.data.dev_share)

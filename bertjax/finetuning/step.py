@@ -23,6 +23,7 @@ from bertjax.objectives import task_losses
 from bertjax.optim.guard import guarded_update
 from bertjax.optim.optimizers import optimizer_by_rates
 from bertjax.optim.schedules import Turns
+from bertjax.tree import path_name
 
 Batch = dict[str, Any]  # arrays by name; `unlabelled` is another batch
 
@@ -81,14 +82,17 @@ def _steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
     compute, method = compute_of(cfg, mesh), method_of(cfg)
     facts = describe_task(cfg.model, cfg.head, shape, method)
 
-    def moves(params: Any, pace: Pace) -> Any:
-        return unfreezing.moving(cfg, shape, params, pace.lowest)
+    def moving(tree: Any, pace: Pace) -> Any:
+        """What is of each parameter, times 0 for those that do not move yet."""
+        moves = unfreezing.moving(cfg, shape, pace.lowest)
+        if moves is None:
+            return tree
+        return jax.tree_util.tree_map_with_path(lambda path, x: x * moves(path_name(path)), tree)
 
     def rule(params: Any, pace: Pace) -> Any:
-        by_path = rates(cfg, shape, params)
-        if cfg.tune.unfreeze:
-            by_path = jax.tree.map(jnp.multiply, by_path, moves(params, pace))
-        return optimizer_by_rates(cfg.optim, pace.turns, facts, by_path)
+        by_path = moving(rates(cfg, shape, params), pace)
+        moves = unfreezing.moving(cfg, shape, pace.lowest)
+        return optimizer_by_rates(cfg.optim, pace.turns, facts, by_path, moves)
 
     def init(params: Any) -> TuneState:
         zero = jnp.zeros((), jnp.int32)
@@ -104,8 +108,7 @@ def _steps(cfg: FinetuneConfig, shape: TaskShape, mesh: Mesh) -> Steps:
             cfg, shape, compute, state.params, kept, batch, step_key, progress
         )
         update = rule(state.params, pace)
-        if cfg.tune.unfreeze:  # so that neither the norm nor the moments know of the others
-            grads = jax.tree.map(jnp.multiply, grads, moves(state.params, pace))
+        grads = moving(grads, pace)  # so that neither the norm nor the moments know of the others
         updated = guarded_update(update, grads, value, state.params, state.optimizer)
         bad = jnp.where(updated.finite, 0, state.bad_steps + 1)
         metrics = {"loss": value, "gradient_norm": updated.norm, "bad_steps": bad}

@@ -6,15 +6,13 @@ more layers than a fine-tuning has epochs. In the first epoch only what is above
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array
 
 from bertjax.config import FinetuneConfig
 from bertjax.finetuning.settle import method_of
 from bertjax.model.task import TaskShape, describe_task
-from bertjax.tree import flatten, unflatten
+from bertjax.optim.optimizers import Moves
 
 
 def lowest_depth(cfg: FinetuneConfig, epoch: int) -> int:
@@ -24,12 +22,14 @@ def lowest_depth(cfg: FinetuneConfig, epoch: int) -> int:
     return max(0, cfg.model.num_layers + 1 - epoch * cfg.tune.unfreeze)
 
 
-def moving(cfg: FinetuneConfig, shape: TaskShape, params: Any, lowest: Array) -> Any:
-    """1 where a parameter moves, 0 where it does not yet, as a tree like `params`."""
+def moving(cfg: FinetuneConfig, shape: TaskShape, lowest: Array) -> Moves | None:
+    """Which parameters move: those of the depth `lowest` and above; None where all always do."""
+    if not cfg.tune.unfreeze:
+        return None
     facts = describe_task(cfg.model, cfg.head, shape, method_of(cfg))
 
     def moves(path: str) -> Array:
         depth = facts[path].depth
-        return jnp.float32(1) if depth is None else (lowest <= depth).astype(jnp.float32)
+        return jnp.int32(1) if depth is None else (lowest <= depth).astype(jnp.int32)
 
-    return unflatten({path: moves(path) for path in flatten(params)})
+    return moves

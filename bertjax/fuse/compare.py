@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bertjax.errors import UserError
 from bertjax.finetuning.member import first_best, metric_values
 from bertjax.finetuning.splits import different, folds
 from bertjax.fuse.voices import Judged
@@ -24,8 +25,17 @@ def compare(
 
     The first `singles` of `said` are the single models; the best of them by `metric` has no
     differences. Equal examples are left out together.
+
+    Raises:
+        UserError: there are fewer than two different examples.
     """
-    groups = folds(examples, min(_GROUPS, different(examples)))
+    count = different(examples)
+    if count < 2:
+        raise UserError(
+            f"{len(examples)} held-out examples, {count} of them different: what models differ by "
+            "on one says nothing of others; give more"
+        )
+    groups = folds(examples, min(_GROUPS, count))
     everything = np.arange(len(examples))
     parts = [everything, *(np.setdiff1d(everything, group) for group in groups)]
     measured = [[_metrics(one, examples, part) for part in parts] for one in said]

@@ -29,6 +29,7 @@ class HeldOut:
     many: list[list[Scores]]  # one list a voice
     left_out: int = 0  # rows that a model was trained on
     notes: list[str] = field(default_factory=list)
+    surely: bool = True  # whether what every model was trained on could be read again
 
 
 def of_file(path: str, examples: Sequence[Example], voices: Sequence[Voice]) -> HeldOut:
@@ -37,10 +38,11 @@ def of_file(path: str, examples: Sequence[Example], voices: Sequence[Voice]) -> 
     Raises:
         UserError: all of them are such rows.
     """
-    notes, trained, chose = [], set(), set()
+    notes, trained, chose, surely = [], set(), set(), True
     for run in _runs(voices):
         splits = _read_again(run)
         if isinstance(splits, str):
+            surely = False
             notes.append(f"whether {run.path} was trained on rows of {path} is not known: {splits}")
             continue
         # A text that a teacher labelled was learnt too.
@@ -62,7 +64,7 @@ def of_file(path: str, examples: Sequence[Example], voices: Sequence[Voice]) -> 
     if left:
         of = f"{left:,} of {len(examples):,} rows"
         notes.append(f"{of} are left out, as a model was trained on examples with their texts")
-    return HeldOut(path, kept, said_by(voices, kept), left, notes)
+    return HeldOut(path, kept, said_by(voices, kept), left, notes, surely)
 
 
 def out_of_fold(voices: Sequence[Voice]) -> HeldOut:

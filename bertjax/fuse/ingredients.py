@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bertjax import model
+from bertjax.config import LoraConfig
 from bertjax.finetuning.member import Member
 from bertjax.finetuning.same_run import WEIGHTS, origin_of
 from bertjax.finetuning.saved import SavedRun
@@ -80,7 +81,7 @@ def whole(ingredient: Ingredient) -> SavedRun:
     """The run of an ingredient as a run of one model that holds all of its weights."""
     run, seed = ingredient.run, ingredient.member.seed
     tune = replace(run.cfg.tune, method="full", seeds=(seed,), folds=0)
-    return replace(run, cfg=replace(run.cfg, tune=tune))
+    return replace(run, cfg=replace(run.cfg, tune=tune, lora=LoraConfig()))
 
 
 def _began(ingredient: Ingredient) -> dict[str, Any]:

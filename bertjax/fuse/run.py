@@ -110,7 +110,8 @@ def _content(
     says = [
         f"{many} training examples, each said by the models that were kept from it"
         if held.split == OUT_OF_FOLD
-        else f"{many} examples of {held.split}, on none of which a model was trained",
+        else f"{many} examples of {held.split}, on none of which a model was trained"
+        + ("" if held.surely else ", as far as is known"),
         f"weighted, stack and soup are learned on these, and scored here in {WAYS} parts, each by "
         "a fit to the others; what is stored is fitted to all",
         f"in brackets: the difference from {best}, the best single model here, and its 95 % "

@@ -18,6 +18,8 @@ from bertjax.finetuning.settle import task_shape
 from bertjax.fuse.ingredients import Pot, whole
 from bertjax.overrides import to_json
 from bertjax.runs.directory import RunDirectory
+from bertjax.tasks.families import task_of, tune_threshold
+from bertjax.tasks.task import Scores
 
 
 def write_soup(
@@ -29,7 +31,8 @@ def write_soup(
 ) -> None:
     """Fill `folder` with the average of the `chosen` ingredients.
 
-    The dev split in results.json is the examples that chose it; `compared` is there as `soup`.
+    The dev split in results.json is the examples that chose it, and on which its threshold of no
+    answer is tuned; `compared` is there as `soup`.
     """
     first = pot.ingredients[chosen[0]]
     run = whole(first)
@@ -38,7 +41,9 @@ def write_soup(
     directory.describe(to_json(run.cfg), command)
     run.tokenizer.save(directory.tokenizer, run.cfg.model.max_positions)
     params, scores = pot.params(chosen), pot.scores(tuple(chosen))
-    entry = _entry(pot, chosen, metric_values(run.task.score(pot.examples, scores)))
+    threshold = _threshold(run, pot, scores)
+    task = task_of(run.cfg, run.cfg.task.labels, **threshold)
+    entry = _entry(pot, chosen, metric_values(task.score(pot.examples, scores)))
     store = CheckpointStore(member.best, keep=1)
     store.save(entry["steps"], {"params": params}, {"epoch": entry["best_epoch"]})
     store.wait()
@@ -57,7 +62,16 @@ def write_soup(
             "soup of": ", ".join(names),
         },
     )
-    write_json(folder / "results.json", _results(run, pot, params, entry, scores, names, compared))
+    about = _results(run, params, entry | threshold, names, compared) | threshold
+    split = results.scored(run.cfg.task, pot.examples, [(task, scores)], (task, scores))
+    write_json(folder / "results.json", {**about, "splits": {"dev": split}})
+
+
+def _threshold(run: SavedRun, pot: Pot, scores: Sequence[Scores]) -> dict[str, float]:
+    """When a soup gives no answer, by `null_threshold`; {} where the task always has one."""
+    if not run.cfg.task.no_answer:
+        return {}
+    return {"null_threshold": tune_threshold(run.task, pot.examples, scores)}
 
 
 def _entry(pot: Pot, chosen: Sequence[int], dev: dict[str, float]) -> dict[str, Any]:
@@ -76,24 +90,21 @@ def _entry(pot: Pot, chosen: Sequence[int], dev: dict[str, float]) -> dict[str, 
 
 def _results(
     run: SavedRun,
-    pot: Pot,
     params: Any,
     entry: dict[str, Any],
-    scores: Sequence[Any],
     names: Sequence[str],
     compared: Mapping[str, Any],
 ) -> dict[str, Any]:
-    before, task = run.results, run.task
+    """The content of results.json, but for the scores of its splits."""
+    before = run.results
     said = f"{compared['method']} of {', '.join(names)}, chosen by {compared['metric']} on " + str(
         compared["split"]
     )
-    split = results.scored(run.cfg.task, pot.examples, [(task, scores)], (task, scores))
     return {
         **before,
         "convention": before["convention"] | {"selection": said},
         "method": run.cfg.tune.method,
         "weights": weight_counts(run.cfg, task_shape(run.cfg), params),
         "models": [entry],
-        "splits": {"dev": split},
         "soup": {"of": list(names), **compared},
     }

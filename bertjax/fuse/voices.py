@@ -78,12 +78,8 @@ class Fusion:
 
     def judged_by(self, positive: str) -> Fusion:
         """The same, with the F1 of the class `positive` (`task.positive`)."""
-
-        def judged(voice: Voice) -> Voice:
-            task = replace(voice.run.cfg.task, positive=positive)
-            return replace(voice, run=replace(voice.run, cfg=replace(voice.run.cfg, task=task)))
-
-        return replace(self, voices=tuple(map(judged, self.voices)))
+        voices = (replace(voice, run=voice.run.judged_by(positive)) for voice in self.voices)
+        return replace(self, voices=tuple(voices))
 
     def judge(self, examples: Sequence[Example]) -> tuple[list[Judged], Judged]:
         """What each voice says of examples, and all together."""

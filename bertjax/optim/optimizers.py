@@ -15,12 +15,17 @@ from bertjax.facts import Facts
 from bertjax.optim.schedules import Turns, learning_rate
 from bertjax.tree import path_name
 
+Moves = Callable[[str], Any]  # path -> int32 scalar: 1 where that parameter moves, else 0
 
-def scale_by_adam(cfg: OptimConfig) -> optax.GradientTransformationExtraArgs:
+
+def scale_by_adam(
+    cfg: OptimConfig, moves: Moves | None = None
+) -> optax.GradientTransformationExtraArgs:
     """Adam's direction; the moments stay as they were unless `finite`, an extra argument, holds.
 
     With bias correction that of Kingma & Ba 2015, without it m / (√v + eps) with the raw moments
-    (google-research/bert optimization.py).
+    (google-research/bert optimization.py). With `moves` the bias is that of as many steps as the
+    parameter has moved in, each having a count of its own, as in torch; else all share one.
 
     The skipping is in the coefficients and the direction is computed from the new moments, not
     again from the old: so each moment is overwritten in place, in one pass over it, where a
@@ -28,8 +33,9 @@ def scale_by_adam(cfg: OptimConfig) -> optax.GradientTransformationExtraArgs:
     """
 
     def init(params):
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(jnp.zeros([], jnp.int32), zeros, zeros)
+        zeros, count = jax.tree.map(jnp.zeros_like, params), jnp.zeros([], jnp.int32)
+        counts = count if moves is None else jax.tree.map(lambda _: count, params)
+        return optax.ScaleByAdamState(counts, zeros, zeros)
 
     def update(grads, state, params=None, *, finite=True, **_):
         del params
@@ -39,11 +45,23 @@ def scale_by_adam(cfg: OptimConfig) -> optax.GradientTransformationExtraArgs:
         mu = jax.tree.map(lambda m, g: keep_1 * m + take_1 * g, state.mu, grads)
         nu = jax.tree.map(lambda v, g: keep_2 * v + take_2 * g * g, state.nu, grads)
         mu, nu = jax.lax.optimization_barrier((mu, nu))
-        count = state.count + jnp.where(finite, 1, 0)
-        scale_1 = scale_2 = jnp.float32(1)
-        if cfg.bias_correction:
-            scale_1, scale_2 = (1 / (1 - b ** jnp.maximum(count, 1)) for b in (cfg.b1, cfg.b2))
-        updates = jax.tree.map(lambda m, v: m * scale_1 / (jnp.sqrt(v * scale_2) + cfg.eps), mu, nu)
+        taken = jnp.where(finite, 1, 0)
+
+        def counted(path, count):
+            return count + (taken if moves is None else taken * moves(path_name(path)))
+
+        def scales(beta):
+            one = jnp.float32(1)
+            found = jax.tree.map(
+                lambda n: 1 / (1 - beta ** jnp.maximum(n, 1)) if cfg.bias_correction else one, count
+            )
+            return found if moves is not None else jax.tree.map(lambda _: found, mu)
+
+        count = jax.tree_util.tree_map_with_path(counted, state.count)
+        updates = jax.tree.map(
+            lambda m, v, by_1, by_2: m * by_1 / (jnp.sqrt(v * by_2) + cfg.eps),
+            *(mu, nu, scales(cfg.b1), scales(cfg.b2)),
+        )
         return updates, optax.ScaleByAdamState(count, mu, nu)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -141,12 +159,13 @@ def _to_adams_rms() -> optax.GradientTransformation:
 
 
 def optimizer(
-    cfg: OptimConfig, steps: int | Turns, facts: Mapping[str, Facts]
+    cfg: OptimConfig, steps: int | Turns, facts: Mapping[str, Facts], moves: Moves | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """The chain from gradients to updates; decay is multiplied by the learning rate.
 
     `facts` are the parameters', by path: biases and norms (`vector`) are not decayed, as in BERT,
-    ALBERT, LAMB and ModernBERT.
+    ALBERT, LAMB and ModernBERT. `moves` is of parameters that do not all move from the first step
+    on (`scale_by_adam`).
 
     `update` takes `finite`, a bool scalar: where it is false, the state comes back as it was, and
     the updates are not to be used. `position`, if given, is the place in the schedule in steps;
@@ -168,20 +187,28 @@ def optimizer(
         parts.append(clip_by_global_norm(cfg.clip_norm))
     if cfg.optimizer == "muon":
         muon = optax.chain(_steady(_muon()), _to_adams_rms(), decay)
-        adam = optax.chain(scale_by_adam(cfg), decay)
+        adam = optax.chain(scale_by_adam(cfg, moves), decay)
         parts += [optax.masked(muon, orthogonal), optax.masked(adam, others)]
         parts.append(optax.masked(optax.scale(cfg.muon_adam_ratio), others))
     elif cfg.optimizer == "lamb":
-        parts += [scale_by_adam(cfg), decay, optax.masked(optax.scale_by_trust_ratio(), decays)]
+        parts += [
+            scale_by_adam(cfg, moves),
+            decay,
+            optax.masked(optax.scale_by_trust_ratio(), decays),
+        ]
     else:
-        parts += [scale_by_adam(cfg), decay]
+        parts += [scale_by_adam(cfg, moves), decay]
     return optax.chain(*parts, _scale_by_learning_rate(learning_rate(cfg, steps)))
 
 
 def optimizer_by_rates(
-    cfg: OptimConfig, steps: int | Turns, facts: Mapping[str, Facts], rates: Any
+    cfg: OptimConfig,
+    steps: int | Turns,
+    facts: Mapping[str, Facts],
+    rates: Any,
+    moves: Moves | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimizer of `cfg` with each parameter's update, decay included, times its rate.
+    """The `optimizer` of `cfg` with each parameter's update, decay included, times its rate.
 
     The update is scaled and not the gradient: Adam divides a scaled gradient by its own scale
     again, which is why XLNet's layer-wise decay has no effect.
@@ -190,4 +217,4 @@ def optimizer_by_rates(
     def scale(updates, _):
         return jax.tree.map(lambda update, rate: update * rate, updates, rates)
 
-    return optax.chain(optimizer(cfg, steps, facts), optax.stateless(scale))
+    return optax.chain(optimizer(cfg, steps, facts, moves), optax.stateless(scale))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bertjax.config import TaskConfig
+from bertjax.tasks.tag_schemes import OUTSIDE
 
 _SQUAD = {
     "f1": "SQuAD's evaluate-v2.0.py, between 0 and 1; the best of the given answers",
@@ -41,7 +42,7 @@ _CONVENTIONS = {
         "recall": "conlleval (seqeval's default, micro average)",
         "strict_f1": "seqeval with mode='strict', scheme={scheme}: what breaks the scheme is no "
         "entity",
-        "accuracy": "of words; one of which nothing is said, as it was cut off, counts as wrong",
+        "accuracy": "of words; one of which nothing is said, as it was cut off, counts as {unsaid}",
         "macro_f1": "scikit-learn f1_score(average='macro') of words: the tags that occur in the "
         "file or in the predictions",
     },
@@ -65,7 +66,11 @@ def conventions(task: TaskConfig, metrics: Iterable[str]) -> dict[str, str]:
         }
     positive = positive_label(task, task.labels) if task.labels else ""
     scheme = task.learnt_scheme
-    return {name: known[name].format(positive=positive, scheme=scheme) for name in metrics}
+    unsaid = OUTSIDE if OUTSIDE in task.labels else "wrong"
+    return {
+        name: known[name].format(positive=positive, scheme=scheme, unsaid=unsaid)
+        for name in metrics
+    }
 
 
 def table_convention(report: Iterable[str]) -> str | None:

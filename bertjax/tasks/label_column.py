@@ -87,7 +87,7 @@ def any_each(column: LabelColumn, separator: str, account: Account) -> Decided:
         return Decided(_each(column, rows, _gone(rows), lambda found: _switched_on(found)), names)
     rows = [list(found) if isinstance(found, Mapping) else found for found in rows]
     present = [found for found in rows if found is not None]
-    if _are_vectors(present):
+    if _are_vectors(present, column.named):
         names = column.named or tuple(f"LABEL_{i}" for i in range(len(present[0])))
         if len(names) != len(present[0]):
             raise UserError(
@@ -272,14 +272,14 @@ def _items(value: Any, separator: str) -> list[Any] | Mapping[str, Any] | None:
     return [value] if found is None else found
 
 
-def _are_vectors(rows: Sequence[Any]) -> bool:
+def _are_vectors(rows: Sequence[Any], named: Sequence[str]) -> bool:
     """Whether rows are vectors of 0 and 1, all equally long, and no lists of the labels 0 and 1."""
     sizes = {len(found) for found in rows}
-    if len(sizes) != 1 or min(sizes) < 2:
+    if len(sizes) != 1 or not all(_is_switch(item) for found in rows for item in found):
         return False
-    if not all(_is_switch(item) for found in rows for item in found):
-        return False
-    return len({tuple(map(str, found)) for found in rows}) > 1
+    if sizes == {len(named)} and not {"0", "1"} & set(map(key_of, named)):
+        return True
+    return min(sizes) >= 2 and len({tuple(map(str, found)) for found in rows}) > 1
 
 
 def _is_switch(item: Any) -> bool:

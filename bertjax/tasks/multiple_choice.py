@@ -27,7 +27,8 @@ def read(
 
     A table has the columns `data.text`, `data.choices` and `data.label`. Where `data.text_pair`
     names one, it begins every ending: SWAG's `sent2`, a question. The label is the right ending's
-    number from 0, its letter (A, B, ...) or its column's name; it becomes the number. A directory
+    number from 0, its letter (A, B, ...) or its column's name; it becomes the number. Where columns
+    have numbers as names, all labels of the file are either. A directory
     or a .json file, where no `data.layout` says otherwise, is RACE's: its questions have as many
     options as `data.choices` has names, and one with a `_` in it has the option put there
     (facebookresearch/fairseq examples/roberta/preprocess_RACE.py).
@@ -40,8 +41,8 @@ def read(
     rows = list(_race(path, account) if race else _table(path, cfg, labelled, account))
     present = [label for *_, label in rows if not is_missing(label)]
     spell = spelt_number if all(map(is_number, present)) else spelt
-    if spell is spelt_number:
-        _refuse_counting_from_one(path, {spell(label) for label in present}, cfg.data.choices)
+    words = {spell(v) for v in present if is_number(v) or isinstance(v, str)}
+    by_name = _are_names(path, words, cfg.data.choices)
     examples = []
     for place, id, texts, label in rows:
         try:
@@ -52,7 +53,7 @@ def read(
                 )
             if not all(text.strip() for text in texts):
                 raise Problem("blank text", "the text or one of its endings is blank")
-            number = _number(label, spell, cfg.data.choices) if labelled else None
+            number = _number(label, spell, cfg.data.choices, by_name) if labelled else None
         except Problem as problem:
             account.leave(place, problem)
         else:
@@ -75,13 +76,30 @@ def _table(path: str, cfg: FinetuneConfig, labelled: bool, account: Account) -> 
         yield row.place, row.id, (values[data.text], *endings), row.labels.get(data.label)
 
 
-def _refuse_counting_from_one(path: str, labels: set[str], choices: Sequence[str]) -> None:
-    """Refuse a column of numbers from 1: all but the last would mean another ending."""
-    if labels == {str(i + 1) for i in range(len(choices))} and not labels & set(choices):
+def _are_names(path: str, labels: set[str], choices: Sequence[str]) -> bool:
+    """Whether digits are names of endings and not their numbers from 0, which a column says.
+
+    Raises:
+        UserError: numbers from 1, of which all but the last would mean another ending; or digits
+            that are both or neither, as where the endings are columns of a file without a header.
+    """
+    if labels == {str(i + 1) for i in range(len(choices))} and not labels <= set(choices):
         raise UserError(
             f"{path}: the labels go from 1 to {len(choices)}, and endings are counted from 0: "
             "subtract 1, or give letters or the names of data.choices"
         )
+    digits = {label for label in labels if label.isdecimal()}
+    named = {name: str(i) for i, name in enumerate(choices) if name.isdecimal()}
+    if all(name == number for name, number in named.items()):
+        return False
+    names, numbers = digits <= named.keys(), digits <= {str(i) for i in range(len(choices))}
+    if names == numbers and any(named.get(label) != label for label in digits):
+        raise UserError(
+            f"{path}: data.choices={','.join(choices)} names endings by numbers, and the labels "
+            f"{', '.join(sorted(digits)[:5])} are {'both' if names else 'neither all'} such names "
+            f"{'and' if names else 'nor all'} numbers of endings from 0: give letters (A, B, ...)"
+        )
+    return names
 
 
 def _race(path: str, account: Account) -> Iterator[_Row]:
@@ -91,15 +109,15 @@ def _race(path: str, account: Account) -> Iterator[_Row]:
         yield item.place, item.id, (item.article, *endings), item.answer
 
 
-def _number(value: Any, spell: Callable[[Any], str], choices: Sequence[str]) -> int:
+def _number(value: Any, spell: Callable[[Any], str], choices: Sequence[str], by_name: bool) -> int:
     """The number of the ending that a label means; `Problem` where it means none."""
     if is_missing(value):
         raise Problem("without a label", f"no label: {'null' if value is None else repr(value)}")
     label, letters = spell(value), string.ascii_uppercase[: len(choices)]
+    if label in choices and (by_name or not label.isdecimal()):
+        return choices.index(label)
     if label.isdecimal() and int(label) < len(choices):
         return int(label)
-    if label in choices:
-        return choices.index(label)
     if len(label) == 1 and label.upper() in letters:
         return letters.index(label.upper())
     raise Problem(

@@ -166,9 +166,10 @@ class SpanQA:
     def _best(
         self, examples: Sequence[Example], scores: Sequence[SpanScores]
     ) -> tuple[float, float]:
-        f1, _ = self._judge(examples, [_best_text(score) for score in scores])
-        leads = np.array([_lead(score) for score in scores])
-        return squad.best_threshold(f1, _answerable(examples), leads)
+        texts, answerable = [_best_text(score) for score in scores], _answerable(examples)
+        f1, _ = self._judge(examples, texts)
+        f1 = np.where(answerable, f1, [not text for text in texts])  # as find_best_thresh asks
+        return squad.best_threshold(f1, answerable, np.array([_lead(score) for score in scores]))
 
     def _answer(self, score: SpanScores) -> str:
         """The prediction; empty for no answer."""
@@ -179,13 +180,17 @@ class SpanQA:
     def _judge(
         self, examples: Sequence[Example], predicted: Sequence[str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """F1 and exact match of each prediction, float64 [E]; of a question without an answer, 1
-        for an empty prediction."""
+        """F1 and exact match of each prediction, float64 [E].
+
+        Of a question without an answer they are 1 for an empty prediction, to SQuAD's script also
+        for one of which normalisation leaves nothing, such as "the"; that of CMRC knows none.
+        """
+        known = self.task.scoring == "squad"
         values = np.zeros((2, len(examples)))
         for i, (example, text) in enumerate(zip(examples, predicted, strict=True)):
             answers = _answers(example) or []
             for metric, measure in enumerate(_SCORINGS[self.task.scoring]):
-                values[metric, i] = measure(text, answers) if answers else float(not text)
+                values[metric, i] = measure(text, answers) if answers or known else float(not text)
         return values[0], values[1]
 
 

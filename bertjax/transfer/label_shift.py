@@ -36,28 +36,30 @@ def em_shares(probabilities: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return new
 
 
-def bbse_weights(confusion: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """How many times more often each class is there: Ĉ⁻¹μ̂ (Lipton, Wang & Smola 2018, section 4).
+def bbse_shares(confusion: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The share of each class from a model's errors (Lipton, Wang & Smola 2018, section 4).
+
+    Ĉ⁻¹μ̂ is how many times more often a class is there than among the held-out rows, which Ĉ is made
+    of: so its share is that times the sum of the class's column.
 
     Args:
-        confusion: [C, C], the share of held-out labelled rows that are predicted as the row's class
-            and are of the column's.
-        predicted: [C], the shares of the predictions for rows without labels.
+        confusion: Ĉ [C, C], the share of held-out labelled rows that are predicted as the row's
+            class and are of the column's.
+        predicted: μ̂ [C], the shares of the predictions for rows without labels.
 
     Returns:
-        [C], of 0 and more: what sampling makes negative is 0. The model's shares times these sum
-        up to 1 where nothing was negative.
+        [C], of 0 and more: what sampling makes negative is 0. Where nothing was, the sum is 1.
 
     Raises:
         NotInvertible: there is no Ĉ⁻¹, as where a class is not there or is never predicted.
     """
     if np.linalg.matrix_rank(confusion) < len(confusion):
         raise NotInvertible
-    return np.maximum(np.linalg.solve(confusion, predicted), 0.0)
+    return np.maximum(np.linalg.solve(confusion, predicted), 0.0) * confusion.sum(axis=0)
 
 
 def confusion_shares(predicted: np.ndarray, true: np.ndarray, classes: int) -> np.ndarray:
-    """The matrix that `bbse_weights` takes, of class ids [E] of labelled rows."""
+    """The matrix that `bbse_shares` takes, of class ids [E] of labelled rows."""
     counts = np.zeros((classes, classes))
     np.add.at(counts, (predicted, true), 1.0)
     return counts / len(true)

@@ -21,7 +21,7 @@ from bertjax.finetuning.step import Pace, make_steps
 from bertjax.finetuning.unfreezing import lowest_depth
 from bertjax.model.task import TaskShape, apply_task
 from bertjax.objectives.consistency import divergence
-from bertjax.optim.schedules import Turns
+from bertjax.optim.schedules import Turns, learning_rate
 from bertjax.tree import flatten
 
 SHAPE = TaskShape("classification", 2)
@@ -147,6 +147,19 @@ def test_layers_join_from_the_top_and_are_bit_equal_before(stepped):
     top = {"pooler", "head"}
     lower = {"layer_0", *top, "layer_1"}
     assert moved == [top, {*top, "layer_1"}, lower, {*lower, "embeddings"}, {*lower, "embeddings"}]
+
+
+@pytest.mark.mesh
+@pytest.mark.slow
+@pytest.mark.parametrize(("layer", "joins"), [("layer_0", 2), ("layer_1", 1), ("pooler", 0)])
+def test_the_first_step_of_a_layer_is_adams_first(layer, joins, stepped):
+    """Whenever it joins: m / √v of one gradient is ±1, but for small ones beside eps."""
+    cfg, states, _ = stepped
+    rate = float(learning_rate(cfg.optim, Turns(0, 0, 9))(joins))
+    before, after = (flatten(states[i][layer]) for i in (joins, joins + 1))
+    for path in (path for path in before if path.endswith("kernel")):
+        step = (before[path] - after[path]) / rate - cfg.optim.weight_decay * before[path]
+        assert np.abs(step).max() == pytest.approx(1, rel=1e-2)
 
 
 @pytest.mark.mesh

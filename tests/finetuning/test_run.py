@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from unittest.mock import Mock
 
 import jax
 import numpy as np
@@ -140,6 +141,16 @@ def test_pictures_say_what_they_are_of(tables, tmp_path, monkeypatch):
     drawn["curve"].canvas.draw()
     box = legend.get_window_extent()
     assert not any(axes.get_window_extent().overlaps(box) for axes in (above, below))
+
+
+def test_a_run_is_done_before_it_is_drawn(unbroken, tables, tmp_path, monkeypatch):
+    """A picture that cannot be made costs no result."""
+    path = shutil.copytree(unbroken, tmp_path / "run")
+    (path / "results.json").unlink()
+    monkeypatch.setattr(run.plots, "draw", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        finetune(config(*tables), path, start())
+    assert_same_run(path, unbroken)
 
 
 @pytest.mark.slow

@@ -46,6 +46,16 @@ def test_one_label_is_one_in_every_file_however_it_is_spelt(tmp_path, family, tr
     assert [e.label for e in open_splits(named).dev] == [e.label for e in splits.train]
 
 
+def test_vectors_that_are_all_alike_are_vectors_where_those_of_train_are(tmp_path):
+    rows = {"train": np.eye(12, dtype=int).tolist(), "dev": [[0, 0, 1] + [0] * 9] * 2}
+    for name, labels in rows.items():
+        lines = (json.dumps({"text": f"{name} {i}", "label": x}) for i, x in enumerate(labels))
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    data = ExamplesConfig(train=str(tmp_path / "train.jsonl"), dev=str(tmp_path / "dev.jsonl"))
+    splits = open_splits(FinetuneConfig(task=TaskConfig(family="multi_label"), data=data))
+    assert [e.label for e in splits.dev] == [("LABEL_2",)] * 2
+
+
 texts = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40)
 
 

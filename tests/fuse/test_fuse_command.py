@@ -77,7 +77,27 @@ def test_what_is_stored_predicts_as_it_was_learned(method, home, tmp_path, capfd
     assert main(["info", str(out)]) == 0
     assert f"method    {method}" in capfd.readouterr().out
     table = (out / "table.md").read_text()
-    assert "on none of which a model was trained" in table and "95 % interval" in table
+    assert "on none of which a model was trained\n" in table and "95 % interval" in table
+
+
+@pytest.mark.slow
+def test_all_are_compared_by_the_f1_of_one_class(home, tmp_path):
+    """As `evaluate` tells it, whatever each run was judged by; one run's examples are gone."""
+    config_json = Path(shutil.copytree(home / "b", tmp_path / "b")) / "config.json"
+    text = config_json.read_text().replace('"positive": ""', '"positive": "bad"')
+    config_json.write_text(text.replace("train.tsv", "gone.tsv"))
+    assert open_saved(tmp_path / "b").cfg.task.positive == "bad"
+    new = ["--data", str(home / "new.tsv")]
+    for given, positive in ((["task.positive=bad"], "bad"), ([], "good")):
+        words = [str(home / "a"), str(tmp_path / "b"), *given, *new]
+        out = tmp_path / positive
+        assert main(["fuse", *words, "--method", "average", "--out", str(out)]) == 0
+        assert main(["evaluate", *words, "--out", str(tmp_path / "s.json")]) == 0
+        content, scores = results(out), json.loads((tmp_path / "s.json").read_text())["scores"]
+        assert content["conventions"]["f1"].startswith(f"of '{positive}'")
+        assert content["says"][0].endswith("a model was trained, as far as is known")
+        for row in content["rows"][:2]:
+            assert row["metrics"]["f1"] == pytest.approx(scores[row["name"]]["f1"])
 
 
 @pytest.mark.slow
@@ -183,6 +203,9 @@ def test_rows_that_a_model_was_trained_on_teach_nothing(home, tmp_path, capfd):
         (["a", "b", "--data", "new.tsv", "--method", "vote", "--votes", "2"], "for entities"),
         (["a", "b", "--data", "new.tsv", "--method", "stack", "--votes", "1"], "only vote counts"),
         (["a", "b", "--data", "new.tsv", "--method", "blend"], "invalid choice: 'blend'"),
+        (["a", "b", "data.text=x", "--method", "vote"], "how a file is read, and none is"),
+        (["a", "b", "task.positive=x", "--data", "new.tsv", "--method", "vote"], "not one of"),
+        (["a", "b", "data.max_length=8", "--data", "new.tsv", "--method", "vote"], "keeps its"),
         (["new.tsv", "b", "--data", "new.tsv", "--method", "vote"], "is a file"),
     ],
     ids=lambda x: x if isinstance(x, str) else "-".join(x[:2]),

@@ -17,9 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bertjax.config import FinetuneConfig, TaskConfig
+from bertjax.errors import UserError
 from bertjax.fuse import soup
 from bertjax.fuse.cells import cells
+from bertjax.fuse.compare import compare
 from bertjax.fuse.stack import apply_stack, fit_stack
+from bertjax.fuse.voices import Judged
 from bertjax.fuse.votes import elect_spans, majority
 from bertjax.fuse.ways import LEARNED, Mean, Vote, learn, way_from, why_not
 from bertjax.fuse.weights import fit_to_classes, fit_to_numbers
@@ -260,6 +263,15 @@ def test_what_no_family_has():
     assert "only average" in why_not("weighted", task("span_qa", ()))
     assert "has no I-Y" in why_not("vote", task("tagging", TAGS[:4], "IOB2"))
     assert not why_not("weighted", task("regression", ())) and not why_not("stack", task())
+
+
+@pytest.mark.parametrize("family", ["classification", "span_qa"])
+def test_one_example_compares_no_models(family):
+    judge = task(family, LABELS if family == "classification" else ())
+    example = Example("f:1", "0", ("q", "a house"), "a" if family == "classification" else ())
+    said = [Judged(name, judge, [np.array([0.6, 0.3, 0.1])] * 2) for name in "xy"]
+    with pytest.raises(UserError, match=r"2 held-out examples, 1 of them different: .*; give more"):
+        compare(said, 2, [example, example], judge.metrics[0])
 
 
 def test_a_soup_is_the_mean_leaf_by_leaf():

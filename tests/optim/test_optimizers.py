@@ -133,6 +133,37 @@ def test_adamw_with_bias_correction_is_pytorchs():
     assert_close(ours(cfg), {name: t.detach().numpy() for name, t in tensors.items()})
 
 
+def test_a_layer_that_joins_later_is_pytorchs_that_had_no_gradient_before():
+    """Also where the step in which it joins is left out, as it is not finite."""
+    torch = pytest.importorskip("torch")
+    cfg = OptimConfig(learning_rate=1e-2, bias_correction=True)
+    late, joins, left_out = {name for name in SHAPES if name.startswith("layer_0")}, 6, 6
+    tensors = {name: torch.nn.Parameter(torch.tensor(a)) for name, a in draw(0).items()}
+    adam = torch.optim.Adam(tensors.values(), lr=1e-2, betas=(cfg.b1, cfg.b2), eps=cfg.eps)
+    params = tree(draw(0))
+    state = optimizers.scale_by_adam(cfg, lambda path: 1).init(params)
+
+    @jax.jit
+    def step(params, state, grads, number):
+        def moves(path):
+            return (number >= joins).astype(jnp.int32) if path in late else 1
+
+        rule = optimizers.scale_by_adam(cfg, moves)
+        finite = number != left_out
+        updates, state = rule.update(grads, state, params, finite=finite)
+        return jax.tree.map(lambda p, u: p - 1e-2 * u * finite, params, updates), state
+
+    for number, grads in enumerate(gradients()):
+        still = late if number < joins else set()
+        given = {name: 0 * a if name in still else a for name, a in grads.items()}
+        params, state = step(params, state, tree(given), number)
+        if number != left_out:
+            for name, tensor in tensors.items():
+                tensor.grad = None if name in still else torch.tensor(grads[name])
+            adam.step()
+    assert_close(by_path(params), {name: t.detach().numpy() for name, t in tensors.items()})
+
+
 @pytest.mark.parametrize("clip_norm", [0.0, 1.0])
 def test_adam_without_bias_correction_is_berts(clip_norm):
     """google-research/bert optimization.py: AdamWeightDecayOptimizer.apply_gradients."""

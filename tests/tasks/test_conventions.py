@@ -59,6 +59,14 @@ def test_every_number_has_one(family, scoring, scheme):
     assert bool(tables) == bool(table_convention(found.get("report") or ()))
 
 
+def test_a_word_that_was_cut_off_is_outside_where_there_is_that_tag():
+    """A model says it of such words (`Tagging.merge`), so it is right where no entity is."""
+    plain = TaskConfig(family="tagging", labels=("NOUN", "VERB"))
+    entities = TaskConfig(family="tagging", labels=("O", "B-x", "I-x"), scheme="IOB2")
+    assert conventions(plain, ["accuracy"])["accuracy"].endswith("cut off, counts as wrong")
+    assert conventions(entities, ["accuracy"])["accuracy"].endswith("cut off, counts as O")
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1), st.sampled_from(["", *"ab"]))
 def test_f1_is_of_the_class_that_its_convention_names(drawn, positive):
     truth, predicted = (np.array(side, int) for side in zip(*drawn, strict=True))

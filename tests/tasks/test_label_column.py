@@ -236,7 +236,7 @@ def test_sets_of_labels_however_they_are_written(rows, writer):
 @given(
     st.integers(2, 5).flatmap(
         lambda size: st.lists(
-            st.lists(st.integers(0, 1), min_size=size, max_size=size), min_size=2, max_size=9
+            st.lists(st.integers(0, 1), min_size=size, max_size=size), min_size=1, max_size=9
         )
     ),
     st.sampled_from(["list", "float", "bool", "text", "array", "separated"]),
@@ -251,6 +251,9 @@ def test_vectors_are_those_of_scikit_learn(rows, kind):
         "array": lambda row: str(np.array(row)),
         "separated": lambda row: ",".join(map(str, row)),
     }[kind]
+    known = several(column([made(row) for row in rows], named="vwxyz"[: len(rows[0])]))
+    binary = MultiLabelBinarizer(classes=list(known.declared)).fit_transform(known.labels)
+    assert known.declared == tuple("vwxyz"[: len(rows[0])]) and binary.tolist() == rows
     decided = several(column([made(row) for row in rows]))
     if len({tuple(row) for row in rows}) == 1:
         return  # a column of one value, which leaves nothing to learn
@@ -258,14 +261,14 @@ def test_vectors_are_those_of_scikit_learn(rows, kind):
     assert decided.declared == names
     binary = MultiLabelBinarizer(classes=list(names)).fit_transform(decided.labels)
     assert binary.tolist() == rows
-    named = several(column([made(row) for row in rows], named="vwxyz"[: len(rows[0])]))
-    assert named.declared == tuple("vwxyz"[: len(rows[0])])
 
 
 def test_lists_of_class_numbers_are_no_vectors():
     assert several(column([[0], [0, 1], [2]])).labels == [("0",), ("0", "1"), ("2",)]
     assert several(column(["0", "1", "0,1"])).labels == [("0",), ("1",), ("0", "1")]
     assert several(column([[1.0], [2]])).labels == [("1",), ("2",)]
+    assert several(column([[0, 1]], named="01")).labels == [("0", "1")]
+    assert several(column([[1, 0]], named=("False", "True"))).labels == [("True", "False")]
 
 
 def test_other_vectors_and_objects():

@@ -88,6 +88,61 @@ def test_the_name_of_an_ending_comes_before_its_letter(tmp_path):
     assert example.label == 1
 
 
+def written(path, choices, labels) -> str:
+    rows = [f"q{i}\t" + "\t".join("abcd") + f"\t{label}" for i, label in enumerate(labels)]
+    path.write_text("\n".join(["\t".join(["sent1", *choices, "label"]), *rows]) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("choices", "labels", "expected"),
+    [
+        ("1234", "1234", [0, 1, 2, 3]),  # names
+        ("1234", "4444", [3, 3, 3, 3]),
+        ("1234", "1203", [1, 2, 0, 3]),  # numbers
+        ("2345", "0123", [0, 1, 2, 3]),
+        ("2345", "5325", [3, 1, 0, 3]),
+        ("1023", "3223", [3, 2, 2, 3]),  # either
+        ("1234", "ABDC", [0, 1, 3, 2]),
+        (("01", "02", "03", "04"), ("01", "02"), [0, 1]),
+    ],
+)
+def test_a_column_of_digits_is_of_names_or_of_numbers(tmp_path, choices, labels, expected):
+    path = written(tmp_path / "a.tsv", choices, labels)
+    examples, _ = multiple_choice.read(path, config(choices=tuple(choices)))
+    assert [e.label for e in examples] == expected
+
+
+@pytest.mark.parametrize(
+    ("choices", "labels", "says"),
+    [
+        ("1234", "1233", "the labels 1, 2, 3 are both such names and numbers of endings from 0"),
+        ("1023", "0123", "the labels 0, 1, 2, 3 are both such names and numbers"),
+        ("1234", "04", "the labels 0, 4 are neither all such names nor all numbers"),
+        ("2345", "1234", "the labels go from 1 to 4, and endings are counted from 0"),
+    ],
+)
+def test_digits_that_are_both_or_neither_are_refused(tmp_path, choices, labels, says):
+    path = written(tmp_path / "a.tsv", choices, labels)
+    with pytest.raises(UserError) as caught:
+        multiple_choice.read(path, config(choices=tuple(choices), skip_bad_rows=True))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", ["0213", "1234"])
+def test_columns_without_a_header_are_not_taken_for_names(tmp_path, labels):
+    """Though these are called 2 to 5."""
+    path = tmp_path / "a.tsv"
+    written(path, "2345", labels)
+    path.write_text(path.read_text().split("\n", 1)[1])
+    cfg = config(choices=tuple("2345"), header=False, text="1", label="6")
+    if labels == "0213":
+        assert [e.label for e in multiple_choice.read(str(path), cfg)[0]] == [0, 2, 1, 3]
+    else:
+        with pytest.raises(UserError, match="the labels go from 1 to 4"):
+            multiple_choice.read(str(path), cfg)
+
+
 RACE = {
     "id": "middle1.txt",
     "article": "A cat opens the door.",

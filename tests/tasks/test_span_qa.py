@@ -249,6 +249,20 @@ def test_scores_by_hand():
     assert "best_f1" not in plain
 
 
+@pytest.mark.parametrize(
+    ("text", "scoring", "expected"),
+    [("the", "squad", 1), (".", "squad", 1), ("t", "squad", 0), (".", "cmrc", 0)],
+)
+def test_what_normalisation_leaves_nothing_of_is_no_answer(text, scoring, expected):
+    """As evaluate-v2.0.py scores it; its search for a threshold asks whether there is a text."""
+    example = Example("f:1", "0", ("?", "stuvwx"), ())
+    said = scores_of(null=-3.0, s=0.5)
+    said["candidates"][0]["text"] = text
+    result = SpanQA(config(no_answer=True, scoring=scoring)).score([example], [said])
+    assert result["f1"] == result["exact_match"] == result["no_answer_f1"] == expected
+    assert (result["best_f1"], result["report"]["best_f1_threshold"]) == (1, -4.5)
+
+
 def test_predictions_are_json(tiny):
     (prediction,) = SpanQA(config()).predict(labelled(1, True), [scores_of(s=1.0, t=0.0)])
     assert json.loads(json.dumps(prediction)) == prediction

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from bertjax.transfer.label_shift import (
     NotInvertible,
-    bbse_weights,
+    bbse_shares,
     confusion_shares,
     corrected,
     em_shares,
@@ -21,19 +21,29 @@ from bertjax.transfer.label_shift import (
 
 
 def test_bbse_by_hand():
-    found = bbse_weights(np.array([[0.4, 0.1], [0.1, 0.4]]), np.array([0.35, 0.65]))
-    np.testing.assert_allclose(found, [0.5, 1.5], atol=1e-6)
+    found = bbse_shares(np.array([[0.4, 0.1], [0.1, 0.4]]), np.array([0.35, 0.65]))
+    np.testing.assert_allclose(found, [0.5 * 0.5, 0.5 * 1.5], atol=1e-6)
+
+
+@given(st.integers(2, 5), st.integers(0, 10**6))
+def test_bbse_finds_the_shares_that_there_are(classes, seed):
+    """Whatever those of the held-out rows, by a model of the same errors on both."""
+    draw = np.random.default_rng(seed)
+    errors = 0.6 * np.eye(classes) + 0.4 * draw.dirichlet(np.ones(classes), classes).T
+    held_out, true = draw.dirichlet(np.full(classes, 3.0), 2) * 0.9 + 0.1 / classes
+    found = bbse_shares(errors * held_out, errors @ true)
+    np.testing.assert_allclose(found, true, atol=1e-9)
 
 
 def test_what_sampling_makes_negative_is_none():
-    found = bbse_weights(np.array([[0.4, 0.1], [0.1, 0.4]]), np.array([0.1, 0.9]))
-    np.testing.assert_allclose(found, [0.0, (0.4 * 0.9 - 0.1 * 0.1) / 0.15], atol=1e-6)
+    found = bbse_shares(np.array([[0.4, 0.1], [0.1, 0.4]]), np.array([0.1, 0.9]))
+    np.testing.assert_allclose(found, [0.0, 0.5 * (0.4 * 0.9 - 0.1 * 0.1) / 0.15], atol=1e-6)
 
 
 @pytest.mark.parametrize("matrix", [[[0.5, 0.5], [0, 0]], [[0.5, 0], [0.5, 0]]])
 def test_errors_that_tell_nothing_have_no_inverse(matrix):
     with pytest.raises(NotInvertible):
-        bbse_weights(np.array(matrix), np.array([0.5, 0.5]))
+        bbse_shares(np.array(matrix), np.array([0.5, 0.5]))
 
 
 def test_one_step_of_em_by_hand_and_where_it_ends():
@@ -72,8 +82,8 @@ def test_both_find_the_shares_of_drawn_rows():
     confusion = confusion_shares(guessed["dev"], labels["dev"], 2)
     theirs = confusion_matrix(labels["dev"], guessed["dev"], normalize="all").T
     np.testing.assert_allclose(confusion, theirs)
-    weights = bbse_weights(confusion, shares_of(guessed["new"], 2))
-    np.testing.assert_allclose(weights * even, true, atol=0.02)
+    found = bbse_shares(confusion, shares_of(guessed["new"], 2))
+    np.testing.assert_allclose(found, true, atol=0.02)
     right = [
         (said.argmax(1) == labels["new"]).mean()
         for said in (says["new"], corrected(says["new"], even, true))
