@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bertjax.config import ModelConfig
+from bertjax.huggingface.systems.activations import ACTIVATIONS, activation_of
 from bertjax.huggingface.systems.bert import CLASSIFIER
 from bertjax.huggingface.systems.system import (
     INITIAL,
@@ -87,6 +88,8 @@ def _read_modern(content: Content) -> dict[str, Any]:
         "feed_forward": "glu",
         "type_vocab_size": 0,
         "pooler": "transform",
+        # That of every head's transform, whatever the layers have.
+        "head_activation": activation_of(content, "classifier_activation", "gelu"),
         "head_bias": value_of(content, "decoder_bias", bool, True),
     }
 
@@ -105,6 +108,7 @@ def _write_modern(cfg: ModelConfig, special: SpecialIds) -> Content:
         "attention_bias": False,
         "mlp_bias": False,
         "classifier_bias": False,
+        "classifier_activation": ACTIVATIONS[cfg.head_activation or cfg.activation],
         "decoder_bias": cfg.head_bias,
         "cls_token_id": special.cls,
         "sep_token_id": special.sep,
