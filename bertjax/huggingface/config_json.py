@@ -38,6 +38,8 @@ _FREE = (
     "scaled_init",
     "hidden_dropout",
 )
+# What `ModelConfig.layer` reads: others may make the same layers.
+_OF_LAYERS = ("local_window", "global_every", "rotary_base", "local_rotary_base", "first_norm")
 
 
 def first_position(system: System, special: SpecialIds) -> int:
@@ -98,9 +100,7 @@ def _refuse_others(cfg: ModelConfig, content: dict[str, Any], architecture: Arch
         for one in (cfg, read)
     )
     unused = [*_FREE, *([] if cfg.head_transform else ["head_activation"])]
-    unused += [] if cfg.positions == "rotary" else ["rotary_base"]
-    unused += [] if cfg.local_window and cfg.positions == "rotary" else ["local_rotary_base"]
-    unused += [] if cfg.local_window else ["global_every"]
+    unused += _OF_LAYERS if cfg.layer_specs == read.layer_specs else []
     for name, value in ours.items():
         if name not in unused and theirs[name] != value:
             raise UserError(

@@ -12,11 +12,19 @@ from family import FAMILY
 from bertjax import huggingface
 from bertjax.config import ModelConfig
 from bertjax.errors import UserError
-from bertjax.huggingface.config_json import from_hub_config, to_hub_config
+from bertjax.huggingface.config_json import (
+    from_hub_config,
+    obstacle_to_export,
+    to_hub_config,
+)
 from bertjax.huggingface.names import architecture_of
 from bertjax.text.special import SpecialIds
 
-SMALL: dict[str, Any] = FAMILY["modernbert"] | {"vocab_size": 100, "intermediate_size": 8}
+SMALL: dict[str, Any] = FAMILY["modernbert"] | {
+    "vocab_size": 100,
+    "intermediate_size": 8,
+    "num_layers": 2,
+}
 CONTENT = {"model_type": "modernbert", "vocab_size": 100}
 
 
@@ -24,11 +32,13 @@ def read(**fields: Any) -> ModelConfig:
     return from_hub_config(CONTENT | fields, Path("config.json"))
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"num_layers": 2, "global_every": 2, "activation": "silu", "head_activation": "relu"}],
-    ids=["head"],
-)
+EXPORTED = {
+    "head": {"global_every": 2, "activation": "silu", "head_activation": "relu"},
+    "none local": {"local_window": 0, "rotary_base": 40.0},
+}
+
+
+@pytest.mark.parametrize("fields", EXPORTED.values(), ids=EXPORTED)
 def test_what_is_exported_is_what_is_computed_and_read_back(fields, tmp_path) -> None:
     cfg = oracle.random_config(3, **SMALL | fields)
     params, batch = oracle.random_params(cfg, 3), oracle.random_batch(cfg, 0, 3)
@@ -51,3 +61,21 @@ def test_the_curve_of_the_heads_is_their_own() -> None:
     cfg = ModelConfig(**SMALL | {"activation": "silu"})
     written = to_hub_config(cfg, SpecialIds(0, 1, 2, 3, 4), architecture_of(cfg))
     assert written["classifier_activation"] == "silu"
+
+
+def test_which_layers_are_local_is_what_they_compute() -> None:
+    """Of several fields that make the same layers, each is exported, and read as the plainest."""
+    kinds = ["full_attention", "sliding_attention"]
+    for fields in ({"local_window": 0}, {"global_every": 1}, {"num_layers": 1}):
+        assert obstacle_to_export(ModelConfig(**SMALL | fields)) == ""
+    assert obstacle_to_export(ModelConfig(**SMALL | {"global_every": 2})) == ""
+    for width in (0, 1, 128):
+        cfg = read(layer_types=kinds[:1] * 2, num_hidden_layers=2, local_attention=width)
+        assert (cfg.local_window, cfg.global_every) == (0, 1)
+    assert read(layer_types=kinds, num_hidden_layers=2, local_attention=3).local_window == 1
+    for fields in ({"layer_types": kinds}, {"global_attn_every_n_layers": 2}):
+        for width in (0, 1):
+            with pytest.raises(UserError, match=f"local_attention={width}: only local layers that"):
+                read(num_hidden_layers=2, local_attention=width, **fields)
+    other = ModelConfig(**SMALL | {"num_layers": 4, "first_norm": True, "global_every": 4})
+    assert "model.first_norm=True: " in obstacle_to_export(other)

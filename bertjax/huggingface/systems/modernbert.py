@@ -71,16 +71,30 @@ def _global_every(content: Content) -> int:
     return every
 
 
+def _local_window(content: Content, every: int) -> int:
+    """Keys to each side that a local layer sees: half of local_attention; 0 where none is local."""
+    width = value_of(content, "local_attention", int, 128)
+    if every == 1:
+        return 0
+    if width < 2:
+        raise ValueError(
+            f"local_attention={width}: only local layers that see a neighbour, from 2 on, are "
+            "supported"
+        )
+    return width // 2
+
+
 def _read_modern(content: Content) -> dict[str, Any]:
     for key in ("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"):
         refuse_unless(content, key, False, reason="only models without biases are supported")
     whole_base, local_base = _bases(content)
+    every = _global_every(content)
     return {
         "positions": "rotary",
         "rotary_base": whole_base,
         "local_rotary_base": local_base,
-        "local_window": value_of(content, "local_attention", int, 128) // 2,
-        "global_every": _global_every(content),
+        "local_window": _local_window(content, every),
+        "global_every": every,
         "norm": "pre",
         "norm_bias": False,
         "first_norm": False,
@@ -95,7 +109,7 @@ def _read_modern(content: Content) -> dict[str, Any]:
 
 
 def _write_modern(cfg: ModelConfig, special: SpecialIds) -> Content:
-    whole = [i % cfg.global_every == 0 for i in range(cfg.num_layers)]
+    whole = [not cfg.local_window or i % cfg.global_every == 0 for i in range(cfg.num_layers)]
     kinds = ["full_attention" if one else "sliding_attention" for one in whole]
     bases = {"full_attention": cfg.rotary_base, "sliding_attention": cfg.local_rotary_base}
     return {
@@ -103,7 +117,7 @@ def _write_modern(cfg: ModelConfig, special: SpecialIds) -> Content:
         "rope_parameters": {
             kind: {"rope_type": "default", "rope_theta": base} for kind, base in bases.items()
         },
-        "local_attention": 2 * cfg.local_window,
+        "local_attention": 2 * cfg.local_window or 128,  # as by default, where no layer is local
         "norm_bias": False,
         "attention_bias": False,
         "mlp_bias": False,
