@@ -19,6 +19,7 @@ from bertjax.huggingface.systems.system import (
     System,
     epsilon,
     refuse_unless,
+    rotation_of,
     short,
     sizes,
     task_heads,
@@ -46,10 +47,10 @@ _TASK = _TRANSFORM | CLASSIFIER
 def _bases(content: Content) -> tuple[float, float]:
     """θ of layers that see whole rows, and of local ones: as today's files say it, or older."""
     parameters = value_of(content, "rope_parameters", dict, {})
+    of_both = rotation_of(content, "rope_scaling")  # which have precedence there too
 
     def base(kind: str, older: str, default: float) -> float:
-        of_kind = value_of(parameters, kind, dict, {})
-        refuse_unless(of_kind, "rope_type", "default", reason="only plain rotation is supported")
+        of_kind = rotation_of(parameters, kind) | of_both
         return value_of(of_kind, "rope_theta", float, value_of(content, older, float, default))
 
     whole = base("full_attention", "global_rope_theta", 160_000.0)
