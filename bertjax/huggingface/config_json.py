@@ -56,6 +56,11 @@ def to_hub_config(
         UserError: the class computes something else than `cfg` does.
     """
     system = architecture.system
+    if not cfg.type_vocab_size and any(field.ours == "type_vocab_size" for field in system.fields):
+        raise UserError(
+            f"model.type_vocab_size=0: {architecture.name} on Hugging Face adds a row of that "
+            "table to every token: train with 1 or more, or choose another model.family"
+        )
     same = {field.theirs: getattr(cfg, field.ours) for field in system.fields}
     rows = cfg.max_positions + first_position(system, special)
     content = {
