@@ -59,7 +59,9 @@ ERNIE1 = MaskingConfig(unit="word", count="bernoulli", random_ids="vocabulary")
 # google-research/albert create_pretraining_data.py: up to three words, p(n) ∝ 1/n, dupe_factor 40.
 ALBERT_NGRAM = MaskingConfig(unit="ngram", max_ngram=3, random_ids="vocabulary", static_copies=40)
 
-# Joshi et al. 2020 (SpanBERT) section 3.1: Geometric(.2) up to ten words, one draw per span.
+# Joshi et al. 2020 (SpanBERT) section 3.1: Geometric(.2) up to ten words, one draw per span. Ours
+# passes over a span that meets another and never cuts a word; facebookresearch/SpanBERT
+# pretraining/fairseq/data/masking.py joins such spans and cuts where the budget ends.
 SPANBERT = MaskingConfig(unit="span", span_p=0.2, span_max=10, share_unit="unit")
 
 # zihangdai/xlnet data_utils.py: n ≤ 5, p(n) ∝ 1/n, exact number of predictions. Ours takes
