@@ -35,14 +35,16 @@ CRAMMING = MaskingConfig(rate=0.25, exact_shares=True, mask_specials=True, rando
 # draws the share for each duplicate of a position, ours once for the position.
 ELECTRA = MaskingConfig(mask_share=0.85, random_share=0.0, with_replacement=True)
 
-# facebookresearch/fairseq mask_tokens_dataset.py (RoBERTa), and its --mask-whole-words, which
+# facebookresearch/fairseq mask_tokens_dataset.py (RoBERTa), which chooses among all tokens of a
+# row, <s> and </s> too, and its --mask-whole-words, of which each special token is a word, which
 # counts words and draws the share per word.
-FAIRSEQ = MaskingConfig(count="fairseq", random_ids="non_special")
+FAIRSEQ = MaskingConfig(count="fairseq", mask_specials=True, random_ids="non_special")
 FAIRSEQ_WWM = MaskingConfig(
     unit="word",
     count="fairseq",
     count_unit="unit",
     share_unit="unit",
+    mask_specials=True,
     random_ids="non_special",
 )
 

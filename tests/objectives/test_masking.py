@@ -211,6 +211,13 @@ def test_bernoulli_rate():
     assert stats.binomtest(len(before), trials, 0.15).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("name", ["fairseq", "fairseq_wwm"])
+def test_fairseq_chooses_special_tokens_as_often_as_others(name):
+    """MaskTokensDataset draws among all tokens of a row, to which <s> was prepended before."""
+    before, _ = many_draws(PRESETS[name])
+    assert stats.binomtest(int((before == SPECIAL.cls).sum()), 40 * B, 0.15).pvalue > 1e-3
+
+
 def test_dynamic_masks_change_each_epoch_and_static_ones_come_back():
     batch = make_batch(0)
 
