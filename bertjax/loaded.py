@@ -18,7 +18,7 @@ from bertjax.errors import UserError, nearest
 from bertjax.finetuning.saved import SavedRun, encoder_of, open_saved, open_start
 from bertjax.fuse.stored import open_fusion
 from bertjax.fuse.voices import Fusion, at_once
-from bertjax.huggingface import declared_vectors
+from bertjax.huggingface import DeclaredVectors, declared_vectors
 from bertjax.predict import Guess
 from bertjax.pretrained import Pretrained, language_model, masked_lm, open_pretrained, tokenizer_of
 from bertjax.probe.pseudo_likelihood import SCORES, pseudo_log_likelihoods
@@ -72,17 +72,21 @@ class Model:
         fine-tuned run the encoder of its best model is used.
 
         Raises:
-            UserError: a text is longer than the model's positions, `cls` of a causal model, a
-                directory of sentence-transformers that makes its vectors otherwise, a
-                fine-tuned run of folds or of adapters, or a fusion, which has no one encoder.
+            UserError: a text is longer than the model's positions or, by default, than a directory
+                of sentence-transformers leaves it; `cls` of a causal model, a directory that makes
+                its vectors otherwise or puts a prompt before each text, a fine-tuned run of folds
+                or of adapters, or a fusion, which has no one encoder.
         """
         cfg, params, tokenizer = self._encoder
         texts = _texts(texts)
+        longest = None
         if pooling is None or normalize is None:
-            own, scaled = self._vectors
+            own, scaled, longest = self._vectors
             pooling = own if pooling is None else pooling
             normalize = scaled if normalize is None else normalize
-        return predict.encode(cfg, params, tokenizer, texts, pooling=pooling, normalize=normalize)
+        return predict.encode(
+            cfg, params, tokenizer, texts, pooling=pooling, normalize=normalize, longest=longest
+        )
 
     def fill_mask(self, text: str, top: int = 5) -> list[tuple[int, list[Guess]]]:
         """For each mask of the text its place among the tokens and the `top` likeliest pieces.
@@ -134,11 +138,11 @@ class Model:
         return together.task.predict(examples, together.scores)
 
     @property
-    def _vectors(self) -> tuple[str, bool]:
-        """The pooling of its own, and whether its vectors have length 1."""
+    def _vectors(self) -> DeclaredVectors:
+        """How its own are made."""
         if isinstance(self.opened, SavedRun):
-            return predict.trained_pooling(self.opened.cfg), False
-        return declared_vectors(self.path) or ("mean", False)
+            return DeclaredVectors(predict.trained_pooling(self.opened.cfg), False, None)
+        return declared_vectors(self.path) or DeclaredVectors("mean", False, None)
 
     def _pretrained(self, method: str) -> Pretrained:
         if not isinstance(self.opened, Pretrained):

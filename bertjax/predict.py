@@ -66,6 +66,7 @@ def encode(
     *,
     pooling: str = "mean",
     normalize: bool = False,
+    longest: int | None = None,
     tokens_at_once: int = 8_192,
 ) -> np.ndarray:
     """A vector of each text, from the last hidden states.
@@ -78,6 +79,7 @@ def encode(
         pooling: `mean` is that of all tokens, special ones among them, as in sentence-transformers;
             `cls` is the state of [CLS].
         normalize: whether to scale each vector to length 1.
+        longest: tokens of a text, special ones among them, after which its owner would cut it.
         tokens_at_once: tokens of a batch, padding included.
 
     Returns:
@@ -85,10 +87,17 @@ def encode(
 
     Raises:
         UserError: another pooling, `cls` of a causal model, or a text longer than the model's
-            positions.
+            positions or `longest`.
     """
     check_pooling(cfg, pooling)
     rows = encode_sentences(cfg, tokenizer, texts)
+    place = int(np.argmax(rows.lengths)) if len(texts) else 0
+    if longest is not None and len(texts) and rows.lengths[place] > longest:
+        raise UserError(
+            f"{texts[place][:60]!r} has {rows.lengths[place]} tokens, and the model's directory "
+            f"cuts a text after {longest}: shorten it, or give pooling and normalize for vectors "
+            f"of whole texts, up to {cfg.max_positions} tokens"
+        )
     found = np.zeros((len(texts), cfg.hidden_size), np.float32)
 
     def run(share: Share) -> jax.Array:

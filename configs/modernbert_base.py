@@ -16,6 +16,7 @@ def get_config() -> PretrainConfig:
     return modernbert_2024(
         ModelConfig(hidden_size=768, num_layers=22, num_heads=12, intermediate_size=1152),
         learning_rate=8e-4,
+        warmup_tokens=3e9,
         batch_size=4608,
         steps=364_000,
     )

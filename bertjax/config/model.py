@@ -12,7 +12,7 @@ from bertjax.config.checks import one_of, require, within
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu")
 ATTENTION = ("full", "causal")
-POOLERS = ("tanh", "gelu", "relu", "transform", "none")
+POOLERS = ("tanh", *ACTIVATIONS, "transform", "none")
 MAX_FEED_FORWARDS = 16
 
 
@@ -74,7 +74,7 @@ class ModelConfig:
     head_bias: bool = True  # a bias a piece
     tied_head: bool = True  # the word table is the last matrix too
     wide_head: bool = False  # the transform is to D: a table of width D - E beside that of words
-    pooler: str = "tanh"  # of a task: dense and tanh | gelu | relu; masked LM's transform; none
+    pooler: str = "tanh"  # a task's dense and its activation | none | transform: masked LM's
     next_sentence_head: bool = True  # pooler and two-way classifier on [CLS]
     replaced_token_head: bool = False  # whether each token is the text's, instead of masked LM
 

@@ -45,7 +45,7 @@ class MaskingConfig:
     exact_shares: bool = False  # shares as exact counts per row (cramming), not draws
     share_unit: str = "piece"  # one mask/random/keep draw per piece or per unit
     random_ids: str = "non_special"  # drawn from: vocabulary | non_special | row_max
-    mask_specials: bool = False  # [CLS] and [SEP] may be chosen (cramming, ModernBERT)
+    mask_specials: bool = False  # [CLS] and [SEP] may be chosen (RoBERTa, ModernBERT)
     with_replacement: bool = False  # positions drawn with replacement, duplicates merged (ELECTRA)
     max_ngram: int = 3  # ngram: n words, 1 ≤ n ≤ max_ngram, p(n) ∝ 1/n
     span_p: float = 0.2  # span: length ~ Geometric(span_p) words, at most span_max

@@ -6,14 +6,16 @@ from bertjax.huggingface.export import ExportReport, export_model, without_next_
 from bertjax.huggingface.importing import Imported, import_model, no_tokenizer
 from bertjax.huggingface.model_card import CardFacts, Evaluation, Score
 from bertjax.huggingface.onnx_graph import require_onnx
+from bertjax.huggingface.own_vectors import DeclaredVectors, declared_vectors
 from bertjax.huggingface.peft_export import export_lora
 from bertjax.huggingface.task_export import export_encoder, export_task_model
 from bertjax.huggingface.task_importing import ImportedTask, import_task_model
-from bertjax.huggingface.text_vectors import TextVectors, declared_vectors
+from bertjax.huggingface.text_vectors import TextVectors
 
 __all__ = [
     "Bottlenecks",
     "CardFacts",
+    "DeclaredVectors",
     "Evaluation",
     "ExportReport",
     "Imported",

@@ -11,26 +11,12 @@ from bertjax.config import HeadConfig, ModelConfig
 from bertjax.errors import UserError
 from bertjax.huggingface.names import Architecture, architecture_of, task_architecture
 from bertjax.huggingface.systems import SYSTEMS, System, short, value_of
+from bertjax.huggingface.systems.activations import ACTIVATIONS, activation_of
 from bertjax.model.task import TaskShape
 from bertjax.text.special import SpecialIds
 
 MAX_JSON_BYTES = 1 << 20  # a config.json has about 1,000
 MAX_PARAMETERS = 20_000_000_000
-
-# Google's tanh form is written as `gelu_new`; the other names are the same functions in
-# transformers activations.py.
-_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu"}
-_ACTIVATIONS_READ = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
 
 # What changes the computation in a way that this encoder does not have.
 _REFUSED: tuple[tuple[str, tuple[Any, ...], str], ...] = (
@@ -52,6 +38,14 @@ _FREE = (
     "scaled_init",
     "hidden_dropout",
 )
+# What `ModelConfig.layer` reads: others may make the same layers.
+_OF_LAYERS = ("local_window", "global_every", "rotary_base", "local_rotary_base", "first_norm")
+# Of a system with such a field, what its class has even where ours has none.
+_HAS = {
+    "type_vocab_size": "adds a row of that table to every token: train with 1 or more",
+    "embedding_size": "projects its word table to the width of the layers: train with that width",
+    "layer_groups": "counts its sets of layers: train with 1, or with as many as there are layers",
+}
 
 
 def first_position(system: System, special: SpecialIds) -> int:
@@ -68,13 +62,19 @@ def to_hub_config(
         UserError: the class computes something else than `cfg` does.
     """
     system = architecture.system
+    for name in {field.ours for field in system.fields} & _HAS.keys():
+        if not getattr(cfg, name):
+            raise UserError(
+                f"model.{name}=0: {architecture.name} on Hugging Face {_HAS[name]}, or choose "
+                "another model.family"
+            )
     same = {field.theirs: getattr(cfg, field.ours) for field in system.fields}
     rows = cfg.max_positions + first_position(system, special)
     content = {
         "architectures": [architecture.name],
         "model_type": architecture.model_type,
         "dtype": "float32",
-        **({system.activation: _ACTIVATIONS[cfg.activation]} if system.activation else {}),
+        **({system.activation: ACTIVATIONS[cfg.activation]} if system.activation else {}),
         system.position_rows: rows,
         "pad_token_id": special.pad,
         "bos_token_id": special.cls,
@@ -112,9 +112,7 @@ def _refuse_others(cfg: ModelConfig, content: dict[str, Any], architecture: Arch
         for one in (cfg, read)
     )
     unused = [*_FREE, *([] if cfg.head_transform else ["head_activation"])]
-    unused += [] if cfg.positions == "rotary" else ["rotary_base"]
-    unused += [] if cfg.local_window and cfg.positions == "rotary" else ["local_rotary_base"]
-    unused += [] if cfg.local_window else ["global_every"]
+    unused += _OF_LAYERS if cfg.layer_specs == read.layer_specs else []
     for name, value in ours.items():
         if name not in unused and theirs[name] != value:
             raise UserError(
@@ -152,7 +150,9 @@ def from_hub_config(content: dict[str, Any], source: Path) -> ModelConfig:
     rows = typed(content, system.position_rows, int, system.default_rows, source)
     try:
         if system.activation:
-            values["activation"] = _activation(content, system)
+            values["activation"] = activation_of(
+                content, system.activation, system.default_activation
+            )
         values |= system.read(content)
         if values.get("head_activation") == values["activation"]:
             values["head_activation"] = ""
@@ -195,16 +195,6 @@ def read_any_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}): download it again") from None
-
-
-def _activation(content: dict[str, Any], system: System) -> str:
-    key = system.activation
-    name = content.get(key, system.default_activation)
-    if name not in tuple(_ACTIVATIONS_READ):
-        raise UserError(
-            f"{key}={short(name)} is not supported: bertjax has {', '.join(_ACTIVATIONS_READ)}"
-        )
-    return _ACTIVATIONS_READ[name]
 
 
 def typed(content: dict[str, Any], key: str, kind: type, default: Any, source: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What sentence-transformers reads beside an encoder, so that a text becomes one vector, both ways.
+"""What sentence-transformers reads beside an encoder, so that a text becomes one vector.
 
 The names of modules and keys are those of its versions 2 to 5, which version 6 reads as well
 (sentence_transformers/util/deprecated_import.py, sentence_transformer/modules/pooling.py).
@@ -7,17 +7,12 @@ The names of modules and keys are those of its versions 2 to 5, which version 6 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bertjax.config import ModelConfig
-from bertjax.errors import UserError
-from bertjax.huggingface.config_json import read_any_json, read_json
 from bertjax.huggingface.names import Architecture
 
 _MODULES = "sentence_transformers.models"
-# Of versions before 6, which say of each pooling whether it is meant; newer ones name it.
-_MODES = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
 
 
 @dataclass(frozen=True)
@@ -71,43 +66,3 @@ def vector_files(
     }
     # A directory that holds nothing is lost by git and by the Hub.
     return files | ({"2_Normalize/config.json": {}} if vectors.normalize else {})
-
-
-def declared_vectors(directory: Path) -> tuple[str, bool] | None:
-    """`mean` or `cls`, and whether vectors have length 1, as sentence-transformers would make them.
-
-    None of a directory that does not say.
-
-    Raises:
-        UserError: its files are damaged, or it pools otherwise, or does more than that.
-    """
-    path = directory / "modules.json"
-    if not path.exists():
-        return None
-    modules = read_any_json(path)
-    whole = isinstance(modules, list) and all(
-        isinstance(one, dict)
-        and {str} == {type(one.get(key)) for key in ("type", "path")}
-        and one["path"] == Path(one["path"]).name.strip(".")  # of this directory, or this directory
-        for one in modules
-    )
-    if not whole:
-        raise UserError(f"{path} is no list of modules with their type and path: download it again")
-    names = [one["type"].rpartition(".")[2] for one in modules]
-    choose = "give pooling='mean' or 'cls', and normalize, for vectors of your choice"
-    if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise UserError(
-            f"{path} makes vectors by {', '.join(names)}, and bertjax by Transformer, Pooling and "
-            f"Normalize alone: {choose}"
-        )
-    about = directory / modules[1]["path"] / "config.json"
-    content = read_json(about)
-    meant = content.get("pooling_mode") or [
-        _MODES.get(key, key)
-        for key, value in content.items()
-        if key.startswith("pooling_mode_") and value is True
-    ]
-    for pooling in _MODES.values():
-        if meant in (pooling, [pooling]):
-            return pooling, len(modules) == 3
-    raise UserError(f"{about} pools by {meant}, which bertjax does not: {choose}")

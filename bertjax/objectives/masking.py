@@ -280,9 +280,9 @@ def _take_runs(
     def visit_one(state):
         step, left, run_of = state
         first = order[step]
-        # Near the end fewer lengths are possible; the weights of those are renormalised.
+        # What is drawn beyond the last unit ends there; shorter lengths are no likelier for it.
         possible = jnp.minimum(longest, num_units - first)
-        longer = (cdf <= size[first] * cdf[possible - 1]) & (n_choices < possible)
+        longer = (cdf <= size[first] * cdf[-1]) & (n_choices < possible)
         wanted = 1 + jnp.sum(longer)
         fits = ends[jnp.minimum(first + n_choices, seq_len)] - ends[first] <= left
         n = jnp.max(jnp.where(fits & (n_choices <= wanted), n_choices, 0))

@@ -35,14 +35,16 @@ CRAMMING = MaskingConfig(rate=0.25, exact_shares=True, mask_specials=True, rando
 # draws the share for each duplicate of a position, ours once for the position.
 ELECTRA = MaskingConfig(mask_share=0.85, random_share=0.0, with_replacement=True)
 
-# facebookresearch/fairseq mask_tokens_dataset.py (RoBERTa), and its --mask-whole-words, which
+# facebookresearch/fairseq mask_tokens_dataset.py (RoBERTa), which chooses among all tokens of a
+# row, <s> and </s> too, and its --mask-whole-words, of which each special token is a word, which
 # counts words and draws the share per word.
-FAIRSEQ = MaskingConfig(count="fairseq", random_ids="non_special")
+FAIRSEQ = MaskingConfig(count="fairseq", mask_specials=True, random_ids="non_special")
 FAIRSEQ_WWM = MaskingConfig(
     unit="word",
     count="fairseq",
     count_unit="unit",
     share_unit="unit",
+    mask_specials=True,
     random_ids="non_special",
 )
 
@@ -59,7 +61,9 @@ ERNIE1 = MaskingConfig(unit="word", count="bernoulli", random_ids="vocabulary")
 # google-research/albert create_pretraining_data.py: up to three words, p(n) ∝ 1/n, dupe_factor 40.
 ALBERT_NGRAM = MaskingConfig(unit="ngram", max_ngram=3, random_ids="vocabulary", static_copies=40)
 
-# Joshi et al. 2020 (SpanBERT) section 3.1: Geometric(.2) up to ten words, one draw per span.
+# Joshi et al. 2020 (SpanBERT) section 3.1: Geometric(.2) up to ten words, one draw per span. Ours
+# passes over a span that meets another and never cuts a word; facebookresearch/SpanBERT
+# pretraining/fairseq/data/masking.py joins such spans and cuts where the budget ends.
 SPANBERT = MaskingConfig(unit="span", span_p=0.2, span_max=10, share_unit="unit")
 
 # zihangdai/xlnet data_utils.py: n ≤ 5, p(n) ∝ 1/n, exact number of predictions. Ours takes

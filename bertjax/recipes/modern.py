@@ -43,11 +43,11 @@ def modernbert(model: ModelConfig) -> ModelConfig:
 
 
 def modernbert_2024(
-    model: ModelConfig, learning_rate: float, batch_size: int, steps: int
+    model: ModelConfig, learning_rate: float, warmup_tokens: float, batch_size: int, steps: int
 ) -> PretrainConfig:
     """The first phase of Warner et al. 2024; AnswerDotAI/ModernBERT training yamls.
 
-    1.7 T tokens in packed rows of 1,024, 30 % masked, no pairs; a constant rate after 3 G tokens.
+    1.7 T tokens in packed rows of 1,024, 30 % masked, no pairs; a constant rate after the warm-up.
     Departures: AdamW with clipping for StableAdamW, decay 0.01 for their decoupled 1e-5; a full
     batch from the start, where theirs grew; no dropout, where theirs had 0.1 on what attention
     gives; θ of 160,000 from the start, where the first phase had 10,000. Their second and third
@@ -67,7 +67,7 @@ def modernbert_2024(
             b2=0.98,
             bias_correction=True,
             schedule="constant",
-            warmup_fraction=3e9 / (steps * batch_size * 1024),
+            warmup_fraction=warmup_tokens / (steps * batch_size * 1024),
         ),
         train=TrainConfig(
             steps=steps,

@@ -21,11 +21,12 @@ from bertjax.config import HeadConfig, ModelConfig
 from bertjax.huggingface.config_json import to_hub_config
 from bertjax.huggingface.importing import import_model, open_model
 from bertjax.huggingface.names import Architecture, architecture_of, hub_tensors, task_architecture
+from bertjax.huggingface.own_vectors import declared_vectors
 from bertjax.huggingface.systems import SYSTEMS
 from bertjax.huggingface.task_config import from_task_fields, to_task_fields
 from bertjax.huggingface.task_importing import import_task_model
 from bertjax.huggingface.tensors import hub_shape
-from bertjax.huggingface.text_vectors import TextVectors, declared_vectors, vector_files
+from bertjax.huggingface.text_vectors import TextVectors, vector_files
 from bertjax.huggingface.weights import open_weights
 from bertjax.model import Params, abstract_params
 from bertjax.model.task import TaskShape, abstract_task_params
@@ -194,7 +195,7 @@ def model_targets() -> Iterator[Target]:
         lambda: [_sharded()[_INDEX]],
         functools.partial(fill, _sharded),
     )
-    ways = dict.fromkeys(("modules.json", "1_Pooling/config.json"), declared_vectors)
+    ways = dict.fromkeys(_vectors(), declared_vectors)
     yield from targets_of("hub/vectors", _vectors, ways)
 
 

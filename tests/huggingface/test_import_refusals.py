@@ -176,7 +176,7 @@ KEYS = [
     "rope_parameters", "rope_theta", "layer_types", "local_attention", "decoder_bias", "norm_bias",
     "global_attn_every_n_layers", "embedding_size", "num_hidden_groups", "inner_group_num",
     "n_embd", "afn", "n_layers", "num_key_value_heads", "use_task_id", "task_type_vocab_size",
-    "rotary_value", "tie_word_embeddings",
+    "rotary_value", "tie_word_embeddings", "rope_scaling", "classifier_activation",
 ]  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from tiny_heads import (
 from bertjax import huggingface
 from bertjax.config import HeadConfig
 from bertjax.errors import UserError
+from bertjax.huggingface.config_json import obstacle_to_export
 from bertjax.huggingface.export import to_hub_tensors
 from bertjax.huggingface.names import hub_names, task_architecture
 from bertjax.huggingface.systems import SYSTEMS
@@ -146,6 +147,21 @@ def test_a_pooling_that_a_file_leaves_out_is_its_class_s(config, expected):
     assert config.classifier_pooling == expected
     with pytest.raises(UserError, match="classifier_pooling='max' is not known: use "):
         from_task_fields(content | {"classifier_pooling": "max"}, Path("config.json"))
+
+
+def test_roformer_s_classifier_has_the_curve_of_the_layers(tmp_path) -> None:
+    cfg = encoder("roformer", activation="silu", pooler="silu")
+    params, batch = random_params(cfg, HEAD, CLASSES), task_batch(cfg, CLASSES)
+    out = export(cfg, HEAD, CLASSES, SHAPES["classification"][1], params, tmp_path / "hf")
+    with torch.no_grad():
+        theirs = their_outputs(oracle.load(out), CLASSES, batch, grouped=False).logits.numpy()
+    ours = oracle.jit_for_config(lambda s, p, b: apply_task(*s, p, b)["logits"])(
+        (cfg, HEAD, CLASSES), params, batch
+    )
+    np.testing.assert_allclose(ours, theirs, 0, 1e-5)
+    assert huggingface.import_task_model(out).cfg == cfg
+    other = obstacle_to_export(encoder("roformer", activation="silu"), HEAD, "classification")
+    assert other.startswith("model.pooler=gelu: ") and "has silu: train with that" in other
 
 
 THEIRS = [

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
-from tiny_heads import CLASSES, HEAD, LABELS, SHAPES, encoder, export, random_params
+import transformers
+from tiny_heads import (
+    CLASSES,
+    ENCODERS,
+    HEAD,
+    LABELS,
+    SHAPES,
+    encoder,
+    export,
+    head_of,
+    random_params,
+)
 
 from bertjax import huggingface
 from bertjax.errors import UserError
+from bertjax.huggingface.config_json import obstacle_to_export
+from bertjax.huggingface.names import architecture_of
 
 
 @pytest.mark.parametrize(
@@ -30,6 +44,25 @@ def test_a_head_that_looks_elsewhere_is_refused(kind, family, word, tmp_path) ->
     ((name, value),) = word.items()
     with pytest.raises(UserError, match=f"{name}={value!r}: of .* only {name}="):
         huggingface.import_task_model(out)
+
+
+@pytest.mark.parametrize("kind", sorted(ENCODERS))
+def test_no_token_types_are_refused_where_the_class_adds_a_row_of_them(kind) -> None:
+    cfg = encoder(kind, type_vocab_size=0)
+    theirs = getattr(transformers, f"{architecture_of(cfg).system.class_prefix}Config")()
+    head, message = head_of(kind), ""
+    if hasattr(theirs, "type_vocab_size"):
+        message = "model.type_vocab_size=0: .* adds a row of that table to every token"
+    for said in (obstacle_to_export(cfg), obstacle_to_export(cfg, head, "classification")):
+        assert re.match(message or "$", said), said
+
+
+@pytest.mark.parametrize("field", ["embedding_size", "layer_groups"])
+def test_what_an_albert_is_made_of_must_be_there(field) -> None:
+    cfg = encoder("albert", **{field: 0})
+    assert re.match(
+        f"model.{field}=0: Albert.* on Hugging Face .*: train with", obstacle_to_export(cfg)
+    )
 
 
 BROKEN = {

@@ -16,7 +16,7 @@ from family import FAMILY
 import bertjax
 from bertjax import huggingface
 from bertjax.errors import UserError
-from bertjax.huggingface import TextVectors
+from bertjax.huggingface import TextVectors, declared_vectors
 
 TEXTS = ["ab cd9, w3 w5 zq", "", "naïve 东京 ef", "a " * 20, "the [MASK] of w7", "ab"]
 SYSTEMS = {
@@ -106,7 +106,10 @@ def test_sentence_transformers_gives_the_same(name, how, tmp_path, capfd, caplog
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
     # As the directory says, in the words of this version and, saved again, in those of the library.
     np.testing.assert_array_equal(bertjax.load(directory).encode(TEXTS), ours)
+    model.max_seq_length = 23
     model.save(str(tmp_path / "again"))
+    declared = (declared_vectors(at) for at in (directory, tmp_path / "again"))
+    assert [one.longest for one in declared if one] == [24, 23]
     np.testing.assert_array_equal(bertjax.load(tmp_path / "again").encode(TEXTS), ours)
     card = (directory / "README.md").read_text()
     assert 'library_name: "sentence-transformers"' in card and vectors.trained in card
@@ -129,6 +132,24 @@ def change(name: str, edit):
     return spoil
 
 
+ABOUT, PROMPTS = "sentence_bert_config.json", "config_sentence_transformers.json"
+
+
+@pytest.mark.parametrize(
+    ("file", "key"), [(ABOUT, "max_seq_length"), ("tokenizer_config.json", "model_max_length")]
+)
+def test_a_text_that_the_directory_cuts_is_refused_unless_all_is_asked_for(file, key, tmp_path):
+    """Version 6 has the number with the tokenizer, those before with the encoder."""
+    directory = exported(tmp_path, VECTORS["mean"])
+    change(ABOUT, lambda _: {})(directory)
+    change(file, lambda old: old | {key: 5})(directory)
+    model = bertjax.load(directory)
+    assert model.encode(["w3 w4 w5"]).shape[0] == 1
+    with pytest.raises(UserError, match=r"'w3 w4 w5 w6' has 6 tokens, .* after 5: shorten it, or "):
+        model.encode(["w3", "w3 w4 w5 w6"])
+    assert np.isfinite(model.encode(["w3 w4 w5 w6"], "mean", normalize=False)).all()
+
+
 DENSE = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
 
 
@@ -141,6 +162,14 @@ DENSE = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformer
             r"pools by \['mean', 'pooling_mode_max_tokens'\]",
         ),
         (change("modules.json", lambda old: [*old, DENSE]), "by Transformer, Pooling, Dense"),
+        (
+            change(
+                PROMPTS, lambda old: old | {"prompts": {"q": "a: "}, "default_prompt_name": "q"}
+            ),
+            r"puts 'a: ' before every text \(default_prompt_name='q'\)",
+        ),
+        (change(ABOUT, lambda old: old | {"do_lower_case": True}), "has do_lower_case=True and"),
+        (change(ABOUT, lambda old: old | {"max_seq_length": "8"}), "max_seq_length='8' is no int"),
         (change("modules.json", lambda _: {}), "no list of modules"),
         (change("modules.json", lambda _: [{"type": 1}]), "no list of modules"),
         (change("modules.json", lambda _: [{"type": "x", "path": "../x"}]), "no list of modules"),
@@ -155,3 +184,16 @@ def test_vectors_that_are_made_otherwise_are_refused_unless_asked_for(spoil, sai
     with pytest.raises(UserError, match=said):
         model.encode(["w3"])
     assert np.isfinite(model.encode(["w3"], "cls", normalize=False)).all()
+
+
+def test_prompts_and_cases_that_change_nothing_are_read(tmp_path) -> None:
+    directory = exported(tmp_path, VECTORS["mean"])
+    plain = bertjax.load(directory).encode(["W3 w5"])
+    prompts = {"query": "ask: ", "document": ""}
+    for name in (None, "document"):
+        said = {"prompts": prompts, "default_prompt_name": name}
+        (directory / PROMPTS).write_text(json.dumps(said))
+        np.testing.assert_array_equal(bertjax.load(directory).encode(["W3 w5"]), plain)
+    change("tokenizer_config.json", lambda old: old | {"do_lower_case": True})(directory)
+    change(ABOUT, lambda old: old | {"do_lower_case": True})(directory)
+    np.testing.assert_array_equal(bertjax.load(directory).encode(["W3 w5"]), plain)

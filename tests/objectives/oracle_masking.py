@@ -78,17 +78,19 @@ def choose(cfg, tokens, segments, word_starts, draws, special, slots):
 
 
 def draw_length(cfg, uniform, possible):
-    """A run length by inverting the distribution cut at what is possible."""
+    """A run length by inverting its distribution; the end of the row cuts what is longer.
+
+    ALBERT's candidates are slices `cand_indexes[i:i + n]`, of which every n may be drawn; a span of
+    SpanBERT's (pretraining/fairseq/data/masking.py) grows while there is a word.
+    """
     import numpy as np
 
     from bertjax.objectives.masking import run_length_cdf
 
-    cdf = run_length_cdf(cfg)[:possible]
+    cdf = run_length_cdf(cfg)
     target = np.float32(uniform) * cdf[-1]
-    for n, edge in enumerate(cdf, start=1):
-        if target < edge:
-            return n
-    return len(cdf)
+    n = next((n for n, edge in enumerate(cdf, start=1) if target < edge), len(cdf))
+    return min(n, possible)
 
 
 def random_id(cfg, bits, special, vocab_size, highest):

@@ -140,6 +140,22 @@ def test_special_tokens_and_padding_are_never_chosen_nor_drawn():
     assert not np.isin(got["predict_labels"][weighted], [0, 2, 3, 5]).any()
 
 
+@pytest.mark.parametrize("name", ["albert_ngram", "spanbert"])
+def test_lengths_beyond_the_end_of_a_row_end_there(name):
+    """At the last word but one p(1) is that of anywhere: 6/11 of ALBERT's, not 2/3."""
+    cfg = replace(PRESETS[name], rate=1.0, slots=2)
+    one = masking.run_length_cdf(cfg)[0] / masking.run_length_cdf(cfg)[-1]
+    rows = 4000
+    ids = np.stack([np.zeros(rows), np.arange(rows)], 1).astype(np.uint32)
+    draws = jax.device_get(draws_of(cfg, ids, 2))
+    first = draws.order[:, 0] < draws.order[:, 1]  # its length decides whether both are one run
+    runs = jax.vmap(lambda order, size: masking._take_runs(cfg, np.ones(2, int), order, size, 2, 2))
+    begins = np.asarray(runs(draws.order, draws.length))
+    assert (begins < 2).all()
+    alone = (begins[first][:, 1] == 1).sum()
+    assert stats.binomtest(int(alone), int(first.sum()), float(one)).pvalue > 1e-3
+
+
 def many_draws(cfg: MaskingConfig, epochs: int = 40):
     """Original and masked token of every prediction over several epochs of one batch."""
     batch = make_batch(0)
@@ -193,6 +209,13 @@ def test_bernoulli_rate():
     choosable = (batch["segments"] != 0) & ~np.isin(batch["tokens"], [2, 3])
     trials = 40 * int(choosable.sum())
     assert stats.binomtest(len(before), trials, 0.15).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("name", ["fairseq", "fairseq_wwm"])
+def test_fairseq_chooses_special_tokens_as_often_as_others(name):
+    """MaskTokensDataset draws among all tokens of a row, to which <s> was prepended before."""
+    before, _ = many_draws(PRESETS[name])
+    assert stats.binomtest(int((before == SPECIAL.cls).sum()), 40 * B, 0.15).pvalue > 1e-3
 
 
 def test_dynamic_masks_change_each_epoch_and_static_ones_come_back():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertjax.config import OptimConfig
+from bertjax.config import OptimConfig, PretrainConfig
 from bertjax.config.optim import SCHEDULES
 from bertjax.errors import UserError
 from bertjax.optim.schedules import Turns, learning_rate, turns
+from bertjax.recipes.files import load_config
 
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PEAK = 1e-3
 STEPS, WARMUP = 1000, 100
 
@@ -250,3 +253,11 @@ TRACED = {
     schedule: jax.jit(lambda data, at, schedule=schedule: learning_rate(BARE[schedule], data)(at))
     for schedule in SCHEDULES
 }
+
+
+@pytest.mark.parametrize(("name", "tokens"), [("modernbert_base", 3e9), ("modernbert_large", 2e9)])
+def test_modernbert_warms_up_over_as_many_tokens_as_published(name, tokens):
+    cfg = load_config(CONFIGS / f"{name}.py", PretrainConfig)
+    (phase,) = cfg.data.phases
+    of_a_step = phase.batch_size * phase.seq_len
+    assert cfg.optim.warmup_fraction * cfg.train.steps * of_a_step == pytest.approx(tokens)

@@ -20,6 +20,7 @@ from bertjax.huggingface.systems.system import (
     System,
     epsilon,
     refuse_unless,
+    rotation_of,
     sizes,
     value_of,
 )
@@ -31,8 +32,8 @@ def _read_euro(content: Content) -> dict[str, Any]:
     heads = content.get("num_attention_heads", 12)
     reason = "each head has keys of its own here"
     refuse_unless(content, "num_key_value_heads", heads, reason=reason)
-    rotation = value_of(content, "rope_parameters", dict, {})
-    refuse_unless(rotation, "rope_type", "default", reason="only plain rotation is supported")
+    # The older word has precedence there too.
+    rotation = rotation_of(content, "rope_scaling") or rotation_of(content, "rope_parameters")
     older = value_of(content, "rope_theta", float, 10_000.0)
     return {
         "positions": "rotary",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bertjax.config import ModelConfig
+from bertjax.huggingface.systems.activations import ACTIVATIONS, activation_of
 from bertjax.huggingface.systems.bert import CLASSIFIER
 from bertjax.huggingface.systems.system import (
     INITIAL,
@@ -18,6 +19,7 @@ from bertjax.huggingface.systems.system import (
     System,
     epsilon,
     refuse_unless,
+    rotation_of,
     short,
     sizes,
     task_heads,
@@ -45,10 +47,10 @@ _TASK = _TRANSFORM | CLASSIFIER
 def _bases(content: Content) -> tuple[float, float]:
     """θ of layers that see whole rows, and of local ones: as today's files say it, or older."""
     parameters = value_of(content, "rope_parameters", dict, {})
+    of_both = rotation_of(content, "rope_scaling")  # which have precedence there too
 
     def base(kind: str, older: str, default: float) -> float:
-        of_kind = value_of(parameters, kind, dict, {})
-        refuse_unless(of_kind, "rope_type", "default", reason="only plain rotation is supported")
+        of_kind = rotation_of(parameters, kind) | of_both
         return value_of(of_kind, "rope_theta", float, value_of(content, older, float, default))
 
     whole = base("full_attention", "global_rope_theta", 160_000.0)
@@ -70,16 +72,30 @@ def _global_every(content: Content) -> int:
     return every
 
 
+def _local_window(content: Content, every: int) -> int:
+    """Keys to each side that a local layer sees: half of local_attention; 0 where none is local."""
+    width = value_of(content, "local_attention", int, 128)
+    if every == 1:
+        return 0
+    if width < 2:
+        raise ValueError(
+            f"local_attention={width}: only local layers that see a neighbour, from 2 on, are "
+            "supported"
+        )
+    return width // 2
+
+
 def _read_modern(content: Content) -> dict[str, Any]:
     for key in ("norm_bias", "attention_bias", "mlp_bias", "classifier_bias"):
         refuse_unless(content, key, False, reason="only models without biases are supported")
     whole_base, local_base = _bases(content)
+    every = _global_every(content)
     return {
         "positions": "rotary",
         "rotary_base": whole_base,
         "local_rotary_base": local_base,
-        "local_window": value_of(content, "local_attention", int, 128) // 2,
-        "global_every": _global_every(content),
+        "local_window": _local_window(content, every),
+        "global_every": every,
         "norm": "pre",
         "norm_bias": False,
         "first_norm": False,
@@ -87,12 +103,14 @@ def _read_modern(content: Content) -> dict[str, Any]:
         "feed_forward": "glu",
         "type_vocab_size": 0,
         "pooler": "transform",
+        # That of every head's transform, whatever the layers have.
+        "head_activation": activation_of(content, "classifier_activation", "gelu"),
         "head_bias": value_of(content, "decoder_bias", bool, True),
     }
 
 
 def _write_modern(cfg: ModelConfig, special: SpecialIds) -> Content:
-    whole = [i % cfg.global_every == 0 for i in range(cfg.num_layers)]
+    whole = [not cfg.local_window or i % cfg.global_every == 0 for i in range(cfg.num_layers)]
     kinds = ["full_attention" if one else "sliding_attention" for one in whole]
     bases = {"full_attention": cfg.rotary_base, "sliding_attention": cfg.local_rotary_base}
     return {
@@ -100,11 +118,12 @@ def _write_modern(cfg: ModelConfig, special: SpecialIds) -> Content:
         "rope_parameters": {
             kind: {"rope_type": "default", "rope_theta": base} for kind, base in bases.items()
         },
-        "local_attention": 2 * cfg.local_window,
+        "local_attention": 2 * cfg.local_window or 128,  # as by default, where no layer is local
         "norm_bias": False,
         "attention_bias": False,
         "mlp_bias": False,
         "classifier_bias": False,
+        "classifier_activation": ACTIVATIONS[cfg.head_activation or cfg.activation],
         "decoder_bias": cfg.head_bias,
         "cls_token_id": special.cls,
         "sep_token_id": special.sep,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bertjax.config import ModelConfig
+from bertjax.huggingface.systems.activations import activation_of
 from bertjax.huggingface.systems.bert import BUFFERS, MASKED_LM
 from bertjax.huggingface.systems.electra import ELECTRA, SENTENCE, choice, table_width
 from bertjax.huggingface.systems.system import (
@@ -26,8 +27,11 @@ from bertjax.text.special import SpecialIds
 
 def _read_roformer(content: Content) -> dict[str, Any]:
     refuse_unless(content, "rotary_value", False, reason="only queries and keys are turned")
-    # The classifier's curve is that of the layers.
-    return {"embedding_size": table_width(content, None), "positions": "rotary", "pooler": "gelu"}
+    return {
+        "embedding_size": table_width(content, None),
+        "positions": "rotary",
+        "pooler": activation_of(content, "hidden_act", "gelu"),  # as in the layers
+    }
 
 
 def _write_roformer(cfg: ModelConfig, special: SpecialIds) -> Content:

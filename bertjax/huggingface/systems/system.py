@@ -117,6 +117,17 @@ def refuse_unless(content: Content, key: str, *harmless: Any, reason: str) -> No
         raise ValueError(f"{key}={short(value)}: {reason}")
 
 
+def rotation_of(content: Content, key: str) -> Content:
+    """What a config.json says of rotary positions under a key; ValueError if they are not plain.
+
+    Empty where there is nothing.
+    """
+    said: Content = {} if content.get(key) is None else value_of(content, key, dict, {})
+    for kind in ("rope_type", "type"):  # the second is that of older files
+        refuse_unless(said, kind, "default", reason=f"of {key} only plain rotation is supported")
+    return said
+
+
 def class_of(content: dict[str, Any]) -> str | None:
     """The class of transformers that a `config.json` names first; None where it names none."""
     named = content.get("architectures")
