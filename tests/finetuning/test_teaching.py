@@ -9,22 +9,19 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiny_task import config, start, write_table
+from tiny_task import config, start
+from tiny_teaching import material_of, settings
 
 from bertjax.config import TransferConfig
 from bertjax.errors import UserError
 from bertjax.finetuning import lessons
-from bertjax.finetuning.announce import describe_data
 from bertjax.finetuning.batches import make_batch, training_plan
 from bertjax.finetuning.gradients import weighted_mean
 from bertjax.finetuning.lessons import Lesson
-from bertjax.finetuning.material import Material
-from bertjax.finetuning.member import Member
-from bertjax.finetuning.rounds import train_by_rounds
 from bertjax.finetuning.run import finetune
 from bertjax.finetuning.same_run import start_of
 from bertjax.finetuning.saved import open_saved
-from bertjax.finetuning.settle import settle, task_shape
+from bertjax.finetuning.settle import task_shape
 from bertjax.finetuning.splits import open_splits
 from bertjax.fuse.held_out import of_file
 from bertjax.fuse.voices import voices_of
@@ -32,33 +29,6 @@ from bertjax.model.task import TaskShape
 from bertjax.objectives import task_losses
 from bertjax.tasks.families import read_examples
 from bertjax.tree import flatten
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("teaching")
-    for name, rows, seed in (("train", 128, 0), ("dev", 24, 1), ("more", 96, 2)):
-        write_table(folder / f"{name}.tsv", rows, seed)
-    lines = (folder / "more.tsv").read_text().splitlines()[1:]
-    (folder / "more.txt").write_text("\n".join(line.split("\t")[0] for line in lines) + "\n")
-    return folder
-
-
-def settings(files, **transfer):
-    taught = {"method": "self_training", "threshold": 0.6, "rounds": 2} | transfer
-    return config(
-        files / "train.tsv",
-        files / "dev.tsv",
-        data={"unlabelled": str(files / "more.txt")},
-        tune={"epochs": 3, "batch_size": 8},
-        **({"transfer": taught} if taught["method"] != "none" else {}),
-    )
-
-
-def material_of(cfg):
-    splits = open_splits(cfg)
-    cfg = settle(cfg, splits)
-    return Material(cfg, splits, start().tokenizer, 1)
 
 
 def stop_after(steps: int):
@@ -228,69 +198,6 @@ def test_the_loss_of_weighted_rows_by_hand():
     plain = {name: value for name, value in batch.items() if name != "loss_weights"}
     total, count = task_losses.loss(shape, {"logits": logits}, plain)
     assert float(weighted_mean(shape, {"logits": logits}, plain)) == float(total / count)
-
-
-def test_bbse_says_what_it_cannot_tell(files):
-    material = material_of(settings(files, method="weighted_pseudo_labels", shift="bbse"))
-    train, dev = material.parts(None)
-    rows = np.full((96, 2), [0.9, 0.1])
-    same = np.full((24, 2), [0.9, 0.1])
-    with pytest.raises(UserError, match=r"transfer.shift=bbse: .* has no inverse, .*: use "):
-        lessons.target_shares(material, train, list(rows), (dev, list(same)))
-
-
-def test_bbse_tells_the_shares_of_the_pool_whatever_those_of_dev(files):
-    """A quarter of all rows is of the second class, by a model that is right of dev."""
-    material = material_of(settings(files, method="weighted_pseudo_labels", shift="bbse"))
-    train, dev = material.parts(None)
-    ids = np.array([material.task.labels.index(e.label) for e in dev.examples])
-    assert ids.mean() != 0.5
-    told = np.where(np.eye(2)[ids] > 0, 0.8, 0.2)
-    rows = np.full((96, 2), [0.9, 0.1])
-    rows[:24] = [0.3, 0.7]
-    found = lessons.target_shares(material, train, list(rows), (dev, list(told)))
-    assert found == pytest.approx(dict(zip(material.task.labels, [0.75, 0.25], strict=True)))
-    shares = lessons.class_shares(material, train)
-    assert shares == pytest.approx(
-        {c: np.mean([e.label == c for e in train.examples]) for c in ("good", "bad")}
-    )
-    lesson = lessons.prepare(material, train, list(rows), shares, found)
-    assert lesson.about["class_weights"] == pytest.approx({c: found[c] / shares[c] for c in found})
-
-
-@pytest.mark.parametrize("shift", ["bbse", "em"])
-def test_a_class_that_the_pool_lacks_stays_away_in_every_round(shift, files, tmp_path):
-    """Though the prior of the second teacher has next to none of it, and its answers have some."""
-    taught = {"method": "weighted_pseudo_labels", "threshold": 0.0, "rounds": 3, "shift": shift}
-    material = material_of(settings(files, **taught))
-    ids = np.array([material.task.labels.index(e.label) for e in material.parts(None)[1].examples])
-    of_dev = np.where(np.eye(2)[ids] > 0, 0.8, 0.2)
-    of_pool = iter([[0.9, 0.1], [0.999, 0.001], [0.99, 0.01]])  # by each teacher, of every row
-
-    def fit(member, train, forms, begin):
-        member.best.mkdir(parents=True)
-        return {"dev": {"accuracy": 0.5}}
-
-    def predict(params, rows):
-        return list(of_dev if len(rows.tokens) == len(ids) else np.tile(next(of_pool), (96, 1)))
-
-    member = Member(0, None, tmp_path)
-    found = train_by_rounds(material, member, fit, lambda each: {}, predict, lambda line: None)
-    first, *others = found["rounds"][1:]
-    present, gone = material.task.labels
-    for about in (first, *others):
-        assert about["target_shares"] == first["target_shares"]
-        assert about["target_shares"][gone] < 1e-5
-        assert (about["classes"][present]["said"], about["classes"][gone]["said"]) == (96, 0)
-
-
-@pytest.mark.parametrize("mean", ["each", "joint"])
-def test_the_rule_of_m_and_n_is_told_where_they_matter(mean, files):
-    cfg = settings(files, method="weighted_pseudo_labels", mean=mean)
-    material = material_of(cfg)
-    said = describe_data(cfg, material, *material.parts(None), 9)
-    assert "pool   128 labelled and 96 unlabelled rows" in said
-    assert ("rule   m/n" in said) == (mean == "joint")
 
 
 def test_a_round_that_changes_nothing_is_the_last(files, tmp_path):
