@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from bertjax.config import (
-    BudgetConfig,
-    DataConfig,
-    MaskingConfig,
-    ModelConfig,
-    OptimConfig,
-    Phase,
-    PretrainConfig,
-    TrainConfig,
-)
+from dataclasses import replace
+
+from bertjax.config import BudgetConfig, MaskingConfig, Phase, PretrainConfig
+from bertjax.recipes.budgets import quickstart
 
 # 1,953 steps of 32 rows of 128: five to ten minutes of two cores, and past the unigram entropy.
 SMALL_BUDGET = BudgetConfig(tokens=8_000_000)
@@ -30,42 +24,14 @@ ALBERT_LAYERS = ("model.embedding_size=64", "model.layer_groups=1")
 
 
 def small_base() -> PretrainConfig:
-    """BERT of 4 layers × 128 on rows of 128 as RoBERTa fills them, masked as BERT's are.
+    """The quickstart's BERT on rows of 128, masked as BERT's are.
 
-    Optimizer and rates are those of `configs/quickstart.py`, whose model it is; no dropout, as
-    there. Departures from BERT are thus shared by all arms.
+    Its optimizer, rates and missing dropout are departures from BERT that all arms share.
     """
-    return PretrainConfig(
-        model=ModelConfig(
-            hidden_size=128,
-            num_layers=4,
-            num_heads=4,
-            intermediate_size=512,
-            max_positions=128,
-            hidden_dropout=0.0,
-            attention_dropout=0.0,
-        ),
-        data=DataConfig(
-            format="full_sentences",
-            short_seq_prob=0.0,
-            phases=(Phase(seq_len=128, batch_size=32),),
-        ),
+    cfg = quickstart()
+    return replace(
+        cfg,
+        data=replace(cfg.data, phases=(Phase(seq_len=128, batch_size=32),)),
         masking=MaskingConfig(),
-        optim=OptimConfig(
-            optimizer="muon",
-            learning_rate=4e-3,
-            muon_adam_ratio=0.5,
-            b2=0.98,
-            bias_correction=True,
-            schedule="wsd",
-            warmup_fraction=0.02,
-            decay_fraction=0.4,
-        ),
-        train=TrainConfig(
-            log_every=50,
-            eval_every=250,
-            eval_rows=1024,
-            checkpoint_every=500,
-            keep_checkpoints=1,
-        ),
+        train=replace(cfg.train, minutes=0, eval_every=250, keep_checkpoints=1),
     )
