@@ -42,8 +42,9 @@ def load_batches(
     """Iterate over the batches `start` .. `stop` - 1 of a phase, in order.
 
     `workers` processes make them, or one thread of this process where 0; each keeps `prefetch`
-    batches ready. `rows` is this process's share of every batch. The batches do not depend on
-    `workers` or `prefetch`. Close the stream, or use it in a `with` statement, to end the workers.
+    batches ready, and small ones that a pipe has room for. `rows` is this process's share of every
+    batch. The batches do not depend on `workers` or `prefetch`. Close the stream, or use it in a
+    `with` statement, to end the workers.
     """
     make, indices = partial(source.batch, rows=rows), range(start, stop)
     processes = [_Worker(make, indices[first::workers], prefetch) for first in range(workers)]

@@ -46,15 +46,22 @@ def test_batches_are_the_same_for_any_number_of_workers(source, workers):
     assert not multiprocessing.active_children()
 
 
-def test_a_dead_worker_is_reported_and_nothing_is_left(source):
-    with load_batches(source, 0, 10_000, workers=2, prefetch=1) as stream:
-        np.testing.assert_array_equal(next(stream)["tokens"], source.batch(0)["tokens"])
+class Large:
+    """Batches of their index, of which a pipe holds not even one."""
+
+    def batch(self, index: int, rows: slice) -> dict[str, np.ndarray]:
+        return {"index": np.full(100_000, index)}
+
+
+def test_a_dead_worker_is_reported_and_nothing_is_left():
+    with load_batches(Large(), 0, 10_000, workers=2, prefetch=1) as stream:
+        assert set(next(stream)["index"]) == {0}
         killed = multiprocessing.active_children()[0]
         os.kill(killed.pid, signal.SIGKILL)
         made = 1
         with pytest.raises(UserError, match=r"a data worker died \(exit code -9\) before batch"):
             for batch in stream:
-                np.testing.assert_array_equal(batch["tokens"], source.batch(made)["tokens"])
+                assert set(batch["index"]) == {made}
                 made += 1
     assert made < 20
     assert not multiprocessing.active_children()
