@@ -188,7 +188,7 @@ def _train(
 
         # The end, or as far as it came.
         if pace.has_ended(step):
-            stopped = None
+            stopped = None  # nothing is left to go on with
         trace.end(step, state)
         if cfg.train.hash_every and not stopped:
             report.hashed(step, begin_hash(state))
@@ -213,7 +213,8 @@ def _train(
 
 def _last_evaluation(run: RunDirectory) -> tuple[int, dict[str, float]]:
     """The phase and the results of the last one that was logged, by this start or one before."""
-    found = [row for row in logged(run.metrics) if row["kind"] == "evaluation"]
+    rows = (row for row in logged(run.metrics) if row["kind"] == "evaluation")
+    found = [row for row in rows if row.keys() >= {"phase", "unigram_entropy"}]  # else damaged
     if not found:
         return 0, {}
     last = found[-1]
